@@ -1,0 +1,119 @@
+"""Run configs: one YAML file with one section per service, and `--set a.b=c` on top.
+
+The same file drives a whole pipeline (`bedside adapt`) and each single verb, so a step that is run
+by hand sees exactly what the pipeline would give it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bedside_core.errors import ConfigError
+
+SECTIONS = ("base", "corpus", "trainer", "merger", "eval", "inference")
+
+
+class Config(BaseModel):
+    """Base of every config class: frozen, no unknown keys, attribute docstrings as field text."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def canonical_json(value: object) -> bytes:
+    """UTF-8 JSON with sorted keys and no spaces, so that equal values have equal hashes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def sha256_of(value: object) -> str:
+    """SHA-256 (hex) of a JSON-able value in canonical form."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def load_document(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Read a run config and apply overrides; check the top level only.
+
+    Raises:
+        ConfigError: unreadable file, bad YAML, unknown section, or a malformed override.
+    """
+    document = _read_yaml(path)
+    for override in overrides or []:
+        _apply(document, override)
+    unknown = sorted(set(document) - {"name", *SECTIONS})
+    if unknown:
+        known = ", ".join(("name", *SECTIONS))
+        raise ConfigError(f"{path}: unknown section {unknown[0]!r} - known are: {known}")
+    name = document.get("name")
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+        raise ConfigError(
+            f"{path}: name: must be a word of letters, digits, '-' and '_' - it names this run "
+            "in the registry"
+        )
+    return document
+
+
+def load_section(model: type[ConfigT], document: dict[str, Any], section: str) -> ConfigT:
+    """Validate one section of a run config.
+
+    Raises:
+        ConfigError: names the dotted path of each wrong value and the reason.
+    """
+    return validate(model, document.get(section) or {}, section)
+
+
+def load_file(model: type[ConfigT], path: Path) -> ConfigT:
+    """Read a YAML file that is one config object as a whole (a policy, say)."""
+    return validate(model, _read_yaml(path), str(path))
+
+
+def validate(model: type[ConfigT], value: object, where: str) -> ConfigT:
+    """Validate `value`; a ConfigError's message never quotes the wrong value itself."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join([where, *map(str, item['loc'])])}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({type(error).__name__})") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ConfigError(f"{path}, line {line}: not valid YAML - {error.problem}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: must be a mapping of sections")
+    return document
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    dotted, separator, text = override.partition("=")
+    keys = dotted.split(".")
+    if not separator or not all(keys):
+        raise ConfigError(f"--set {override}: must look like section.key=value")
+    node: Any = document
+    for key in keys[:-1]:
+        node = node.setdefault(key, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise ConfigError(f"--set {dotted}: {key!r} is not a mapping")
+    try:
+        node[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {dotted}: the value is not valid YAML") from None

@@ -1,0 +1,85 @@
+"""Logging of events with ids, counts, hashes and durations; never of document or prompt text.
+
+An event is a constant message plus named fields: `log.info("artifact written", extra=fields(...))`.
+Fields are numbers, booleans or short identifiers; anything longer is cut to its length and hash, and
+an exception is logged by type and place only, because `str(exc)` may quote its input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+MAX_FIELD_CHARS = 128
+"""A path or a digest fits; a sentence of a clinical note does not."""
+
+
+def fields(**values: object) -> dict[str, Any]:
+    """The `extra` of a log call: named facts of an event."""
+    return {"bedside": values}
+
+
+def safe(value: object) -> object:
+    """A value fit for a log line: numbers, booleans and short single-line strings pass."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    if len(text) > MAX_FIELD_CHARS or "\n" in text:
+        digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
+        return f"<{len(text)} characters, sha256 {digest}>"
+    return text
+
+
+def where(error: BaseException) -> str:
+    """An exception's type and innermost place, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+class EventFormatter(logging.Formatter):
+    """JSON lines, or one readable line on a terminal."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self.as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {k: safe(v) for k, v in getattr(record, "bedside", {}).items()}
+        if record.exc_info and record.exc_info[1] is not None:
+            facts["error"] = where(record.exc_info[1])
+        # The template, never the interpolated message: arguments of a foreign library's log call
+        # may be text.
+        message = str(record.msg)
+        time = datetime.fromtimestamp(record.created, UTC)
+        if self.as_json:
+            line = {
+                "time": time.isoformat(timespec="milliseconds"),
+                "level": record.levelname.lower(),
+            }
+            return json.dumps({**line, "logger": record.name, "event": message, **facts})
+        tail = "".join(f" {k}={v}" for k, v in facts.items())
+        return f"{time:%H:%M:%S} {record.levelname.lower()} {message}{tail}"
+
+
+def configure(*, level: str = "INFO") -> None:
+    """Send our own loggers to stderr; other libraries only from WARNING, by template."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(EventFormatter(as_json=not sys.stderr.isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in (
+        "bedside_core",
+        "bedside_corpus",
+        "bedside_trainer",
+        "bedside_merger",
+        "bedside_eval",
+        "bedside_inference",
+    ):
+        logging.getLogger(name).setLevel(level)

@@ -1,0 +1,82 @@
+"""`bedside adapt`: the steps from documents to a promoted model; `bedside up`: serve it.
+
+Each step runs as a process of its own service's environment (`BEDSIDE_ENVS/<service>`), as each
+runs in a container of its own elsewhere, so no step sees another's dependencies or memory.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from bedside_core.cli import Command
+from bedside_core.config import load_document
+from bedside_core.console import say
+from bedside_core.errors import BedsideError, ConfigError
+from bedside_core.registry import Registry
+
+STEPS = (
+    ("trainer", "import-base"),
+    ("corpus", "build"),
+    ("trainer", "run"),
+    ("merger", "run"),
+    ("eval", "run"),
+)
+
+
+class StepError(BedsideError):
+    """A step ended with an error that it has already printed."""
+
+    def __init__(self, step: str, code: int) -> None:
+        super().__init__(f"{step} ended with exit code {code}; see its message above")
+        self.exit_code = code
+
+
+def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
+    """Run every step in order, then promote if the verdict allows it.
+
+    Raises:
+        PolicyError: the verdict is not PROMOTE; everything else is done and kept.
+    """
+    name = load_document(config, overrides)["name"]
+    options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
+    for number, (service, verb) in enumerate(STEPS, start=1):
+        say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")
+        started = time.monotonic()
+        code = subprocess.call([*executable(service), service, verb, *options])  # noqa: S603
+        if code:
+            raise StepError(f"{service} {verb}", code)
+        say(f"[{number}/{len(STEPS) + 1}] {service} {verb}: {time.monotonic() - started:.1f} s")
+    say(f"\n[{len(STEPS) + 1}/{len(STEPS) + 1}] registry promote")
+    entry = registry.promote(registry.get(f"{name}/evidence"))
+    say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
+
+
+def executable(service: str) -> list[str]:
+    """The command line that reaches a service: its own environment's, or this one's.
+
+    Raises:
+        ConfigError: the service is in neither.
+    """
+    environments = os.environ.get("BEDSIDE_ENVS")
+    if environments:
+        path = Path(environments).absolute() / service / "bin" / "bedside"
+        if path.exists():
+            return [str(path)]
+    if any(e.name == service for e in entry_points(group="bedside.commands")):
+        return [sys.executable, "-m", "bedside_core.cli"]
+    raise ConfigError(
+        f"service {service!r} is not installed here - run `make setup`, or set BEDSIDE_ENVS to the "
+        "directory that holds the services' environments"
+    )
+
+
+COMMANDS = (
+    Command(
+        "adapt", "corpus, training, merge, evaluation and promotion in order", adapt, document=True
+    ),
+)

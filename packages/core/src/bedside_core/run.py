@@ -1,0 +1,142 @@
+"""One step of a named run: it takes artifacts from slots and leaves one artifact in a slot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bedside_core.artifacts import (
+    Artifact,
+    ArtifactWriter,
+    Kind,
+    Producer,
+    Recipe,
+    hash_inputs,
+    write_artifact,
+)
+from bedside_core.config import Config
+from bedside_core.console import say
+from bedside_core.errors import ArtifactError, InputError
+from bedside_core.licences import Licence, union
+from bedside_core.registry import Registry
+
+MAKERS = {
+    "base": "bedside trainer import-base",
+    "corpus": "bedside corpus build",
+    "checkpoint": "bedside trainer run",
+    "merged": "bedside merger run",
+    "evidence": "bedside eval run",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a service's verb knows of its surroundings."""
+
+    name: str
+    service: str
+    verb: str
+    registry: Registry
+
+    def input(self, kind: Kind) -> Artifact:
+        """The verified artifact that an earlier step of this run left.
+
+        Raises:
+            InputError: that step has not run.
+            ArtifactError: its files do not match its manifest.
+        """
+        digest = self.registry.slot(self.name, kind)
+        if digest is None:
+            raise InputError(
+                f"run {self.name!r} has no {kind} yet - run `{MAKERS[kind]} --config FILE` first"
+            )
+        artifact = self.registry.get(digest)
+        artifact.verify()
+        return artifact
+
+    def recipe(
+        self,
+        config: Config,
+        *,
+        parents: Mapping[str, Artifact] | None = None,
+        inputs: Mapping[str, Path] | None = None,
+    ) -> Recipe:
+        """The recipe of what this step is about to make.
+
+        Args:
+            config: the resolved section.
+            parents: artifacts that go in, by role.
+            inputs: files from outside the registry that go in; their content is hashed.
+        """
+        return Recipe(
+            verb=f"{self.service} {self.verb}",
+            version=version(f"bedside-{self.service}"),
+            config=config.model_dump(mode="json"),
+            parents={role: artifact.digest for role, artifact in (parents or {}).items()},
+            inputs=hash_inputs(inputs or {}),
+        )
+
+    def reuse(self, kind: Kind, recipe: Recipe) -> Artifact | None:
+        """An artifact that the same recipe made before, if its files are intact.
+
+        A damaged one is made again rather than used: its manifest stays for the record.
+        """
+        artifact = self.registry.find(recipe.sha256)
+        if artifact is None:
+            return None
+        try:
+            artifact.verify()
+        except ArtifactError as error:
+            say(f"{error}")
+            return None
+        self.registry.set_slot(self.name, kind, artifact.digest)
+        say(f"{kind} {artifact.digest[:12]} is unchanged, reused")
+        return artifact
+
+    @contextmanager
+    def write(
+        self, kind: Kind, recipe: Recipe, *, licences: tuple[Licence, ...] = ()
+    ) -> Iterator[ArtifactWriter]:
+        """Write this step's artifact and, when it is complete, put it in the slot of its kind.
+
+        Args:
+            kind: of the artifact; also the slot's name.
+            recipe: what it is made from; the parents' licences flow in by themselves.
+            licences: what this step adds from outside the registry.
+        """
+        parents = [self.registry.get(digest) for digest in recipe.parents.values()]
+        with write_artifact(
+            self.registry.store,
+            kind,
+            recipe=recipe,
+            producer=_producer(self.service),
+            licences=union(licences, *(parent.manifest.licences for parent in parents)),
+        ) as writer:
+            yield writer
+        self.registry.set_slot(self.name, kind, writer.result.digest)
+        say(f"{kind} {writer.result.digest[:12]} written")
+
+
+def _producer(service: str) -> Producer:
+    return Producer(
+        service=service,
+        version=version(f"bedside-{service}"),
+        git_revision=os.environ.get("BEDSIDE_GIT_REVISION") or git_revision(),
+        image_digest=os.environ.get("BEDSIDE_IMAGE_DIGEST"),
+    )
+
+
+def git_revision() -> str | None:
+    """The commit of the checkout that this code runs from, `-dirty` if it was changed."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,85 @@
+"""Ed25519 (RFC 8032) signatures of evidence, with a key that is generated on first use."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from bedside_core.artifacts import write_atomic
+from bedside_core.errors import ArtifactError
+
+# Signed bytes carry this prefix, so that a signature of evidence is worth nothing elsewhere.
+DOMAIN = b"bedside evidence v1\n"
+
+
+class Keys:
+    """The signing key of a house (`signing.pem`, mode 0600) and its public half."""
+
+    def __init__(self, directory: Path) -> None:
+        self.private_path = directory / "signing.pem"
+        self.public_path = directory / "signing.pub"
+
+    def sign(self, message: bytes) -> str:
+        """Sign; make the key pair first if there is none. Returns base64.
+
+        Raises:
+            ArtifactError: the private key can be read by others, or is no Ed25519 key.
+        """
+        return base64.b64encode(self._private().sign(DOMAIN + message)).decode()
+
+    def verify(self, message: bytes, signature: str) -> None:
+        """Check a signature against this house's public key, never one that came along with it.
+
+        Raises:
+            ArtifactError: the signature does not fit, or there is no public key.
+        """
+        try:
+            key = load_pem_public_key(self.public_path.read_bytes())
+        except (OSError, ValueError):
+            raise ArtifactError(
+                f"{self.public_path}: no readable public key - restore the keys folder from a backup"
+            ) from None
+        if not isinstance(key, Ed25519PublicKey):
+            raise ArtifactError(f"{self.public_path}: not an Ed25519 public key")
+        try:
+            key.verify(base64.b64decode(signature, validate=True), DOMAIN + message)
+        except (InvalidSignature, ValueError):
+            raise ArtifactError(
+                "the evidence's signature does not fit this house's key - it was changed after "
+                "signing or comes from elsewhere; run the evaluation again"
+            ) from None
+
+    def _private(self) -> Ed25519PrivateKey:
+        if not self.private_path.exists():
+            return self._generate()
+        mode = stat.S_IMODE(self.private_path.stat().st_mode)
+        if mode & 0o077:
+            raise ArtifactError(
+                f"{self.private_path}: mode {mode:04o} lets others read the signing key - "
+                f"chmod 600 {self.private_path}"
+            )
+        key = load_pem_private_key(self.private_path.read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ArtifactError(f"{self.private_path}: not an Ed25519 private key")
+        return key
+
+    def _generate(self) -> Ed25519PrivateKey:
+        key = Ed25519PrivateKey.generate()
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        # The private half last: it is what the next run takes as the sign of a complete pair.
+        write_atomic(self.public_path, public)
+        write_atomic(self.private_path, private, mode=0o600)
+        return key

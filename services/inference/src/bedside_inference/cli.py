@@ -1,0 +1,3 @@
+from bedside_core.cli import Command
+
+COMMANDS: tuple[Command, ...] = ()
