@@ -125,26 +125,32 @@ class Artifact:
             raise ArtifactError(f"{self.kind} artifact {self.digest[:12]} has no file {name!r}")
         return self.path / name
 
-    def verify(self) -> None:
-        """Compare every file with the manifest.
+    def verify(self, name: str | None = None) -> None:
+        """Compare every file, or the one called `name`, with the manifest.
 
         Raises:
             ArtifactError: names each file that is missing, changed or not listed.
         """
-        problems = []
-        for entry in self.manifest.files:
-            path = self.path / entry.path
-            if path.is_symlink() or not path.is_file():
-                problems.append(f"{entry.path} is missing")
-            elif path.stat().st_size != entry.size or sha256_file(path) != entry.sha256:
-                problems.append(f"{entry.path} was changed")
-        listed = {entry.path for entry in self.manifest.files} | {MANIFEST}
-        problems += [f"{name} is not listed" for name in _files(self.path) if name not in listed]
+        chosen = [entry for entry in self.manifest.files if name in (None, entry.path)]
+        problems = [text for entry in chosen if (text := self._problem(entry))]
+        if name is None:
+            listed = {entry.path for entry in chosen} | {MANIFEST}
+            problems += [f"{n} is not listed" for n in _files(self.path) if n not in listed]
         if problems:
             raise ArtifactError(
                 f"{self.kind} artifact {self.digest[:12]} does not match its manifest: "
                 f"{'; '.join(problems)} - it is not used; restore it from a backup or make it again"
             )
+
+    def _problem(self, entry: FileEntry) -> str | None:
+        path = self.path / entry.path
+        if path.is_symlink() or not path.is_file():
+            return f"{entry.path} is missing"
+        try:
+            same = path.stat().st_size == entry.size and sha256_file(path) == entry.sha256
+        except OSError as error:
+            return f"{entry.path} cannot be read ({error.strerror})"
+        return None if same else f"{entry.path} was changed"
 
 
 class ArtifactWriter:
@@ -178,16 +184,14 @@ def write_artifact(
         ArtifactError: the disk is full or the store cannot be written.
     """
     temporary_root = store.parent / "tmp"
-    with _disk_errors(kind):
+    with disk_errors(kind):
         store.mkdir(parents=True, exist_ok=True)
         temporary_root.mkdir(exist_ok=True)
         sweep(temporary_root)
-        path = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=temporary_root))
-    lock = os.open(path, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+        path, lock = _locked_directory(temporary_root, kind)
     writer = ArtifactWriter(path)
     try:
-        with _disk_errors(kind):
+        with disk_errors(kind):
             yield writer
             manifest = Manifest(
                 schema_version=SCHEMA_VERSION,
@@ -211,36 +215,66 @@ def _commit(path: Path, store: Path, manifest: Manifest) -> Artifact:
     raw = canonical_json(manifest.model_dump(mode="json"))
     write_synced(path / MANIFEST, raw)
     for name in _files(path):
-        _sync(path / name)
+        sync(path / name)
     for directory in [path, *(p for p in path.rglob("*") if p.is_dir())]:
-        _sync(directory)
+        sync(directory)
     target = store / hashlib.sha256(raw).hexdigest()
     path.chmod(0o755)
     path.rename(target)
-    _sync(store)
+    sync(store)
     return Artifact(target)
+
+
+def _locked_directory(root: Path, kind: Kind) -> tuple[Path, int]:
+    """A new directory and the lock that keeps other writers' sweeps away from it."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=root))
+        lock = lock_directory(path)
+        if lock is not None:
+            return path, lock
+
+
+def lock_directory(path: Path, *, wait: bool = True) -> int | None:
+    """Lock a directory until the returned descriptor is closed (or the process dies).
+
+    Returns:
+        None if the directory was removed before the lock was ours: the lock would guard nothing.
+
+    Raises:
+        BlockingIOError: another process holds it and `wait` is false.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
 
 
 def sweep(temporary_root: Path) -> None:
     """Remove what killed processes left behind: directories that no live process has locked."""
     for path in temporary_root.iterdir():
         try:
-            lock = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = lock_directory(path, wait=False)
         except BlockingIOError:
             continue
-        else:
+        if lock is not None:
             shutil.rmtree(path, ignore_errors=True)
-        finally:
             os.close(lock)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace a small file at once: readers see the old or the new content, never a part."""
-    with _disk_errors(path.name):
+    with disk_errors(path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
@@ -253,7 +287,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -292,7 +326,8 @@ def _entry(path: Path, name: str) -> FileEntry:
     return FileEntry(path=name, size=file.stat().st_size, sha256=sha256_file(file))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -301,19 +336,34 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(what: str) -> Iterator[None]:
-    """Turn a full or read-only disk into an error that says what to do."""
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn a full or read-only disk into an error that says what to do.
+
+    Raises:
+        ArtifactError: the disk is full or must not be written.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as error:
+        if _means_disk_full(error):
             raise ArtifactError(
                 f"disk full while writing {what}: nothing half-written is kept - free some space, "
                 "or point BEDSIDE_HOME at a larger disk, and run the same command again"
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise ArtifactError(
                 f"no right to write {what} ({error.filename}) - give this user write access, or "
                 "point BEDSIDE_HOME at a directory of its own"
             ) from error
         raise
+
+
+def _means_disk_full(error: BaseException | None) -> bool:
+    # Native writers (safetensors, tokenizers) raise errors of their own that only quote the system.
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -33,7 +33,7 @@ class Command:
     verb: str
     help: str
     run: Callable[..., None]
-    """Called as `run(config, run)` if there is a `config` class, else as `run(registry, *words)`."""
+    """`run(config, run)` if there is a `config` class, else `run(registry, *words)`."""
     config: type[Config] | None = None
     section: str | None = None
     """The section of the run config that `config` describes; by default the service's name."""
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        service, command, options = _parse(words)
-        _call(service, command, options)
+        options = build_parser().parse_args(words)
+        _call(options.service, options.command, options)
     except BedsideError as error:
         return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -84,7 +84,8 @@ def _commands() -> dict[str, tuple[Command, ...]]:
     return {e.name: e.load() for e in sorted(entry_points(group="bedside.commands"))}
 
 
-def _parse(words: list[str]) -> tuple[str, Command, argparse.Namespace]:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every verb that is installed here."""
     parser = argparse.ArgumentParser(
         prog="bedside",
         description="Adapt a language model to a hospital, prove it, serve it.",
@@ -101,8 +102,7 @@ def _parse(words: list[str]) -> tuple[str, Command, argparse.Namespace]:
         verbs = sub.add_subparsers(dest="verb", required=True, metavar="VERB")
         for command in commands:
             _add(verbs.add_parser(command.verb, help=command.help, allow_abbrev=False), command)
-    options = parser.parse_args(words)
-    return options.service, options.command, options
+    return parser
 
 
 def _add(parser: argparse.ArgumentParser, command: Command) -> None:

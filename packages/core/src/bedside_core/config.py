@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.errors import ConfigError
 
+# PyYAML lets ValueError out for an impossible date and RecursionError for very deep nesting.
+_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
 SECTIONS = ("base", "corpus", "trainer", "merger", "eval", "inference")
 
 
@@ -49,7 +51,7 @@ def load_document(path: Path, overrides: list[str] | None = None) -> dict[str, A
     document = _read_yaml(path)
     for override in overrides or []:
         _apply(document, override)
-    unknown = sorted(set(document) - {"name", *SECTIONS})
+    unknown = sorted(set(document) - {"name", *SECTIONS}, key=str)
     if unknown:
         known = ", ".join(("name", *SECTIONS))
         raise ConfigError(f"{path}: unknown section {unknown[0]!r} - known are: {known}")
@@ -68,7 +70,8 @@ def load_section(model: type[ConfigT], document: dict[str, Any], section: str) -
     Raises:
         ConfigError: names the dotted path of each wrong value and the reason.
     """
-    return validate(model, document.get(section) or {}, section)
+    value = document.get(section)
+    return validate(model, {} if value is None else value, section)
 
 
 def load_file(model: type[ConfigT], path: Path) -> ConfigT:
@@ -98,6 +101,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ConfigError(f"{path}, line {line}: not valid YAML - {error.problem}") from None
+    except _YAML_ERRORS as error:
+        raise ConfigError(f"{path}: not valid YAML ({type(error).__name__})") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping of sections")
     return document
@@ -110,10 +115,12 @@ def _apply(document: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: must look like section.key=value")
     node: Any = document
     for key in keys[:-1]:
-        node = node.setdefault(key, {}) if isinstance(node, dict) else None
+        if node.get(key) is None:
+            node[key] = {}
+        node = node[key]
         if not isinstance(node, dict):
             raise ConfigError(f"--set {dotted}: {key!r} is not a mapping")
     try:
         node[keys[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except _YAML_ERRORS:
         raise ConfigError(f"--set {dotted}: the value is not valid YAML") from None

@@ -47,7 +47,7 @@ def read_evidence(artifact: Artifact, keys: Keys) -> EvidenceHead:
         raise ArtifactError(f"artifact {artifact.digest[:12]} is a {artifact.kind}, not evidence")
     artifact.verify()
     raw = artifact.file(EVIDENCE).read_bytes()
-    keys.verify(raw, artifact.file(SIGNATURE).read_text(encoding="ascii").strip())
+    keys.verify(raw, artifact.file(SIGNATURE).read_bytes().decode("ascii", "replace").strip())
     try:
         return EvidenceHead.model_validate_json(raw)
     except ValidationError:

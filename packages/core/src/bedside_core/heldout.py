@@ -21,7 +21,7 @@ def heldout_files(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: the folder does not exist or holds no `.txt` file.
     """
-    files = {path.name: path for path in sorted(folder.glob("*.txt"))}
+    files = {path.name: path for path in sorted(folder.glob("*.txt")) if path.is_file()}
     if not files:
         raise InputError(f"{folder}: no .txt files - a held-out set is a folder of UTF-8 texts")
     return files

@@ -1,8 +1,9 @@
 """Logging of events with ids, counts, hashes and durations; never of document or prompt text.
 
 An event is a constant message plus named fields: `log.info("artifact written", extra=fields(...))`.
-Fields are numbers, booleans or short identifiers; anything longer is cut to its length and hash, and
-an exception is logged by type and place only, because `str(exc)` may quote its input.
+Fields are numbers, booleans or short identifiers; anything longer is cut to its length and hash,
+and an exception is logged by type and place only, because `str(exc)` may quote its input.
+Loggers of other libraries are trusted with even less: see `_event`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,14 @@ from typing import Any
 
 MAX_FIELD_CHARS = 128
 """A path or a digest fits; a sentence of a clinical note does not."""
+OUR_LOGGERS = (
+    "bedside_core",
+    "bedside_corpus",
+    "bedside_trainer",
+    "bedside_merger",
+    "bedside_eval",
+    "bedside_inference",
+)
 
 
 def fields(**values: object) -> dict[str, Any]:
@@ -28,8 +37,10 @@ def safe(value: object) -> object:
     """A value fit for a log line: numbers, booleans and short single-line strings pass."""
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, BaseException):
+        return where(value)
     text = str(value)
-    if len(text) > MAX_FIELD_CHARS or "\n" in text:
+    if len(text) > MAX_FIELD_CHARS or not text.isprintable():
         digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
         return f"<{len(text)} characters, sha256 {digest}>"
     return text
@@ -53,9 +64,7 @@ class EventFormatter(logging.Formatter):
         facts = {k: safe(v) for k, v in getattr(record, "bedside", {}).items()}
         if record.exc_info and record.exc_info[1] is not None:
             facts["error"] = where(record.exc_info[1])
-        # The template, never the interpolated message: arguments of a foreign library's log call
-        # may be text.
-        message = str(record.msg)
+        message = _event(record)
         time = datetime.fromtimestamp(record.created, UTC)
         if self.as_json:
             line = {
@@ -67,6 +76,18 @@ class EventFormatter(logging.Formatter):
         return f"{time:%H:%M:%S} {record.levelname.lower()} {message}{tail}"
 
 
+def _event(record: logging.LogRecord) -> str:
+    """The template of a message, never its arguments, which in a foreign library may be text.
+
+    A foreign message without arguments may have been put together before the call, so only its
+    place in the source is told; so is that of an object passed as message.
+    """
+    ours = record.name.split(".")[0] in OUR_LOGGERS
+    if isinstance(record.msg, str) and (ours or record.args):
+        return str(safe(record.msg))
+    return f"message withheld, from {record.module}:{record.lineno}"
+
+
 def configure(*, level: str = "INFO") -> None:
     """Send our own loggers to stderr; other libraries only from WARNING, by template."""
     handler = logging.StreamHandler(sys.stderr)
@@ -74,12 +95,5 @@ def configure(*, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for name in (
-        "bedside_core",
-        "bedside_corpus",
-        "bedside_trainer",
-        "bedside_merger",
-        "bedside_eval",
-        "bedside_inference",
-    ):
+    for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(level)

@@ -56,6 +56,13 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
 
+def up(config: Path, overrides: list[str], registry: Registry) -> None:
+    """Serve what is promoted: becomes `bedside inference up` of the inference environment."""
+    options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
+    command = [*executable("inference"), "inference", "up", *options]
+    os.execv(command[0], command)  # noqa: S606
+
+
 def executable(service: str) -> list[str]:
     """The command line that reaches a service: its own environment's, or this one's.
 
@@ -75,8 +82,12 @@ def executable(service: str) -> list[str]:
     )
 
 
-COMMANDS = (
+ADAPT = (
     Command(
-        "adapt", "corpus, training, merge, evaluation and promotion in order", adapt, document=True
+        "adapt",
+        "corpus, training, merge, evaluation and promotion in order",
+        adapt,
+        document=True,
     ),
 )
+UP = (Command("up", "serve the promoted model", up, document=True),)

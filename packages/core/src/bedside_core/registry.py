@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import Artifact, write_atomic
+from bedside_core.artifacts import Artifact, disk_errors, lock_directory, sync, write_atomic
 from bedside_core.config import canonical_json
-from bedside_core.errors import ArtifactError, PolicyError
+from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.evidence import read_evidence
 from bedside_core.signing import Keys
 
 MIN_PREFIX = 6
+_RUN_SLOT = re.compile(r"([\w-]+)/([a-z]+)")
 
 
 class Promotion(BaseModel):
@@ -54,15 +56,36 @@ class Registry:
 
     @classmethod
     def from_environment(cls) -> Registry:
-        """The registry at `BEDSIDE_HOME`, by default `./bedside-home`."""
-        return cls(Path(os.environ.get("BEDSIDE_HOME") or "bedside-home").absolute())
+        """The registry at `BEDSIDE_HOME`, by default `./bedside-home`.
+
+        Raises:
+            ConfigError: something that is not a directory has that name.
+        """
+        home = Path(os.environ.get("BEDSIDE_HOME") or "bedside-home").absolute()
+        if home.exists() and not home.is_dir():
+            raise ConfigError(f"BEDSIDE_HOME: {home} is not a directory - name one, or a free path")
+        return cls(home)
 
     def artifacts(self) -> list[Artifact]:
-        """Every artifact, oldest first."""
-        if not self.store.is_dir():
-            return []
-        found = [Artifact(path) for path in self.store.iterdir() if path.is_dir()]
-        return sorted(found, key=lambda a: (a.manifest.created, a.digest))
+        """Every artifact, oldest first.
+
+        Raises:
+            ArtifactError: names each manifest that is missing or was changed.
+        """
+        found, damaged = self.scan()
+        if damaged:
+            raise ArtifactError("\n".join(damaged))
+        return found
+
+    def scan(self) -> tuple[list[Artifact], list[str]]:
+        """Every artifact, oldest first, and what is wrong with those that cannot be read."""
+        found, damaged = [], []
+        for path in sorted(self.store.iterdir()) if self.store.is_dir() else ():
+            try:
+                found.append(Artifact(path))
+            except ArtifactError as error:
+                damaged.append(str(error))
+        return sorted(found, key=lambda a: (a.manifest.created, a.digest)), damaged
 
     def get(self, reference: str) -> Artifact:
         """An artifact by digest, by the first characters of one, or by `run/slot`.
@@ -70,21 +93,19 @@ class Registry:
         Raises:
             ArtifactError: nothing fits, or several do.
         """
-        if "/" in reference:
-            name, _, slot = reference.partition("/")
+        if fit := _RUN_SLOT.fullmatch(reference):
+            name, slot = fit.groups()
             digest = self.slot(name, slot)
             if digest is None:
                 raise ArtifactError(
                     f"run {name!r} has no {slot} yet - `bedside registry list` shows what there is"
                 )
             return Artifact(self.store / digest)
-        if (self.store / reference).is_dir() and len(reference) == 64:
-            return Artifact(self.store / reference)
         matches = []
         if len(reference) >= MIN_PREFIX and self.store.is_dir():
             matches = [p for p in self.store.iterdir() if p.name.startswith(reference)]
         if len(matches) != 1:
-            problem = "several artifacts begin with" if matches else "no artifact"
+            problem = "several artifacts begin with" if matches else "there is no artifact"
             raise ArtifactError(
                 f"{problem} {reference!r} - give a digest of at least {MIN_PREFIX} characters, or "
                 "run/slot; `bedside registry list` shows them"
@@ -92,8 +113,11 @@ class Registry:
         return Artifact(matches[0])
 
     def find(self, recipe_sha256: str) -> Artifact | None:
-        """The newest artifact that was made by an equal recipe."""
-        same = [a for a in self.artifacts() if a.manifest.recipe_sha256 == recipe_sha256]
+        """The newest artifact that was made by an equal recipe.
+
+        One with a damaged manifest is passed over, so that it can be made again.
+        """
+        same = [a for a in self.scan()[0] if a.manifest.recipe_sha256 == recipe_sha256]
         return same[-1] if same else None
 
     def slot(self, name: str, slot: str) -> str | None:
@@ -112,22 +136,24 @@ class Registry:
         """The directory for resumable state of one recipe; removed when the step succeeds.
 
         Raises:
-            ArtifactError: another process works on the same recipe.
+            ArtifactError: another process works on the same recipe, or the disk is full.
         """
         path = self.home / "work" / recipe_sha256[:16]
-        path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDONLY)
-        try:
+        lock = None
+        with disk_errors("resumable state"):
+            while lock is None:
+                path.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock = lock_directory(path, wait=False)
+                except BlockingIOError:
+                    raise ArtifactError(
+                        f"another process is doing this step ({path}) - wait for it or stop it"
+                    ) from None
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ArtifactError(
-                    f"another process is doing this step ({path}) - wait for it or stop it"
-                ) from None
-            yield path
-            shutil.rmtree(path)
-        finally:
-            os.close(handle)
+                yield path
+                shutil.rmtree(path)
+            finally:
+                os.close(lock)
 
     def ancestors(self, artifact: Artifact) -> Iterator[tuple[int, str, Artifact]]:
         """Walk to the sources, depth first: (depth, role in its child, artifact)."""
@@ -144,13 +170,15 @@ class Registry:
 
     def descendants(self, artifact: Artifact) -> list[Artifact]:
         """Everything that was made from an artifact, directly or not, oldest first."""
-        found = {artifact.digest}
-        result = []
-        for candidate in self.artifacts():  # oldest first, so parents precede children
-            if found & set(candidate.manifest.parents.values()):
-                found.add(candidate.digest)
-                result.append(candidate)
-        return result
+        everything = self.artifacts()
+        found: set[str] = set()
+        newest = {artifact.digest}
+        while newest:  # by generations: a clock that was set back must not hide a child
+            newest = {
+                a.digest for a in everything if newest & set(a.manifest.parents.values())
+            } - found
+            found |= newest
+        return [a for a in everything if a.digest in found]
 
     def promotions(self) -> list[Promotion]:
         """The log of promotions, oldest first.
@@ -179,17 +207,12 @@ class Registry:
             PolicyError: the verdict is not PROMOTE.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
-        promotion = Promotion(
-            time=datetime.now(UTC),
-            action="promote",
-            model=self.check_promotable(evidence).digest,
-            evidence=evidence.digest,
-        )
-        now = self.current()
-        if now and (now.model, now.evidence) == (promotion.model, promotion.evidence):
-            return now
-        self._append(promotion)
-        return promotion
+        model = self.check_promotable(evidence)
+        with self._log_lock():
+            now = self.current()
+            if now and (now.model, now.evidence) == (model.digest, evidence.digest):
+                return now
+            return self._append("promote", model.digest, evidence.digest)
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
         """The model that signed evidence allows to serve, with its own hashes checked.
@@ -204,6 +227,11 @@ class Registry:
                 f"the verdict on {head.candidate[:12]} is {head.verdict}: {'; '.join(head.reasons)}"
             )
         model = self.get(head.candidate)
+        if model.digest != head.candidate:
+            raise ArtifactError(
+                f"evidence {evidence.digest[:12]} does not name one model by its whole digest - "
+                "run the evaluation again"
+            )
         model.verify()
         return model
 
@@ -213,36 +241,45 @@ class Registry:
         Raises:
             PolicyError: there is none.
         """
-        stack: list[Promotion] = []
-        for entry in self.promotions():
-            if entry.action == "promote":
-                stack.append(entry)
-            elif stack:
-                stack.pop()
-        if len(stack) < 2:
-            raise PolicyError("nothing was promoted before the current model - cannot roll back")
-        previous = stack[-2]
-        self.check_promotable(self.get(previous.evidence))
-        entry = Promotion(
-            time=datetime.now(UTC),
-            action="rollback",
-            model=previous.model,
-            evidence=previous.evidence,
-        )
-        self._append(entry)
-        return entry
+        with self._log_lock():
+            stack: list[Promotion] = []
+            for entry in self.promotions():
+                if entry.action == "promote":
+                    stack.append(entry)
+                elif stack:
+                    stack.pop()
+            if len(stack) < 2:
+                raise PolicyError(
+                    "nothing was promoted before the current model - cannot roll back"
+                )
+            previous = stack[-2]
+            self.check_promotable(self.get(previous.evidence))
+            return self._append("rollback", previous.model, previous.evidence)
 
-    def _append(self, promotion: Promotion) -> None:
-        line = canonical_json(promotion.model_dump(mode="json")) + b"\n"
-        self.home.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
+    @contextmanager
+    def _log_lock(self) -> Iterator[None]:
+        """From reading the log to adding to it, nobody else may add."""
+        with disk_errors(self.log_path.name):
+            self.home.mkdir(parents=True, exist_ok=True)
+            with self.log_path.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+
+    def _append(
+        self, action: Literal["promote", "rollback"], model: str, evidence: str
+    ) -> Promotion:
+        entry = Promotion(time=datetime.now(UTC), action=action, model=model, evidence=evidence)
+        line = canonical_json(entry.model_dump(mode="json")) + b"\n"
+        with self.log_path.open("r+b") as file:
             # A line that a crash tore was never a record; it must not swallow this one.
-            file.truncate(file.read().rfind(b"\n") + 1)
+            end = file.read().rfind(b"\n") + 1
+            file.truncate(end)
+            file.seek(end)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        sync(self.home)
+        return entry
 
 
 def describe_sources(artifact: Artifact) -> list[dict[str, object]]:
@@ -252,6 +289,11 @@ def describe_sources(artifact: Artifact) -> list[dict[str, object]]:
 
 
 def document_ids(artifact: Artifact) -> list[dict[str, str]]:
-    """The documents of a corpus artifact (`documents.jsonl`: id, source, licence, sha256)."""
+    """The documents of a corpus artifact (`documents.jsonl`: id, source, licence, sha256).
+
+    Raises:
+        ArtifactError: the list is missing or was changed.
+    """
+    artifact.verify("documents.jsonl")
     text = artifact.file("documents.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -41,8 +41,7 @@ def show(registry: Registry, artifact: str) -> None:
 
 def verify(registry: Registry, artifact: str | None) -> None:
     """Compare one artifact, or all, with their manifests."""
-    chosen = [registry.get(artifact)] if artifact else registry.artifacts()
-    problems = []
+    chosen, problems = ([registry.get(artifact)], []) if artifact else registry.scan()
     for item in chosen:
         try:
             item.verify()
@@ -71,10 +70,8 @@ def lineage(registry: Registry, what: str | None) -> None:
     for depth, role, node in registry.ancestors(start):
         say("  " * depth + _line(node, role))
         for source in describe_sources(node):
-            pad = "  " * (depth + 1)
-            say(
-                f"{pad}source {source['name']}: {source['documents']} documents, {source['licences']}"
-            )
+            what = f"{source['documents']} documents, {source['licences']}"
+            say("  " * (depth + 1) + f"source {source['name']}: {what}")
     made = registry.descendants(start)
     if made:
         say("made from it:")

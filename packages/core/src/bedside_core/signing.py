@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from bedside_core.artifacts import write_atomic
+from bedside_core.artifacts import disk_errors, lock_directory, write_atomic
 from bedside_core.errors import ArtifactError
 
 # Signed bytes carry this prefix, so that a signature of evidence is worth nothing elsewhere.
@@ -49,7 +50,7 @@ class Keys:
             key = load_pem_public_key(self.public_path.read_bytes())
         except (OSError, ValueError):
             raise ArtifactError(
-                f"{self.public_path}: no readable public key - restore the keys folder from a backup"
+                f"{self.public_path}: no readable public key - restore it from a backup"
             ) from None
         if not isinstance(key, Ed25519PublicKey):
             raise ArtifactError(f"{self.public_path}: not an Ed25519 public key")
@@ -63,23 +64,53 @@ class Keys:
 
     def _private(self) -> Ed25519PrivateKey:
         if not self.private_path.exists():
-            return self._generate()
+            self._generate()
         mode = stat.S_IMODE(self.private_path.stat().st_mode)
         if mode & 0o077:
             raise ArtifactError(
                 f"{self.private_path}: mode {mode:04o} lets others read the signing key - "
                 f"chmod 600 {self.private_path}"
             )
-        key = load_pem_private_key(self.private_path.read_bytes(), password=None)
+        try:
+            key = load_pem_private_key(self.private_path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError):
+            key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise ArtifactError(f"{self.private_path}: not an Ed25519 private key")
+            raise ArtifactError(
+                f"{self.private_path}: not a readable Ed25519 private key - restore the keys "
+                "folder from a backup"
+            )
+        self._publish(key)
         return key
 
-    def _generate(self) -> Ed25519PrivateKey:
-        key = Ed25519PrivateKey.generate()
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    def _generate(self) -> None:
+        """Make the private key, once, even if several processes sign for the first time at once."""
+        directory = self.private_path.parent
+        with disk_errors("the signing key"):
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = lock_directory(directory)
+            try:
+                if self.private_path.exists():
+                    return
+                if self.public_path.exists():
+                    raise ArtifactError(
+                        f"{self.private_path} is missing, though its public half is there - "
+                        "restore it from a backup; a new key would void every signature made so far"
+                    )
+                private = Ed25519PrivateKey.generate().private_bytes(
+                    Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+                )
+                write_atomic(self.private_path, private, mode=0o600)
+            finally:
+                if lock is not None:
+                    os.close(lock)
+
+    def _publish(self, key: Ed25519PrivateKey) -> None:
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        # The private half last: it is what the next run takes as the sign of a complete pair.
-        write_atomic(self.public_path, public)
-        write_atomic(self.private_path, private, mode=0o600)
-        return key
+        if not self.public_path.exists():
+            write_atomic(self.public_path, public)
+        elif self.public_path.read_bytes() != public:
+            raise ArtifactError(
+                f"{self.public_path} does not belong to {self.private_path.name} - restore the "
+                "keys folder from a backup"
+            )
