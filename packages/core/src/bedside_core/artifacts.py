@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError
-from bedside_core.licences import Licence
+from bedside_core.licences import Licence, union
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -154,11 +154,12 @@ class Artifact:
 
 
 class ArtifactWriter:
-    """A directory being filled; `facts` go into the manifest."""
+    """A directory being filled; `facts` and `licences` go into the manifest."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.facts: dict[str, Any] = {}
+        self.licences: tuple[Licence, ...] = ()
         self.artifact: Artifact | None = None
 
     @property
@@ -201,7 +202,7 @@ def write_artifact(
                 recipe=recipe,
                 recipe_sha256=recipe.sha256,
                 producer=producer,
-                licences=licences,
+                licences=union(licences, writer.licences),
                 created=datetime.now(UTC),
                 facts=writer.facts,
             )
@@ -360,10 +361,11 @@ def disk_errors(what: str) -> Iterator[None]:
 
 def _means_disk_full(error: BaseException | None) -> bool:
     # Native writers (safetensors, tokenizers) raise errors of their own that only quote the system.
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if isinstance(error, OSError) and error.errno in codes:
             return True
-        if os.strerror(errno.ENOSPC) in str(error):
+        if any(os.strerror(code) in str(error) for code in codes):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -296,4 +296,4 @@ def document_ids(artifact: Artifact) -> list[dict[str, str]]:
     """
     artifact.verify("documents.jsonl")
     text = artifact.file("documents.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n") if line]

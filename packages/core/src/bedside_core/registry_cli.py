@@ -70,8 +70,8 @@ def lineage(registry: Registry, what: str | None) -> None:
     for depth, role, node in registry.ancestors(start):
         say("  " * depth + _line(node, role))
         for source in describe_sources(node):
-            what = f"{source['documents']} documents, {source['licences']}"
-            say("  " * (depth + 1) + f"source {source['name']}: {what}")
+            detail = f"{source['documents']} documents, {source['licences']}"
+            say("  " * (depth + 1) + f"source {source['name']}: {detail}")
     made = registry.descendants(start)
     if made:
         say("made from it:")

@@ -107,7 +107,8 @@ class Run:
         Args:
             kind: of the artifact; also the slot's name.
             recipe: what it is made from; the parents' licences flow in by themselves.
-            licences: what this step adds from outside the registry.
+            licences: what this step adds from outside the registry, if known by now; the
+                writer's `licences` takes what is found out on the way.
         """
         parents = [self.registry.get(digest) for digest in recipe.parents.values()]
         with write_artifact(

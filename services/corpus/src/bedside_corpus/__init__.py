@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Documents to a licensed, cleaned, deduplicated and filtered corpus."""

@@ -1,3 +1,10 @@
+"""The verbs of `bedside corpus`."""
+
 from bedside_core.cli import Command
 
-COMMANDS: tuple[Command, ...] = ()
+from bedside_corpus.config import CorpusConfig
+from bedside_corpus.run import build
+
+COMMANDS: tuple[Command, ...] = (
+    Command("build", "documents to a licensed, cleaned, filtered corpus", build, CorpusConfig),
+)

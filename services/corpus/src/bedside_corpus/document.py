@@ -1,0 +1,80 @@
+"""A document, and what a record must hold to become one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bedside_corpus.normalise import normalise
+from bedside_corpus.sources import SourceFile
+
+
+class Dropped(Exception):  # noqa: N818 - an outcome, not an error
+    """A record does not become a document of the corpus; `reason` is counted."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of the corpus, normalised."""
+
+    id: str
+    text: str
+    source: str
+    licence: str
+    language: str
+
+    @property
+    def words(self) -> int:
+        """Number of blank-separated words, as `wc -w` counts them."""
+        return len(self.text.split())
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the text; equal texts are one document."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def make_document(
+    fields: Mapping[str, Any], file: SourceFile, line: int | None, language: str
+) -> Document:
+    """Check the fields of a record and normalise its text.
+
+    Raises:
+        Dropped: `no_text` (missing, or not a string), `bad_field` (an id, licence or language that
+            is not a string), `not_utf8` (half a surrogate pair, which JSON can spell),
+            `empty` (nothing is left after normalisation) or `no_licence`.
+    """
+    text = fields.get("text")
+    if not isinstance(text, str):
+        raise Dropped("no_text")
+    identifier = _string(fields, "id") or f"{file.label}:{line}"
+    licence = _string(fields, "licence") or file.source.licence
+    spoken = _string(fields, "language") or language
+    try:
+        "".join((text, identifier, licence or "", spoken)).encode()
+    except UnicodeEncodeError:
+        raise Dropped("not_utf8") from None
+    text = normalise(text)
+    if not text:
+        raise Dropped("empty")
+    if licence is None:
+        raise Dropped("no_licence")
+    return Document(identifier, text, file.source.name, licence, spoken)
+
+
+def _string(fields: Mapping[str, Any], name: str) -> str | None:
+    """An optional field: a number is written out, a blank string counts as absent."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise Dropped("bad_field")
+    return value.strip() or None

@@ -1,0 +1,48 @@
+"""`bedside corpus build`: the recipe, in order."""
+
+from __future__ import annotations
+
+import logging
+
+from bedside_core.errors import InputError
+from bedside_core.licences import licence
+from bedside_core.log import fields
+from bedside_core.run import Run
+
+from bedside_corpus.config import CorpusConfig
+from bedside_corpus.sources import find_files, input_files
+
+log = logging.getLogger(__name__)
+
+
+def build(config: CorpusConfig, run: Run) -> None:
+    """Read the sources, keep what is licensed, new and medical, and write the corpus.
+
+    Raises:
+        ConfigError: a source's path and format do not fit together.
+        InputError: a source or held-out set is missing or damaged, or no document is left.
+        ArtifactError: the corpus cannot be written.
+    """
+    files = [file for source in config.sources for file in find_files(source)]
+    recipe = run.recipe(config, inputs=input_files(files, config.heldout))
+    if run.reuse("corpus", recipe):
+        return
+
+    from bedside_corpus.clean import clean
+    from bedside_corpus.store import write_documents, write_stats
+    from bedside_corpus.tally import Tally
+
+    tally = Tally()
+    with run.write("corpus", recipe) as artifact:
+        write_documents(artifact.path, clean(config, files, tally))
+        if not tally.kept:
+            why = tally.reasons() or "the sources hold no records"
+            raise InputError(
+                f"no document is left of {tally.read} that were read: {why} - see the reasons in "
+                "the corpus service's README, then correct the documents or corpus.sources"
+            )
+        write_stats(artifact.path, tally.stats())
+        artifact.licences = tuple(map(licence, tally.licence_ids()))
+        artifact.facts.update(tally.facts())
+    tally.report()
+    log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))

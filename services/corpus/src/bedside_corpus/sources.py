@@ -1,0 +1,91 @@
+"""Which files the configured sources stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedside_core.console import say
+from bedside_core.errors import ConfigError, InputError
+from bedside_core.heldout import heldout_files
+
+from bedside_corpus.config import Source
+
+SUFFIXES = {"jsonl": (".jsonl", ".jsonl.gz"), "parquet": (".parquet",), "text": (".txt",)}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source."""
+
+    source: Source
+    path: Path
+    name: str
+    """The path below the source's folder, with `/`; of a single file, its name."""
+
+    @property
+    def label(self) -> str:
+        """What messages and statistics call this file."""
+        return f"{self.source.name}/{self.name}"
+
+
+def find_files(source: Source) -> list[SourceFile]:
+    """The files of a source, sorted by name.
+
+    In a folder, hidden files are passed over; so are other suffixes, and the user is told.
+
+    Raises:
+        ConfigError: the path is a file whose suffix does not belong to the format.
+        InputError: the path does not exist, or holds no file of the format.
+    """
+    suffixes = SUFFIXES[source.format]
+    wanted = " or ".join(suffixes)
+    if source.path.is_file():
+        if not source.path.name.endswith(suffixes):
+            raise ConfigError(
+                f"corpus.sources: {source.name}: {source.path} is not a {wanted} file - correct "
+                f"the path or the format {source.format!r}"
+            )
+        return [SourceFile(source, source.path, source.path.name)]
+    if not source.path.is_dir():
+        raise InputError(
+            f"source {source.name!r}: {source.path} does not exist - correct corpus.sources"
+        )
+    found = sorted(p.relative_to(source.path) for p in source.path.rglob("*") if p.is_file())
+    visible = [p.as_posix() for p in found if not any(part.startswith(".") for part in p.parts)]
+    files = [
+        SourceFile(source, source.path / name, name) for name in visible if name.endswith(suffixes)
+    ]
+    if len(files) < len(visible):
+        others = len(visible) - len(files)
+        say(f"source {source.name}: {others} files that are not {wanted} are passed over")
+    if not files:
+        raise InputError(f"source {source.name!r}: no {wanted} files in {source.path}")
+    for file in files:
+        _check_name(file)
+    return files
+
+
+def input_files(files: Iterable[SourceFile], heldout: Iterable[Path]) -> dict[str, Path]:
+    """Everything that goes into the corpus from outside, by a name for the recipe.
+
+    Raises:
+        InputError: a held-out folder is missing or empty.
+    """
+    inputs = {f"source/{file.label}": file.path for file in files}
+    for folder in heldout:
+        for name, path in heldout_files(folder).items():
+            inputs[f"heldout/{folder}/{name}"] = path
+    return inputs
+
+
+def _check_name(file: SourceFile) -> None:
+    # A name becomes an id in the corpus, which is UTF-8; Linux allows any bytes in a name.
+    try:
+        file.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"source {file.source.name!r}: a file name in {file.source.path} is not UTF-8 "
+            f"({file.name!a}) - rename it"
+        ) from None

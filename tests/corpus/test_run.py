@@ -1,0 +1,212 @@
+import gzip
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from bedside_core.registry import describe_sources, document_ids
+
+ROOT = Path(__file__).parents[2]
+CANARY = "Zyklamenwalzer"
+MEDICAL = "Patient mit Hypertonie, Therapie: Ramipril 5 mg."
+
+
+def jsonl(path, *lines):
+    raw = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    path.write_bytes(b"\n".join(raw) + b"\n")
+    return {"name": path.stem, "path": str(path), "format": "jsonl", "licence": "CC0-1.0"}
+
+
+def corpus(registry):
+    return registry.get("test/corpus")
+
+
+def test_the_artifact_holds_documents_listing_and_statistics(build, registry, letters, tmp_path):
+    other = jsonl(tmp_path / "o.jsonl", {"text": MEDICAL, "licence": "CC-BY-4.0"}, b"{", {"id": 1})
+    assert build(letters, other) == 0
+    artifact = corpus(registry)
+    artifact.verify()
+    rows = pq.read_table(artifact.file("corpus.parquet")).to_pylist()
+    assert [row["id"] for row in rows] == ["letters/a", "letters/b", "o/o.jsonl:1"]
+    assert list(rows[0]) == ["id", "text", "source", "licence", "language", "words"]
+    assert all(row["words"] == len(row["text"].split()) for row in rows)
+    listing = document_ids(artifact)
+    assert [d["id"] for d in listing] == ["letters/a", "letters/b", "o/o.jsonl:1"]
+    assert all(set(d) == {"id", "source", "licence", "sha256"} for d in listing)
+    stats = json.loads(artifact.file("stats.json").read_text())
+    assert (stats["read"], stats["kept"]) == (5, 3)
+    assert stats["dropped"] == {
+        "malformed": {"count": 1, "first": ["o/o.jsonl:2"]},
+        "no_text": {"count": 1, "first": ["o/o.jsonl:3"]},
+    }
+    facts = artifact.manifest.facts
+    assert (facts["documents"], facts["words"]) == (3, sum(row["words"] for row in rows))
+    assert facts["dropped"] == {"malformed": 1, "no_text": 1}
+    assert describe_sources(artifact) == [
+        {"name": "letters", "documents": 2, "licences": "CC0-1.0"},
+        {"name": "o", "documents": 1, "licences": "CC-BY-4.0"},
+    ]
+    assert [(item.id, item.obligations) for item in artifact.manifest.licences] == [
+        ("CC-BY-4.0", ("attribution",)),
+        ("CC0-1.0", ()),
+    ]
+
+
+def test_licences_of_dropped_documents_do_not_flow_in(build, registry, letters, tmp_path):
+    garden = jsonl(tmp_path / "g.jsonl", {"text": "Ein Garten.", "licence": "CC-BY-NC-4.0"})
+    assert build(letters, garden, medical_filter={"min_density": 0.03}) == 0
+    assert [item.id for item in corpus(registry).manifest.licences] == ["CC0-1.0"]
+    assert [source["name"] for source in describe_sources(corpus(registry))] == ["letters"]
+
+
+def test_the_summary_tells_what_happened(build, letters, tmp_path, capsys):
+    assert build(letters, jsonl(tmp_path / "o.jsonl", b"{", b"{")) == 0
+    out = capsys.readouterr().out
+    assert "read 4 records, kept 2 documents of 25 words" in out
+    assert "malformed  2        o/o.jsonl:1" in out
+
+
+def test_a_second_run_reuses_and_a_changed_file_makes_a_new_corpus(
+    build, registry, letters, tmp_path, capsys
+):
+    held = tmp_path / "held"
+    held.mkdir()
+    (held / "h.txt").write_text("Etwas anderes.")
+    assert build(letters, heldout=[str(held)]) == 0
+    first = corpus(registry).digest
+    assert build(letters, heldout=[str(held)]) == 0
+    assert corpus(registry).digest == first
+    assert "reused" in capsys.readouterr().out
+    (tmp_path / "letters/b.txt").write_text(MEDICAL)
+    assert build(letters, heldout=[str(held)]) == 0
+    second = corpus(registry).digest
+    (held / "h.txt").write_text(MEDICAL)
+    assert build(letters, heldout=[str(held)]) == 0
+    assert len({first, second, corpus(registry).digest}) == 3
+    assert corpus(registry).manifest.facts["dropped"] == {"heldout": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "csv"}, "corpus.sources.0.format"),
+        ({"colour": "red"}, "corpus.sources.0.colour: Extra inputs are not permitted"),
+        ({"name": "a b"}, "corpus.sources.0.name"),
+        ({"path": "FILE", "format": "jsonl"}, "is not a .jsonl or .jsonl.gz file"),
+    ],
+)
+def test_a_wrong_config_ends_with_2(build, registry, letters, tmp_path, capsys, change, words):
+    (tmp_path / "a.csv").write_text("text\nx\n")
+    change = {key: str(tmp_path / "a.csv") if v == "FILE" else v for key, v in change.items()}
+    assert build({**letters, **change}) == 2
+    assert words in capsys.readouterr().err
+    assert registry.artifacts() == []
+
+
+def test_a_wrong_section_ends_with_2(build, letters, capsys):
+    assert build(letters, letters) == 2
+    assert "two sources are named 'letters'" in capsys.readouterr().err
+    assert build(letters, language="fr", medical_filter={}) == 2
+    assert "the medical filter's stems are German, not 'fr'" in capsys.readouterr().err
+    assert build() == 2
+
+
+def broken_gzip(tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n' * 99)[:-9])
+    return {"path": str(tmp_path / "a.jsonl.gz"), "format": "jsonl"}
+
+
+def broken_parquet(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 is not enough")
+    return {"path": str(tmp_path / "a.parquet"), "format": "parquet"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tmp: {"path": str(tmp / "nowhere")}, "nowhere does not exist"),
+        (lambda tmp: {"format": "parquet"}, "no .parquet files"),
+        (broken_gzip, "a.jsonl.gz: the gzip stream is cut off or damaged"),
+        (broken_parquet, "a.parquet: not a Parquet file, or a damaged one"),
+        (lambda tmp: {"licence": None}, "no document is left of 2 that were read: no_licence 2"),
+    ],
+)
+def test_unusable_input_ends_with_3(build, registry, letters, tmp_path, capsys, change, words):
+    assert build({**letters, **change(tmp_path)}) == 3
+    assert words in capsys.readouterr().err
+    assert registry.artifacts() == []
+    assert registry.slot("test", "corpus") is None
+    assert not list((registry.home / "tmp").glob("*"))
+
+
+def test_an_empty_corpus_says_why_with_places(build, registry, tmp_path, capsys):
+    source = jsonl(tmp_path / "o.jsonl", {"text": "Ein Garten."}, b"{", {"text": " "})
+    assert build(source, medical_filter={"min_density": 0.03}) == 3
+    error = capsys.readouterr().err
+    assert "no document is left of 3 that were read" in error
+    for reason in ("not_medical 1 (first: o/o.jsonl:1)", "malformed 1 (first: o/o.jsonl:2)"):
+        assert reason in error
+    assert registry.artifacts() == []
+    assert build(jsonl(tmp_path / "e.jsonl")) == 3
+    assert "the sources hold no records" in capsys.readouterr().err
+
+
+def test_no_text_of_a_document_is_printed_or_logged(
+    build, letters, registry, tmp_path, capfd, caplog
+):
+    lines = [
+        {"text": f"{MEDICAL} {CANARY}", "id": CANARY},
+        {"text": f"{MEDICAL} {CANARY}"},
+        {"text": f"Im Garten {CANARY}"},
+        {"text": [CANARY]},
+        {"text": CANARY, "licence": [CANARY]},
+        f'{{"text": "{CANARY}'.encode(),
+        f'{{"text": "{CANARY} \\ud800"}}'.encode(),
+        f'{{"text": "{CANARY} '.encode() + b'\xff"}',
+        CANARY.encode(),
+    ]
+    source = jsonl(tmp_path / "o.jsonl", *lines)
+    with caplog.at_level("DEBUG"):
+        assert build(letters, source, medical_filter={"min_density": 0.03}) == 0
+        (tmp_path / "o.jsonl").write_bytes((tmp_path / "o.jsonl").read_bytes()[90:])
+        assert build({**source, "licence": None}) == 3
+    captured = capfd.readouterr()
+    assert "malformed" in captured.out
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    assert CANARY not in captured.out + captured.err + logged
+    stats = corpus(registry).file("stats.json").read_text()
+    assert CANARY not in stats + (corpus(registry).path / "manifest.json").read_text()
+
+
+def test_a_full_disk_leaves_nothing(registry, letters, tmp_path):
+    # A limit on the size of a file fails a write in the same place as a full disk.
+    source = {**jsonl(tmp_path / "o.jsonl", {"text": "".join(map(chr, range(0x4E00, 0x9000)))})}
+    config = tmp_path / "run.yaml"
+    sections = {"name": "test", "corpus": {"language": "de", "sources": [source]}}
+    config.write_text(json.dumps(sections))
+    done = subprocess.run(
+        [sys.executable, "-m", "bedside_core.cli", "corpus", "build", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+    )
+    assert done.returncode == 4, done.stderr
+    assert "disk full while writing corpus" in done.stderr
+    assert registry.artifacts() == []
+    assert list((registry.home / "tmp").iterdir()) == []
+
+
+def test_the_demo_keeps_its_medical_texts(registry, tmp_path, monkeypatch):
+    from bedside_core.cli import main
+
+    monkeypatch.chdir(ROOT)
+    assert main(["corpus", "build", "--config", "configs/demo.yaml"]) == 0
+    facts = registry.get("demo/corpus").manifest.facts
+    medical = len(list((ROOT / "demo/documents/medical").glob("*.txt")))
+    general = len(list((ROOT / "demo/documents/general").glob("*.txt")))
+    assert facts["documents"] == medical
+    assert facts["dropped"] == {"not_medical": general}
