@@ -27,7 +27,6 @@ from bedside_core.licences import Licence, union
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 Kind = Literal["corpus", "base", "checkpoint", "merged", "evidence"]
-CHUNK_BYTES = 1 << 22
 
 
 class _Record(BaseModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,10 +57,10 @@ def load_document(path: Path, overrides: list[str] | None = None) -> dict[str, A
         known = ", ".join(("name", *SECTIONS))
         raise ConfigError(f"{path}: unknown section {unknown[0]!r} - known are: {known}")
     name = document.get("name")
-    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,60}", name):
         raise ConfigError(
-            f"{path}: name: must be a word of letters, digits, '-' and '_' - it names this run "
-            "in the registry"
+            f"{path}: name: must be a word of at most 60 letters, digits, '-' and '_' - it names "
+            "this run in the registry"
         )
     return document
 

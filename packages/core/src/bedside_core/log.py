@@ -53,6 +53,22 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"
 
 
+class SafeRecord(logging.LogRecord):
+    """A record that is safe in any handler: some libraries bring one of their own along."""
+
+    error: str | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.exc_info and self.exc_info[1] is not None:
+            self.error = where(self.exc_info[1])
+            self.exc_info = None
+
+    def getMessage(self) -> str:  # noqa: N802 - the name is logging's
+        """The template, and an exception's type and place."""
+        return _event(self) + (f" ({self.error})" if self.error else "")
+
+
 class EventFormatter(logging.Formatter):
     """JSON lines, or one readable line on a terminal."""
 
@@ -62,8 +78,8 @@ class EventFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = {k: safe(v) for k, v in getattr(record, "bedside", {}).items()}
-        if record.exc_info and record.exc_info[1] is not None:
-            facts["error"] = where(record.exc_info[1])
+        if isinstance(record, SafeRecord) and record.error:
+            facts["error"] = record.error
         message = _event(record)
         time = datetime.fromtimestamp(record.created, UTC)
         if self.as_json:
@@ -90,6 +106,7 @@ def _event(record: logging.LogRecord) -> str:
 
 def configure(*, level: str = "INFO") -> None:
     """Send our own loggers to stderr; other libraries only from WARNING, by template."""
+    logging.setLogRecordFactory(SafeRecord)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(EventFormatter(as_json=not sys.stderr.isatty()))
     root = logging.getLogger()

@@ -31,7 +31,7 @@ from bedside_core.evidence import read_evidence
 from bedside_core.signing import Keys
 
 MIN_PREFIX = 6
-_RUN_SLOT = re.compile(r"([\w-]+)/([a-z]+)")
+_RUN_SLOT = re.compile(r"([\w-]{1,60})/([a-z]{1,20})")
 
 
 class Promotion(BaseModel):
@@ -212,7 +212,14 @@ class Registry:
             now = self.current()
             if now and (now.model, now.evidence) == (model.digest, evidence.digest):
                 return now
-            return self._append("promote", model.digest, evidence.digest)
+            entry = Promotion(
+                time=datetime.now(UTC),
+                action="promote",
+                model=model.digest,
+                evidence=evidence.digest,
+            )
+            self._append(entry)
+            return entry
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
         """The model that signed evidence allows to serve, with its own hashes checked.
@@ -243,9 +250,9 @@ class Registry:
         """
         with self._log_lock():
             stack: list[Promotion] = []
-            for entry in self.promotions():
-                if entry.action == "promote":
-                    stack.append(entry)
+            for past in self.promotions():
+                if past.action == "promote":
+                    stack.append(past)
                 elif stack:
                     stack.pop()
             if len(stack) < 2:
@@ -254,7 +261,14 @@ class Registry:
                 )
             previous = stack[-2]
             self.check_promotable(self.get(previous.evidence))
-            return self._append("rollback", previous.model, previous.evidence)
+            entry = Promotion(
+                time=datetime.now(UTC),
+                action="rollback",
+                model=previous.model,
+                evidence=previous.evidence,
+            )
+            self._append(entry)
+            return entry
 
     @contextmanager
     def _log_lock(self) -> Iterator[None]:
@@ -265,21 +279,16 @@ class Registry:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield
 
-    def _append(
-        self, action: Literal["promote", "rollback"], model: str, evidence: str
-    ) -> Promotion:
-        entry = Promotion(time=datetime.now(UTC), action=action, model=model, evidence=evidence)
+    def _append(self, entry: Promotion) -> None:
         line = canonical_json(entry.model_dump(mode="json")) + b"\n"
-        with self.log_path.open("r+b") as file:
+        with self.log_path.open("a+b") as file:
+            file.seek(0)
             # A line that a crash tore was never a record; it must not swallow this one.
-            end = file.read().rfind(b"\n") + 1
-            file.truncate(end)
-            file.seek(end)
+            file.truncate(file.read().rfind(b"\n") + 1)
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
         sync(self.home)
-        return entry
 
 
 def describe_sources(artifact: Artifact) -> list[dict[str, object]]:

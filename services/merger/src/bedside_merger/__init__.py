@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Merge of a base model and its continually pre-trained checkpoint."""

@@ -1,3 +1,10 @@
+"""Verbs of the merger."""
+
 from bedside_core.cli import Command
 
-COMMANDS: tuple[Command, ...] = ()
+from bedside_merger.config import MergerConfig
+from bedside_merger.run import merge
+
+COMMANDS: tuple[Command, ...] = (
+    Command("run", "merge base and checkpoint, export as bfloat16", merge, config=MergerConfig),
+)

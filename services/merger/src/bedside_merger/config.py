@@ -1,0 +1,37 @@
+"""The section `merger` of a run config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from bedside_core.config import Config
+from pydantic import Field, PositiveInt
+
+Weight = Annotated[float, Field(ge=0, le=1)]
+"""Position between the models: 0 is the base, 1 the checkpoint."""
+Anchors = Annotated[tuple[Weight, ...], Field(min_length=1)]
+"""Weights at equal distances over the layers, interpolated linearly in between."""
+
+
+class Probe(Config):
+    """Held-out texts on which the cost of rounding is measured."""
+
+    heldout: Path
+    """Folder of UTF-8 `.txt` files."""
+    num_texts: PositiveInt = 4
+    """How many of them, the first by file name."""
+
+
+class MergerConfig(Config):
+    """How base and checkpoint are merged; the defaults are the schedule of DeFineMed, A.4."""
+
+    method: Literal["slerp"] = "slerp"
+    self_attn: Anchors = (0.0, 0.5, 0.3, 0.7, 1.0)
+    """Weights of the attention tensors, first layer to last."""
+    mlp: Anchors = (1.0, 0.5, 0.7, 0.3, 0.0)
+    """Weights of the feed-forward tensors, first layer to last."""
+    rest: Weight = 0.5
+    """Weight of every other tensor: embeddings, norms, output head."""
+    probe: Probe | None = None
+    """Without it, the export reports the rounding of weights but not its effect on likelihood."""

@@ -1,0 +1,194 @@
+"""Hugging Face model directories: what makes two of them mergeable, and their tokenizer files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from bedside_core.artifacts import Artifact, sha256_file
+from bedside_core.errors import ArtifactError, InputError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig
+
+# Of config.json, what decides whether two sets of weights mean the same computation.
+SAME_SETTINGS = (
+    "architectures",
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "hidden_act",
+    "rms_norm_eps",
+    "rope_parameters",
+    "sliding_window",
+    "tie_word_embeddings",
+)
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The tensors of a model directory, read one at a time."""
+
+    files: dict[str, Any]
+    """Open safetensors file by tensor name."""
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self.files)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self.files[name].get_slice(name).get_shape())
+
+    def dtype(self, name: str) -> str:
+        """The dtype as safetensors spells it: `F32`, `BF16`, `F16`..."""
+        return str(self.files[name].get_slice(name).get_dtype())
+
+    def get(self, name: str) -> torch.Tensor:
+        tensor: torch.Tensor = self.files[name].get_tensor(name)
+        return tensor
+
+
+@contextmanager
+def open_weights(directory: Path) -> Iterator[Weights]:
+    """Open every safetensors file of a model directory.
+
+    Raises:
+        InputError: there is none, one cannot be read, or two hold the same tensor.
+    """
+    with ExitStack() as stack:
+        files: dict[str, Any] = {}
+        for path in sorted(directory.glob("*.safetensors")):
+            try:
+                file = stack.enter_context(safe_open(path, framework="pt"))
+            except (OSError, SafetensorError):
+                raise InputError(f"{path}: not a readable safetensors file") from None
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                if name in files:
+                    raise InputError(f"{path}: tensor {name} is also in another file")
+                files[name] = file
+        if not files:
+            raise InputError(f"{directory}: no .safetensors weights")
+        yield Weights(files)
+
+
+def check_mergeable(base: Path, checkpoint: Path) -> int:
+    """Refuse models whose weights do not correspond one to one.
+
+    Returns:
+        The number of layers.
+
+    Raises:
+        InputError: names the first setting, tensor or dtype that does not fit.
+    """
+    ours, theirs = read_config(base), read_config(checkpoint)
+    for key in SAME_SETTINGS:
+        if ours.get(key) != theirs.get(key):
+            raise _refusal(f"{key} is {ours.get(key)} in the base, {theirs.get(key)} in the other")
+    with open_weights(base) as a, open_weights(checkpoint) as b:
+        for name in sorted(set(a.names) ^ set(b.names)):
+            where = "the base" if name in a.files else "the checkpoint"
+            raise _refusal(f"only {where} has the tensor {name}")
+        for name in a.names:
+            if a.shape(name) != b.shape(name):
+                raise _refusal(f"{name} has shape {a.shape(name)} against {b.shape(name)}")
+            for model, weights in (("base", a), ("checkpoint", b)):
+                if weights.dtype(name) not in ("F32", "BF16"):
+                    raise _refusal(
+                        f"{name} of the {model} is stored as {weights.dtype(name)}, not as F32 or "
+                        "BF16 (float16 overflows in some architectures)"
+                    )
+    _check_vocabularies(base, checkpoint)
+    return int(ours["num_hidden_layers"])
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """`config.json` of a model directory, in the spelling of the installed transformers.
+
+    Raises:
+        InputError: missing, unreadable, or without a number of layers.
+    """
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True).to_dict()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{directory}/config.json: missing or not a model config ({type(error).__name__})"
+        ) from None
+    if not isinstance(config.get("num_hidden_layers"), int):
+        raise InputError(f"{directory}/config.json: no num_hidden_layers - not a decoder's config")
+    return dict(config)
+
+
+def copy_tokenizer(base: Artifact, target: Path) -> dict[str, str | None]:
+    """Copy tokenizer, chat template and generation defaults byte for byte.
+
+    Returns:
+        The facts `tokenizer_sha256` and `chat_template_sha256`, which are then the base's.
+
+    Raises:
+        ArtifactError: a copy's hash is not the one in the base's manifest.
+    """
+    hashes = {entry.path: entry.sha256 for entry in base.manifest.files}
+    for name in TOKENIZER_FILES:
+        if name not in hashes:
+            continue
+        shutil.copyfile(base.path / name, target / name)
+        if sha256_file(target / name) != hashes[name]:
+            raise ArtifactError(
+                f"base artifact {base.digest[:12]}: {name} changed while it was copied - run "
+                "`bedside registry verify`"
+            )
+    return {
+        "tokenizer_sha256": hashes.get("tokenizer.json"),
+        "chat_template_sha256": base.manifest.facts.get("chat_template_sha256"),
+    }
+
+
+def _check_vocabularies(base: Path, checkpoint: Path) -> None:
+    ours, theirs = _vocabulary(base), _vocabulary(checkpoint)
+    if ours != theirs:
+        different = sum(theirs.get(token) != number for token, number in ours.items())
+        raise _refusal(
+            f"the tokenizers differ: {len(ours)} and {len(theirs)} tokens, {different} of the "
+            "base's have another number or none"
+        )
+
+
+def _vocabulary(directory: Path) -> dict[str, int]:
+    path = directory / "tokenizer.json"
+    try:
+        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        model = tokenizer["model"]["vocab"]
+        # Unigram tokenizers list (token, score); the position is the number.
+        known = {t[0]: i for i, t in enumerate(model)} if isinstance(model, list) else dict(model)
+        return known | {item["content"]: item["id"] for item in tokenizer["added_tokens"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: missing or not a tokenizer with a vocabulary") from None
+
+
+def _refusal(reason: str) -> InputError:
+    return InputError(
+        f"base and checkpoint cannot be merged: {reason} - merge only a checkpoint that was "
+        "trained from this base"
+    )

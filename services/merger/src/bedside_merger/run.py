@@ -1,0 +1,94 @@
+"""`bedside merger run`: base + checkpoint -> merged model, in one artifact."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bedside_core.console import say, table
+from bedside_core.heldout import heldout_files, read_heldout
+from bedside_core.run import Run
+
+from bedside_merger.config import MergerConfig
+
+if TYPE_CHECKING:
+    from bedside_merger.likelihood import Likelihood
+    from bedside_merger.rounding import Rounding
+
+EXPORT_REPORT = "export.json"
+OFFLINE_AND_QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+EXACT = "float32"
+"""The unrounded merge: a folder inside the artifact being written, gone before it is complete."""
+
+
+def merge(config: MergerConfig, run: Run) -> None:
+    """Merge in float32, export in bfloat16, and measure what the rounding took away.
+
+    Raises:
+        InputError: an earlier step has not run, or the models cannot be merged.
+        ArtifactError: an input was tampered with, or the disk is full.
+    """
+    base, checkpoint = run.input("base"), run.input("checkpoint")
+    probe = config.probe
+    files = dict(list(heldout_files(probe.heldout).items())[: probe.num_texts]) if probe else {}
+    recipe = run.recipe(config, parents={"base": base, "checkpoint": checkpoint}, inputs=files)
+    if run.reuse("merged", recipe):
+        return
+    texts = read_heldout(probe.heldout)[: probe.num_texts] if probe else []
+
+    # Before the first import of a library that would look for a model hub.
+    os.environ.update(OFFLINE_AND_QUIET)
+    from bedside_merger.export import export
+    from bedside_merger.likelihood import compare
+    from bedside_merger.models import check_mergeable, copy_tokenizer
+    from bedside_merger.slerp import merge_exactly
+
+    layers = check_mergeable(base.path, checkpoint.path)
+    with run.write("merged", recipe) as artifact:
+        exact = artifact.path / EXACT
+        say(f"merging {layers} layers with {config.method} in float32")
+        merge_exactly(config, layers, base.path, checkpoint.path, exact)
+        rounding = export(exact, base.path, artifact.path)
+        artifact.facts |= copy_tokenizer(base, artifact.path)
+        models = {"base": base.path, "merged_float32": exact, "merged_bfloat16": artifact.path}
+        likelihood = compare(models, base.path, texts) if texts else None
+        shutil.rmtree(exact)
+        _write_report(rounding, likelihood, artifact.path / EXPORT_REPORT)
+        artifact.facts |= {
+            "method": config.method,
+            "dtype": "bfloat16",
+            "num_parameters": rounding.overall.num_parameters,
+            "rounding": rounding.overall.report(),
+        }
+    _show(rounding, likelihood)
+
+
+def _write_report(rounding: Rounding, likelihood: Likelihood | None, path: Path) -> None:
+    report = {
+        "dtype": "bfloat16",
+        "rounding": rounding.report(),
+        "likelihood": likelihood.report() if likelihood else None,
+    }
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _show(rounding: Rounding, likelihood: Likelihood | None) -> None:
+    rows = [["tensors", "update / base", "energy lost", "updates vanished"]]
+    for name, tally in {**rounding.groups, "all": rounding.overall}.items():
+        shares = tally.report()
+        keys = ("relative_update", "lost_energy_share", "vanished_share")
+        rows.append([name, *("-" if shares[k] is None else f"{shares[k]:.2%}" for k in keys)])
+    say("what the rounding to bfloat16 cost:")
+    say(table(rows))
+    if likelihood:
+        values = ", ".join(f"{m} {likelihood.per_token(m):.4f}" for m in likelihood.sums)
+        say(f"held-out negative log-likelihood per token: {values}")

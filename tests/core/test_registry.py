@@ -1,0 +1,465 @@
+"""The registry: finding, slots, work, lineage, promotion."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from bedside_core import cli
+from bedside_core.artifacts import MANIFEST, Artifact
+from bedside_core.config import canonical_json, sha256_of
+from bedside_core.errors import ArtifactError, PolicyError
+from bedside_core.evidence import EVIDENCE
+from bedside_core.licences import licence
+from bedside_core.registry import Registry
+from bedside_core.run import Run
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, registry: Registry) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(registry.home))
+
+
+def bedside(*words: str) -> int:
+    return cli.main(["registry", *words])
+
+
+# --- finding ---------------------------------------------------------------------------------
+
+
+def test_get_by_digest_prefix_and_slot(registry, put):  # type: ignore[no-untyped-def]
+    artifact = put("base")
+    registry.set_slot("demo-1_a", "base", artifact.digest)
+    for reference in (artifact.digest, artifact.digest[:6], "demo-1_a/base"):
+        assert registry.get(reference).digest == artifact.digest
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["", "ab", "f" * 64, "f" * 63, "a" * 5000, "demo/base", "demo/", "/", "../base", "demo/../x",
+     "../promotions.jsonl", "demo/base/x", "demo/" + "x" * 5000, ".", "..", "brief über Größe 3"],
+)  # fmt: skip
+def test_get_nothing(registry, put, reference):  # type: ignore[no-untyped-def]
+    registry.set_slot("demo", "corpus", put("corpus").digest)
+    registry.log_path.write_text("secret line\n")
+    with pytest.raises(ArtifactError) as error:
+        registry.get(reference)
+    assert "secret line" not in str(error.value)
+    assert bedside("show", reference) == 4
+
+
+def test_ambiguous_prefix(registry, put):  # type: ignore[no-untyped-def]
+    artifact = put("base")
+    (registry.store / (artifact.digest[:8] + "0" * 56)).mkdir()
+    with pytest.raises(ArtifactError, match="several artifacts begin with"):
+        registry.get(artifact.digest[:8])
+    assert registry.get(artifact.digest).digest == artifact.digest
+
+
+def test_find_the_newest_of_a_recipe(registry, put):  # type: ignore[no-untyped-def]
+    first = put("base", config={"a": 1, "b": 2})
+    put("base", config={"a": 2})
+    second = put("base", config={"b": 2, "a": 1})
+    assert first.manifest.recipe_sha256 == second.manifest.recipe_sha256
+    assert registry.find(first.manifest.recipe.sha256).digest == second.digest
+    assert registry.find("0" * 64) is None
+
+
+def test_empty_registry(registry, capsys):  # type: ignore[no-untyped-def]
+    assert registry.artifacts() == []
+    assert registry.current() is None
+    assert bedside("list") == 0
+    assert "no artifacts yet" in capsys.readouterr().out
+    assert bedside("verify") == 0
+    assert bedside("lineage") == 4
+    assert bedside("rollback") == 5
+
+
+def test_one_damaged_manifest_does_not_hide_the_others(registry, put, capsys):  # type: ignore[no-untyped-def]
+    broken, damaged, intact = put("base"), put("corpus"), put("merged")
+    (broken.path / MANIFEST).write_text("{}")
+    (damaged.path / "weights.bin").write_text("x")
+    assert bedside("verify") == 4
+    printed = capsys.readouterr()
+    assert f"{broken.digest[:12]}: {MANIFEST} was changed" in printed.err
+    assert f"{damaged.digest[:12]} does not match its manifest: weights.bin" in printed.err
+    assert f"{intact.digest[:12]} merged: intact" in printed.out
+    assert bedside("list") == 4
+    assert broken.digest[:12] in capsys.readouterr().err
+
+
+def test_damaged_artifact_is_made_again(registry, put):  # type: ignore[no-untyped-def]
+    """The advice of the error message must work: neither kind of damage blocks the same recipe."""
+    run = Run("demo", "core", "step", registry)
+    for damaged_file in (MANIFEST, "weights.bin"):
+        artifact = put("base")
+        (artifact.path / damaged_file).write_text("{}")
+        assert run.reuse("base", artifact.manifest.recipe) is None
+        again = put("base")
+        assert run.reuse("base", artifact.manifest.recipe).digest == again.digest
+        assert registry.slot("demo", "base") == again.digest
+
+
+# --- one step of a run -----------------------------------------------------------------------
+
+
+def test_two_processes_write_the_same_recipe_at_once(registry, start, writer_code):  # type: ignore[no-untyped-def]
+    processes = [start(writer_code, registry.store, "wait") for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "writing\n"
+    digests = [process.communicate("go on\n")[0].split()[-1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    for digest in digests:
+        registry.get(digest).verify()
+    assert registry.find(registry.get(digests[0]).manifest.recipe_sha256).digest in digests
+
+
+def test_licences_flow_from_parents(registry, put):  # type: ignore[no-untyped-def]
+    base = put("base", licences=(licence("Apache-2.0"),))
+    corpus = put("corpus", licences=(licence("CC-BY-4.0"), licence("CC0-1.0")))
+    run = Run("demo", "core", "step", registry)
+    from bedside_core.config import Config
+
+    recipe = run.recipe(Config(), parents={"base": base, "corpus": corpus})
+    with run.write("checkpoint", recipe, licences=(licence("MIT"),)) as artifact:
+        (artifact.path / "w").write_bytes(b"1")
+    names = [item.id for item in artifact.result.manifest.licences]
+    assert names == ["Apache-2.0", "CC-BY-4.0", "CC0-1.0", "MIT"]
+    assert run.input("checkpoint").digest == artifact.result.digest
+
+
+def test_failed_step_leaves_the_slot_as_it_was(registry, put):  # type: ignore[no-untyped-def]
+    from bedside_core.config import Config
+
+    run = Run("demo", "core", "step", registry)
+    old = put("base")
+    registry.set_slot("demo", "base", old.digest)
+    with pytest.raises(ZeroDivisionError), run.write("base", run.recipe(Config())) as artifact:
+        (artifact.path / "w").write_bytes(b"1")
+        raise ZeroDivisionError
+    assert registry.slot("demo", "base") == old.digest
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from bedside_core.errors import ArtifactError
+from bedside_core.registry import Registry
+try:
+    with Registry(Path(sys.argv[1])).work("r" * 64) as path:
+        (path / "state").write_text("1")
+        print("working", flush=True)
+        sys.stdin.readline()
+except ArtifactError as error:
+    print(error, flush=True)
+"""
+
+
+def test_work_is_for_one_process_and_survives_kill_9(registry, start):  # type: ignore[no-untyped-def]
+    first = start(WORKER, registry.home)
+    assert first.stdout.readline() == "working\n"
+    second = start(WORKER, registry.home)
+    assert "another process is doing this step" in second.stdout.readline()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    with registry.work("r" * 64) as path:
+        assert (path / "state").read_text() == "1"
+    assert not path.exists()
+
+
+def test_work_keeps_state_after_an_error(registry):  # type: ignore[no-untyped-def]
+    with pytest.raises(KeyboardInterrupt), registry.work("r" * 64) as path:
+        (path / "state").write_text("1")
+        raise KeyboardInterrupt
+    with registry.work("r" * 64) as again:
+        assert again == path
+        assert (path / "state").exists()
+
+
+def test_disk_full_in_work(registry, small_disk):  # type: ignore[no-untyped-def]
+    small = Registry(small_disk)
+    with pytest.raises(ArtifactError, match="disk full"), small.work("r" * 64) as path:
+        (path / "state").write_bytes(b"x" * (2 << 20))
+
+
+# --- lineage ---------------------------------------------------------------------------------
+
+
+def test_lineage_to_the_sources(registry, chain, capsys):  # type: ignore[no-untyped-def]
+    assert bedside("lineage", chain["evidence"].digest) == 0
+    text = capsys.readouterr().out
+    for artifact in chain.values():
+        assert artifact.digest[:12] in text
+    assert "source letters: 1 documents, CC0-1.0" in text
+
+
+def test_lineage_of_the_promoted_model(registry, chain, capsys):  # type: ignore[no-untyped-def]
+    assert bedside("promote", chain["evidence"].digest) == 0
+    capsys.readouterr()
+    assert bedside("lineage") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"merged {chain['merged'].digest[:12]}")
+
+
+@pytest.mark.parametrize(
+    ("what", "licences"),
+    [("klinik/brief-7", "CC0-1.0"), ("lexikon-1", "CC-BY-4.0"), ("lexicon", "CC-BY-4.0")],
+)
+def test_which_models_contain_a_document_or_a_source(registry, chain, capsys, what, licences):  # type: ignore[no-untyped-def]
+    registry.promote(chain["evidence"])
+    assert bedside("lineage", what) == 0
+    text = capsys.readouterr().out
+    assert f"{what}: 1 document(s), {licences}, in corpus {chain['corpus'].digest[:12]}" in text
+    for kind in ("checkpoint", "merged", "evidence"):
+        assert chain[kind].digest[:12] in text
+    assert chain["base"].digest[:12] not in text
+    assert f"{chain['merged'].digest[:12]} by test merged (promoted)" in text
+
+
+@pytest.mark.parametrize("what", ["nothing-like-it", "x" * 5000, "no/such/document.txt"])
+def test_lineage_of_nothing(registry, chain, capsys, what):  # type: ignore[no-untyped-def]
+    assert bedside("lineage", what) == 4
+    assert "is no artifact, document or source" in capsys.readouterr().err
+
+
+def test_lineage_does_not_trust_a_changed_document_list(registry, chain, capsys):  # type: ignore[no-untyped-def]
+    file = chain["corpus"].path / "documents.jsonl"
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    assert bedside("lineage", "lexikon-1") == 4
+    assert "documents.jsonl was changed" in capsys.readouterr().err
+
+
+def redate(artifact: Artifact, change: timedelta) -> Artifact:
+    """The same artifact as a machine whose clock is off would have written it."""
+    manifest = artifact.manifest.model_copy(update={"created": artifact.manifest.created + change})
+    raw = canonical_json(manifest.model_dump(mode="json"))
+    (artifact.path / MANIFEST).write_bytes(raw)
+    target = artifact.path.parent / sha256_of(json.loads(raw))
+    artifact.path.rename(target)
+    return Artifact(target)
+
+
+def test_clock_that_was_set_back_hides_no_descendant(registry, put):  # type: ignore[no-untyped-def]
+    corpus = put("corpus")
+    checkpoint = redate(put("checkpoint", parents={"corpus": corpus}), -timedelta(days=1))
+    merged = redate(put("merged", parents={"checkpoint": checkpoint}), -timedelta(days=2))
+    assert {a.digest for a in registry.descendants(corpus)} == {checkpoint.digest, merged.digest}
+
+
+def test_diamond_is_walked_once(registry, put):  # type: ignore[no-untyped-def]
+    base = put("base", parents={"source": put("corpus")})
+    checkpoint = put("checkpoint", parents={"base": base})
+    merged = put("merged", parents={"base": base, "checkpoint": checkpoint})
+    walk = [(depth, role, node.kind) for depth, role, node in registry.ancestors(merged)]
+    assert walk == [
+        (0, "", "merged"), (1, "base", "base"), (2, "source", "corpus"),
+        (1, "checkpoint", "checkpoint"), (2, "base", "base"),
+    ]  # fmt: skip
+
+
+# --- promotion -------------------------------------------------------------------------------
+
+
+def test_promote_and_repeat(registry, chain):  # type: ignore[no-untyped-def]
+    entry = registry.promote(registry.get(chain["evidence"].digest))
+    assert (entry.model, entry.evidence) == (chain["merged"].digest, chain["evidence"].digest)
+    assert registry.promote(chain["evidence"]) == entry
+    assert registry.promotions() == [entry]
+    assert registry.current() == entry
+
+
+@pytest.mark.parametrize("verdict", ["REJECT", "NOT_ENOUGH_EVIDENCE"])
+def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdict):  # type: ignore[no-untyped-def]
+    evidence = judge(chain["merged"], chain["base"], verdict)
+    with pytest.raises(PolicyError):
+        registry.promote(evidence)
+    assert bedside("promote", evidence.digest) == 5
+    assert f"is {verdict}: medical_de improved" in capsys.readouterr().err
+    assert registry.current() is None
+
+
+def foreign_signature(registry: Registry, model: Artifact, base: Artifact) -> bytes:
+    from bedside_core.evidence import sign_evidence
+    from bedside_core.signing import Keys
+
+    body = {
+        "candidate": model.digest, "base": base.digest, "verdict": "PROMOTE",
+        "reasons": ["medical_de improved"], "items": [1, 2],
+    }  # fmt: skip
+    return sign_evidence(json.dumps(body).encode(), Keys(registry.home.parent / "other-house"))
+
+
+def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):  # type: ignore[no-untyped-def]
+    model, base = chain["merged"], chain["base"]
+    cases = {
+        b"": "has no file 'evidence.json.sig'",
+        foreign_signature(registry, model, base): "does not fit this house's key",
+        b"AAAA\n": "does not fit this house's key",
+        b"not base64 \xff\xc3\n": "does not fit this house's key",
+    }
+    for signature, words in cases.items():
+        with pytest.raises(ArtifactError, match=words):
+            registry.promote(judge(model, base, signature=signature))
+    assert registry.current() is None
+
+
+def test_signature_of_other_evidence_is_refused(registry, chain, judge):  # type: ignore[no-untyped-def]
+    rejected = judge(chain["merged"], chain["base"], "REJECT")
+    good = chain["evidence"].file("evidence.json.sig").read_bytes()
+    turned = judge(chain["checkpoint"], chain["base"], signature=good)
+    assert turned.digest != rejected.digest
+    with pytest.raises(ArtifactError, match="does not fit"):
+        registry.promote(turned)
+
+
+@pytest.mark.parametrize("name", [EVIDENCE, "evidence.json.sig"])
+def test_changed_evidence_is_refused(registry, chain, name):  # type: ignore[no-untyped-def]
+    file = chain["evidence"].path / name
+    file.write_bytes(file.read_bytes().replace(b"1", b"2") + b" ")
+    assert bedside("promote", chain["evidence"].digest) == 4
+    assert registry.current() is None
+
+
+def test_changed_weights_are_refused(registry, chain, capsys):  # type: ignore[no-untyped-def]
+    (chain["merged"].path / "weights.bin").write_bytes(b"v" * 1000)
+    assert bedside("promote", chain["evidence"].digest) == 4
+    assert "weights.bin was changed" in capsys.readouterr().err
+    assert registry.current() is None
+
+
+def test_only_the_weights_that_were_judged_are_promoted(registry, chain, put, judge):  # type: ignore[no-untyped-def]
+    """Other weights of the same recipe are another artifact; half a digest names none."""
+    twin = put("merged", parents={"base": chain["base"], "checkpoint": chain["checkpoint"]})
+    assert registry.promote(chain["evidence"]).model == chain["merged"].digest != twin.digest
+    for reference in (twin.digest[:12], "demo/merged", "f" * 64):
+        registry.set_slot("demo", "merged", twin.digest)
+        evidence = judge(twin, chain["base"], candidate=reference)
+        with pytest.raises(ArtifactError):
+            registry.promote(evidence)
+    assert registry.current().model == chain["merged"].digest
+
+
+def test_what_is_not_evidence_is_refused(registry, chain, judge):  # type: ignore[no-untyped-def]
+    with pytest.raises(ArtifactError, match="is a merged, not evidence"):
+        registry.promote(chain["merged"])
+    with pytest.raises(ArtifactError, match="lacks its head"):
+        registry.promote(judge(chain["merged"], chain["base"], verdict="MAYBE"))
+
+
+@pytest.fixture
+def three(put, judge):  # type: ignore[no-untyped-def]
+    base = put("base")
+    models = [put("merged", files={"weights.bin": bytes([n])}) for n in range(3)]
+    return [judge(model, base) for model in models]
+
+
+def test_rollback_twice(registry, three):  # type: ignore[no-untyped-def]
+    a, b, c = (registry.promote(evidence).model for evidence in three)
+    assert registry.rollback().model == b
+    assert registry.rollback().model == a
+    with pytest.raises(PolicyError, match="nothing was promoted before"):
+        registry.rollback()
+    assert registry.current().model == a
+    assert registry.promote(three[2]).model == c
+    assert registry.rollback().model == a
+    assert [entry.action for entry in registry.promotions()] == [
+        "promote", "promote", "promote", "rollback", "rollback", "promote", "rollback",
+    ]  # fmt: skip
+
+
+def test_rollback_to_changed_weights_is_refused(registry, three):  # type: ignore[no-untyped-def]
+    first = registry.promote(three[0])
+    second = registry.promote(three[1])
+    (registry.get(first.model).path / "weights.bin").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"weights\.bin was changed"):
+        registry.rollback()
+    assert registry.current() == second
+
+
+@pytest.mark.parametrize("torn", [b'{"action":"promote","evi', b"\x00" * 40, b"{}", b"\xff"])
+def test_torn_last_line_counts_as_not_written(registry, three, torn):  # type: ignore[no-untyped-def]
+    first = registry.promote(three[0])
+    with registry.log_path.open("ab") as file:
+        file.write(torn)
+    assert registry.current() == first
+    second = registry.promote(three[1])
+    assert registry.promotions() == [first, second]
+    assert registry.log_path.read_bytes().count(b"\n") == 2
+
+
+def test_foreign_line_is_told(registry, three):  # type: ignore[no-untyped-def]
+    registry.promote(three[0])
+    with registry.log_path.open("ab") as file:
+        file.write(b'{"action":"SECRET"}\n')
+    with pytest.raises(ArtifactError, match="a line is not a promotion record") as error:
+        registry.current()
+    assert "SECRET" not in str(error.value)
+
+
+PROMOTER = """
+import sys
+from pathlib import Path
+from bedside_core.registry import Registry
+registry = Registry(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(10):
+    for digest in sys.argv[2:]:
+        registry.promote(registry.get(digest))
+"""
+
+
+def test_two_processes_promote_at_once(registry, three, start):  # type: ignore[no-untyped-def]
+    digests = [evidence.digest for evidence in three]
+    processes = [start(PROMOTER, registry.home, *digests[n : n + 2]) for n in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        assert process.communicate()[1] == ""
+        assert process.returncode == 0
+    log = registry.promotions()
+    assert len(log) >= 4
+    # No line twice in a row: looking at the log and adding to it are one step.
+    assert all(a.evidence != b.evidence for a, b in itertools.pairwise(log))
+
+
+def test_promotion_on_a_full_disk(small_disk, registry, three):  # type: ignore[no-untyped-def]
+    import shutil
+
+    small = Registry(small_disk / "home")
+    shutil.copytree(registry.home, small.home)
+    first = small.promote(small.get(three[0].digest))
+    with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    size = small.log_path.stat().st_size
+    # The page in hand still takes a few lines; then the disk says no and the log stays whole.
+    for n in range(100):
+        try:
+            small.promote(small.get(three[1 - n % 2].digest))
+        except ArtifactError as error:
+            assert "disk full" in str(error)
+            break
+    else:
+        pytest.fail("the disk was never full")
+    kept = small.promotions()
+    assert kept[0] == first
+    assert small.log_path.stat().st_size >= size
+    (small_disk / "filler").unlink()
+    last = small.promote(small.get(three[2].digest))
+    assert small.promotions() == [*kept, last]
+
+
+def test_home_that_is_a_file(tmp_path: Path, monkeypatch, capsys):  # type: ignore[no-untyped-def]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "file"))
+    assert bedside("list") == 2
+    assert "is not a directory" in capsys.readouterr().err

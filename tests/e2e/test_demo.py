@@ -1,0 +1,136 @@
+"""What a finished demo must have left: artifacts, evidence, lineage, and a model that answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import openai
+import pytest
+from bedside_core.evidence import EVIDENCE, read_evidence
+
+KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")
+GERMAN_WORDS = {"der", "die", "das", "und", "ist", "ein", "eine", "bei", "mit", "von", "zu", "im"}
+
+
+def test_every_kind_of_artifact_is_there_and_intact(bedside, registry):
+    done = bedside("core", "registry", "verify")
+    assert done.returncode == 0, done.stderr
+    assert {registry.get(f"demo/{kind}").kind for kind in KINDS} == set(KINDS)
+
+
+def test_the_evidence_shows_a_medical_gain_and_is_signed(registry):
+    artifact = registry.get("demo/evidence")
+    head = read_evidence(artifact, registry.keys)
+    assert head.verdict == "PROMOTE", head.reasons
+    assert registry.current().model == head.candidate == registry.get("demo/merged").digest
+    evidence = json.loads(artifact.file(EVIDENCE).read_text())
+    assert evidence["candidate"] != evidence["base"]
+
+
+def test_held_out_perplexity_fell_in_training(registry):
+    heldout = json.loads(registry.get("demo/checkpoint").file("heldout.json").read_text())
+    assert heldout["after"]["perplexity"] < 0.9 * heldout["before"]["perplexity"]
+
+
+def test_lineage_reaches_the_documents_from_the_served_model(bedside):
+    done = bedside("core", "registry", "lineage")
+    assert done.returncode == 0, done.stderr
+    for word in ("merged", "checkpoint", "corpus", "base", "source demo-medical: 40 documents"):
+        assert word in done.stdout
+    assert "demo-general" not in done.stdout
+
+
+def test_lineage_reaches_the_served_model_from_a_document(bedside):
+    done = bedside("core", "registry", "lineage", "demo-medical/kardiologie-leitlinie")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"merged \w+ by merger run \(promoted\)", done.stdout)
+
+
+def test_a_tampered_weight_file_is_refused_before_it_is_loaded(bedside, registry, tmp_path):
+    copy = tmp_path / "home"
+    shutil.copytree(registry.home, copy, copy_function=os.link, ignore=_sockets)
+    weights = copy / "artifacts" / registry.current().model / "model.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    weights.unlink()  # a hard link: the demo's own file must stay as it is
+    weights.write_bytes(changed)
+    words = ("inference", "engine", "--config", "configs/demo.yaml")
+    done = bedside("engine", *words, BEDSIDE_HOME=str(copy))
+    assert done.returncode == 4
+    assert "model.safetensors was changed" in done.stderr
+
+
+def test_training_that_was_killed_goes_on(bedside, registry, root, environment):
+    words = ["trainer", "run", "--config", "configs/demo.yaml", "--set", "name=killed",
+             "--set", "trainer.max_steps=4", "--set", "trainer.checkpoint_every=1",
+             "--set", "trainer.sequence_length=128"]  # fmt: skip
+    for kind in ("base", "corpus"):
+        registry.set_slot("killed", kind, registry.get(f"demo/{kind}").digest)
+    before = {path.name for path in registry.store.iterdir()}
+    program = str(root / ".venvs/trainer/bin/bedside")
+    trainer = subprocess.Popen([program, *words], cwd=root, env=environment)
+    deadline = time.monotonic() + 300
+    while not list((registry.home / "work").glob("*/step-*")):
+        assert trainer.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    trainer.send_signal(signal.SIGKILL)
+    trainer.wait()
+    assert {path.name for path in registry.store.iterdir()} == before
+    done = bedside("trainer", *words)
+    assert done.returncode == 0, done.stderr
+    assert "resum" in done.stdout
+    steps = registry.get("killed/checkpoint").file("loss.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in steps] == [1, 2, 3, 4]
+    assert list((registry.home / "tmp").iterdir()) == []
+
+
+def test_without_a_key_there_is_no_answer(served):
+    request = urllib.request.Request(f"{served.address}/v1/models")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 401
+    assert json.loads(refused.value.read())["error"]["code"]
+
+
+def test_a_german_answer_streams_from_the_promoted_model(served, registry):
+    client = openai.OpenAI(base_url=f"{served.address}/v1", api_key=served.key)
+    (model,) = client.models.list().data
+    raw = client.chat.completions.with_raw_response.create(
+        model=model.id,
+        messages=[{"role": "user", "content": "Was ist eine Lungenentzündung?"}],
+        stream=True, max_tokens=80, temperature=0,
+    )  # fmt: skip
+    assert raw.headers["x-bedside-model"] == registry.current().model
+    assert raw.headers["x-bedside-verdict"] == "PROMOTE"
+    chunks = [c.choices[0].delta.content or "" for c in raw.parse() if c.choices]
+    assert len([c for c in chunks if c]) > 5
+    words = re.findall(r"\w+", "".join(chunks).lower())
+    assert len(GERMAN_WORDS & set(words)) >= 2
+
+
+def test_the_home_holds_no_prompt(served, registry):
+    canary = "Zwiebelkuchenrezept-4711"
+    client = openai.OpenAI(base_url=f"{served.address}/v1", api_key=served.key)
+    (model,) = client.models.list().data
+    client.chat.completions.create(
+        model=model.id, messages=[{"role": "user", "content": canary}], max_tokens=4
+    )
+    with pytest.raises(openai.OpenAIError):
+        client.chat.completions.create(
+            model=model.id, messages=[{"role": canary, "content": canary}], max_tokens=4
+        )
+    small = (p for p in registry.home.rglob("*") if p.is_file() and p.stat().st_size < 10_000_000)
+    assert [p for p in small if canary.encode() in p.read_bytes()] == []
+
+
+def _sockets(folder: str, names: list[str]) -> list[str]:
+    return [n for n in names if n.endswith(".sock")]
