@@ -13,13 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from bedside_core import lifeline
 from bedside_core.artifacts import write_atomic
 from bedside_core.cli import INTERRUPTED, fail
-from bedside_core.config import load_document
 from bedside_core.console import say
 from bedside_core.errors import BedsideError, PolicyError
 from bedside_core.pipeline import StepError, adapt, executable
@@ -48,16 +46,18 @@ def main() -> None:
     key = _api_key(registry)
     environment["BEDSIDE_API_KEY"] = key
     say("\nServing (vLLM takes about a minute to start) ...")
-    up = subprocess.Popen(_command("up"), env=environment, start_new_session=True)  # noqa: S603
+    up = subprocess.Popen(  # noqa: S603
+        _command("up"), env=lifeline.tied(environment), process_group=0, stdout=subprocess.PIPE
+    )
     try:
-        address = _wait_until_ready(up)
+        serving = _wait_until_ready(up)
         for question in QUESTIONS:
-            say(f"\n> {question}")
-            _check("chat", subprocess.call([*_command("chat"), question], env=environment))  # noqa: S603
-        say("")
-        _check("report", subprocess.call(_command("report", service="eval")))  # noqa: S603
-        say(f"\n{(time.monotonic() - started) / 60:.1f} minutes in all")
-        say(f"\nOpenAI-compatible address: {address}/v1\nAPI key: {key}")
+            say()
+            _check("chat", lifeline.call([*_command("chat"), question], environment))
+        say()
+        _check("report", lifeline.call(_command("report", service="eval")))
+        say(f"\n{serving}\nAPI key: {key}")
+        say(f"{(time.monotonic() - started) / 60:.1f} minutes in all")
         if not once:
             say("Serving until Ctrl-C.")
             _check("up", up.wait())
@@ -87,15 +87,12 @@ def _api_key(registry: Registry) -> str:
 
 
 def _wait_until_ready(up: subprocess.Popen[bytes]) -> str:
-    gateway = load_document(CONFIG)["inference"]["gateway"]
-    address = f"http://{gateway['host']}:{gateway['port']}"
-    while up.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=5):  # noqa: S310 - loopback
-                return address
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.5)
-    raise StepError("up", up.returncode)
+    """The line with which `up` says where it serves; nothing else tells that the port is ours."""
+    assert up.stdout is not None  # noqa: S101 - it is a pipe
+    line = up.stdout.readline()
+    if not line:
+        raise StepError("up", up.wait() or 1)
+    return line.decode().strip()
 
 
 def _stop(up: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from bedside_core import log
+from bedside_core import lifeline, log
 from bedside_core.config import Config, load_document, load_section
 from bedside_core.errors import BedsideError
 from bedside_core.registry import Registry
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure()
     # A stopped container (SIGTERM) takes the same clean way out as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
+    if lifeline.PARENT in os.environ:
+        lifeline.hold(signal.SIGTERM)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = build_parser().parse_args(words)

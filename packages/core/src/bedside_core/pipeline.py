@@ -7,12 +7,12 @@ runs in a container of its own elsewhere, so no step sees another's dependencies
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from bedside_core import lifeline
 from bedside_core.cli import Command
 from bedside_core.config import load_document
 from bedside_core.console import say
@@ -47,7 +47,7 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
     for number, (service, verb) in enumerate(STEPS, start=1):
         say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")
         started = time.monotonic()
-        code = subprocess.call([*executable(service), service, verb, *options])  # noqa: S603
+        code = lifeline.call([*executable(service), service, verb, *options])
         if code:
             raise StepError(f"{service} {verb}", code)
         say(f"[{number}/{len(STEPS) + 1}] {service} {verb}: {time.monotonic() - started:.1f} s")

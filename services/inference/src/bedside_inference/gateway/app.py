@@ -1,0 +1,142 @@
+"""The gateway's routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bedside_core.errors import ArtifactError
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from bedside_inference.config import InferenceConfig, socket_path, state_path
+from bedside_inference.gateway import errors
+from bedside_inference.gateway.bodies import check_body, read_body, require_json
+from bedside_inference.gateway.engine_client import EngineClient
+from bedside_inference.gateway.errors import ApiError, invalid_key, not_ready
+from bedside_inference.gateway.exchange import Envelope, Metrics, exchange_of
+from bedside_inference.gateway.relay import EngineAnswer
+from bedside_inference.keys import KeyStore
+from bedside_inference.state import ServedModel, StateFile
+
+GENERATING = ("/v1/chat/completions", "/v1/completions")
+ROUTES = frozenset({*GENERATING, "/v1/models", "/livez", "/readyz", "/metrics"})
+
+
+class Gateway:
+    """What the routes share."""
+
+    def __init__(self, config: InferenceConfig, home: Path) -> None:
+        self.max_body_bytes = config.gateway.max_body_bytes
+        self.keys = KeyStore(home)
+        self.state = StateFile(state_path(home))
+        self.metrics = Metrics()
+        self.engine = EngineClient(
+            socket_path(config, home), read_timeout=config.gateway.read_timeout_seconds
+        )
+
+    def served(self) -> ServedModel:
+        """The model behind the engine.
+
+        Raises:
+            ApiError: 503 while there is none.
+        """
+        served = self.state.read()
+        if served is None:
+            raise not_ready()
+        return served
+
+    async def require_key(self, request: Request) -> None:
+        """Let only holders of a valid key pass; hung on routes, never decided by a path or host.
+
+        Raises:
+            ApiError: 401 without a valid key, 503 if the keys cannot be read.
+        """
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        try:
+            key_id = self.keys.find(key.strip()) if scheme.lower() == "bearer" else None
+        except ArtifactError:
+            raise ApiError(503, "keys_unavailable", "The keys cannot be checked now.") from None
+        if key_id is None:
+            raise invalid_key()
+        exchange_of(request.scope).key = key_id
+
+
+def build(config: InferenceConfig, home: Path) -> ASGIApp:
+    """The gateway as an ASGI application.
+
+    Raises:
+        ConfigError: the engine's socket path is too long.
+    """
+    gateway = Gateway(config, home)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with gateway.engine.running():
+            yield
+
+    app = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # The redirect's target would be made from the Host header.
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    app.include_router(_api(gateway))
+    app.include_router(_probes(gateway))
+    return Envelope(app, ROUTES, gateway.metrics, gateway.state)
+
+
+def _api(gateway: Gateway) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(gateway.require_key)], redirect_slashes=False)
+
+    @router.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        served = gateway.served()
+        model = {
+            "id": served.name,
+            "object": "model",
+            "created": int(served.started.timestamp()),
+            "owned_by": "bedside",
+        }
+        return {"object": "list", "data": [model]}
+
+    def generating(path: str) -> None:
+        @router.post(path)
+        async def generate(request: Request) -> Response:
+            require_json(request)
+            raw = await read_body(request, gateway.max_body_bytes)
+            check_body(raw, gateway.served())
+            return EngineAnswer(gateway.engine, path, raw)
+
+    for path in GENERATING:
+        generating(path)
+    return router
+
+
+def _probes(gateway: Gateway) -> APIRouter:
+    router = APIRouter(redirect_slashes=False)
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        served = gateway.state.read()
+        if served is None or not await gateway.engine.healthy():
+            return JSONResponse({"status": "model loading"}, 503, {"Retry-After": "5"})
+        return JSONResponse({"status": "ready", "model": served.name, "verdict": served.verdict})
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router

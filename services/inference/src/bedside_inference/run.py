@@ -1,0 +1,170 @@
+"""`bedside inference up`: the engine and the gateway in front of it, until Ctrl-C.
+
+engine    verifies what is promoted, then becomes vLLM        (its own environment)
+gateway   answers from the first moment, 503 while loading    (this environment)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bedside_core.config import load_document, load_section
+from bedside_core.console import say
+from bedside_core.errors import ConfigError
+from bedside_core.registry import Registry
+
+from bedside_inference.children import Child, ServingError, engine_command, gateway_command
+from bedside_inference.config import InferenceConfig, base_url, run_directory, state_path
+from bedside_inference.engine import private_directory
+from bedside_inference.gateway.server import listen
+from bedside_inference.state import StateFile
+
+POLL_SECONDS = 0.25
+STATUS_SECONDS = 10.0
+GRACE_SECONDS = 15
+"""What a child gets on top of its own time to finish before it is killed."""
+
+
+def up(path: Path, overrides: list[str], registry: Registry) -> None:
+    """Start both, wait until the model answers, and watch them until one is told to stop.
+
+    Raises:
+        ConfigError: this home is being served already, or the port is in use.
+        ServingError: the engine or the gateway ended, or the model did not load in time.
+    """
+    config = load_section(InferenceConfig, load_document(path, overrides), "inference")
+    options = ["--config", str(path), *(w for o in overrides for w in ("--set", o))]
+    run = run_directory(registry.home)
+    private_directory(run)
+    engine = Child("engine", engine_command(options), GRACE_SECONDS, output=run / "engine.log")
+    gateway = Child(
+        "gateway",
+        gateway_command(options),
+        config.gateway.drain_seconds + GRACE_SECONDS,
+        output=run / "gateway.log",
+    )
+    with only_one(run):
+        listen(config.gateway).close()  # a port in use is told before the model loads
+        try:
+            gateway.start()
+            engine.start()
+            try:
+                wait_until_ready(config, [engine, gateway])
+            except BaseException:
+                gateway.kill()  # it has nothing to finish yet
+                raise
+            announce(config, registry)
+            while True:
+                for child in (engine, gateway):
+                    child.check()
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            say("stopping")
+        finally:
+            # The gateway first, so that it can still finish answers.
+            stop([gateway, engine])
+
+
+def wait_until_ready(config: InferenceConfig, children: list[Child]) -> None:
+    """Wait for the gateway's `/readyz`, showing how long it takes.
+
+    Raises:
+        ServingError: a child ended, or the time is over.
+    """
+    limit = config.engine.start_timeout_seconds
+    started = time.monotonic()
+    shown = started - STATUS_SECONDS
+    while not is_ready(base_url(config.gateway)):
+        for child in children:
+            child.check(quote=True)
+        now = time.monotonic()
+        if now - started > limit:
+            raise ServingError(
+                f"the engine did not load the model in {limit} s - look into its log "
+                f"({children[0].output}), or raise inference.engine.start_timeout_seconds",
+                1,
+            )
+        if sys.stderr.isatty() or now - shown >= STATUS_SECONDS:
+            shown = now
+            show_waiting(now - started, limit)
+        time.sleep(POLL_SECONDS)
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+
+
+def show_waiting(seconds: float, limit: int) -> None:
+    """One status line: redrawn on a terminal, a JSON line elsewhere."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rloading the model into vLLM: {seconds:.0f} s (limit {limit} s)")
+    else:
+        line = {"progress": "load model", "seconds": round(seconds, 1), "limit_seconds": limit}
+        sys.stderr.write(json.dumps(line) + "\n")
+    sys.stderr.flush()
+
+
+def is_ready(url: str) -> bool:
+    """Whether the gateway says that the model answers; never through a proxy."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def announce(config: InferenceConfig, registry: Registry) -> None:
+    """Say where the model is served, and on what verdict."""
+    served = StateFile(state_path(registry.home)).read()
+    if served is None:
+        raise ServingError("the engine's state file vanished - start again", 1)
+    say(
+        f"serving {served.name} (model {served.model[:12]}, {served.verdict}) at "
+        f"{base_url(config.gateway)}/v1 - Ctrl-C stops"
+    )
+
+
+def stop(children: list[Child]) -> None:
+    """End children one after the other; a second Ctrl-C ends them at once."""
+    try:
+        for child in children:
+            child.stop()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for child in children:
+            child.kill()
+
+
+@contextmanager
+def only_one(run: Path) -> Iterator[None]:
+    """Be the only `up` of this home.
+
+    Raises:
+        ConfigError: there is another.
+    """
+    handle = os.open(run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigError(
+            f"already serving from {run.parent} - stop the other `bedside inference up`, or point "
+            "BEDSIDE_HOME at another directory"
+        ) from None
+    finally:
+        os.close(handle)

@@ -1,0 +1,18 @@
+"""The main module of the vLLM processes.
+
+vLLM starts its engine core and workers with multiprocessing's `spawn`, which imports the parent's
+main module in each child before anything else. So the line below ties every one of them to its
+parent, before any of vLLM is loaded.
+"""
+
+from __future__ import annotations
+
+import runpy
+import signal
+
+from bedside_core import lifeline
+
+lifeline.hold(signal.SIGKILL)
+
+if __name__ == "__main__":
+    runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")

@@ -1,0 +1,25 @@
+"""The engine's environment has no gateway packages, the gateway's no vLLM; neither needs them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+ENGINE_SIDE = ("cli", "engine", "vllm_server", "keys", "state", "children")
+GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys")
+GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai")
+ENGINE_PACKAGES = ("vllm", "torch", "transformers")
+
+
+def imports_without(missing: tuple[str, ...], modules: tuple[str, ...]) -> None:
+    program = f"import sys\nfor name in {missing}: sys.modules[name] = None\n"
+    program += "".join(f"import bedside_inference.{module}\n" for module in modules)
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_engine_side_needs_no_gateway_package() -> None:
+    imports_without(GATEWAY_PACKAGES, ENGINE_SIDE)
+
+
+def test_the_gateway_side_needs_no_engine_package() -> None:
+    imports_without(ENGINE_PACKAGES, GATEWAY_SIDE)

@@ -1,0 +1,361 @@
+"""Routes, authentication and every kind of bad request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import openai
+import pytest
+from aiohttp import web
+from bedside_inference.config import state_path
+from bedside_inference.keys import KeyStore
+
+CHAT = "/v1/chat/completions"
+API = (("GET", "/v1/models"), ("POST", CHAT), ("POST", "/v1/completions"))
+GOOD = json.dumps({"model": "test", "messages": []}).encode()
+
+
+async def error_of(answer) -> dict:
+    """The OpenAI error object of an answer, checked for its shape."""
+    error = (await answer.json())["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str)
+    return error
+
+
+async def raw_exchange(port: int, request: bytes) -> bytes:
+    """Send bytes as they are; the whole answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await writer.drain()
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return answer
+
+
+async def test_models_is_what_the_state_says(gateway, served) -> None:
+    url = f"{gateway.url}/v1/models"
+    async with gateway.session.get(url, headers=gateway.authorization) as answer:
+        assert answer.status == 200
+        assert answer.headers["x-bedside-model"] == served.model
+        assert answer.headers["x-bedside-verdict"] == "UNPROVEN"
+        assert answer.headers["x-request-id"]
+        assert "server" not in answer.headers
+        [model] = (await answer.json())["data"]
+    assert model["id"] == "test"
+
+
+async def test_openai_client(engine, gateway) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key) as client:
+        models = await client.models.list()
+        assert [model.id for model in models.data] == ["test"]
+        answer = await client.chat.completions.create(
+            model="test", messages=[{"role": "user", "content": "Hallo"}]
+        )
+        assert answer.choices[0].message.content == "Guten Tag"
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.chat.completions.create(model="gpt-4", messages=[])
+        assert caught.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize(("method", "path"), API)
+async def test_no_key_no_answer(engine, gateway, method, path) -> None:
+    for value in (None, "", "Bearer", "Bearer ", "Bearer bsk-x", "Basic {}", "{}", "Bearer {}x"):
+        headers = {"Content-Type": "application/json"}
+        if value is not None:
+            headers["Authorization"] = value.format(gateway.key)
+        url = f"{gateway.url}{path}"
+        async with gateway.session.request(method, url, data=GOOD, headers=headers) as answer:
+            assert answer.status == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert (await error_of(answer))["code"] == "invalid_api_key"
+    assert not engine.bodies
+
+
+async def test_two_keys_and_a_revocation(engine, gateway, home) -> None:
+    store = KeyStore(home)
+    second_id, second = store.create()
+
+    async def status(key: str) -> int:
+        url = f"{gateway.url}/v1/models"
+        async with gateway.session.get(url, headers={"Authorization": f"Bearer {key}"}) as answer:
+            return answer.status
+
+    assert [await status(gateway.key), await status(second)] == [200, 200]
+    store.revoke(second_id)
+    assert [await status(gateway.key), await status(second)] == [200, 401]
+
+
+async def test_unreadable_keys_let_nobody_in(engine, gateway, home) -> None:
+    (home / "gateway" / "keys.json").write_text("{")
+    async with gateway.chat() as answer:
+        assert answer.status == 503
+        assert (await error_of(answer))["code"] == "keys_unavailable"
+
+
+async def test_host_header_opens_nothing(engine, gateway) -> None:
+    """What `request.url` makes of such a host once opened other servers (CVE-2026-48746)."""
+    for host in ("x/livez?", "x/livez#", "x/livez", "/metrics", "a b", "\\livez"):
+        head = f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        answer = await raw_exchange(gateway.port, head.encode())
+        assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 400"))
+        assert b'"object"' not in answer
+
+
+BAD_BODIES = [
+    (b"", 400, "invalid_json"),
+    (b"{", 400, "invalid_json"),
+    (b"nonsense", 400, "invalid_json"),
+    (b"\xff\xfe{}", 400, "invalid_json"),
+    ('{"model": "test"}'.encode("utf-16"), 400, "invalid_json"),
+    (b"[" * 2000, 400, "invalid_json"),
+    (b'{"a":' * 800, 400, "invalid_json"),
+    (b'{"model": "test", "temperature": NaN}', 400, "invalid_json"),
+    (b'{"n": ' + b"9" * 4000 + b"}", 400, "missing_model"),
+    (b"[]", 400, "invalid_json"),
+    (b'"test"', 400, "invalid_json"),
+    (b"null", 400, "invalid_json"),
+    (b"{}", 400, "missing_model"),
+    (b'{"model": null}', 400, "missing_model"),
+    (b'{"model": ["test"]}', 400, "missing_model"),
+    (b'{"model": "other"}', 404, "model_not_found"),
+    (b'{"model": "test", "stream": "yes"}', 400, "invalid_type"),
+    (b'{"model": "test", "stream": 1}', 400, "invalid_type"),
+]
+
+
+async def test_bad_bodies(engine, gateway) -> None:
+    for body, status, code in BAD_BODIES:
+        async with gateway.post(body) as answer:
+            assert answer.status == status
+            error = await error_of(answer)
+        assert error["type"] == "invalid_request_error"
+        assert error["code"] == code
+    assert not engine.bodies
+
+
+async def test_body_reaches_the_engine_as_it_was(engine, gateway) -> None:
+    for stream in (True, False, None):
+        body = json.dumps({"model": "test", "ä": 1.50, "stream": stream}, indent=3).encode()
+        async with gateway.post(body) as answer:
+            assert answer.status == 200
+        assert engine.bodies[-1] == body
+
+
+async def test_media_type(engine, gateway) -> None:
+    for media_type in ("text/plain", "", "application/x-www-form-urlencoded"):
+        async with gateway.post(GOOD, headers={"Content-Type": media_type}) as answer:
+            assert answer.status == 415
+            await error_of(answer)
+
+
+async def in_pieces(size: int):
+    for _ in range(size // 1024):
+        yield b" " * 1024
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "length"])
+@pytest.mark.parametrize("size", [5 * 1024, 20 * 1024])
+async def test_oversized_body(engine, gateway, chunked, size) -> None:
+    async with gateway.post(in_pieces(size) if chunked else b" " * size) as answer:
+        assert answer.status == 413
+        assert (await error_of(answer))["code"] == "body_too_large"
+    assert not engine.bodies
+
+
+async def test_endless_body_is_cut_off(engine, gateway) -> None:
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(head.encode())
+    for _ in range(64):
+        writer.write(b"400\r\n" + b" " * 1024 + b"\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 413")
+    writer.close()
+
+
+async def test_a_client_that_asks_first_is_refused_at_once(engine, gateway) -> None:
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 9999999\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert (await raw_exchange(gateway.port, head.encode())).startswith(b"HTTP/1.1 413")
+
+
+async def test_leaving_while_sending_is_no_bug(engine, gateway) -> None:
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(head.encode())
+    await writer.drain()
+    writer.close()
+    for _ in range(100):
+        async with gateway.session.get(f"{gateway.url}/metrics") as answer:
+            counted = await answer.text()
+        if f'route="{CHAT}",status="499"' in counted:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("the request was not counted as left")
+
+
+UNKNOWN = [
+    ("GET", "/", 404, "unknown_route"),
+    ("GET", "/v1/models/", 404, "unknown_route"),
+    ("POST", "/v1/embeddings", 404, "unknown_route"),
+    ("POST", "/invocations", 404, "unknown_route"),
+    ("POST", "/tokenize", 404, "unknown_route"),
+    ("GET", "/docs", 404, "unknown_route"),
+    ("GET", "/openapi.json", 404, "unknown_route"),
+    ("GET", CHAT, 405, "method_not_allowed"),
+    ("DELETE", "/v1/models", 405, "method_not_allowed"),
+]
+
+
+async def test_unknown_routes(engine, gateway) -> None:
+    for method, path, status, code in UNKNOWN:
+        url = f"{gateway.url}{path}"
+        async with gateway.session.request(method, url, headers=gateway.authorization) as answer:
+            assert answer.status == status
+            assert (await error_of(answer))["code"] == code
+    assert not engine.bodies
+
+
+async def test_only_our_headers_reach_the_engine(engine, gateway) -> None:
+    mine = {"X-Secret": "a", "Cookie": "b=c", "X-Request-Id": "mine", "Accept-Encoding": "gzip"}
+    async with gateway.post(GOOD, headers=mine) as answer:
+        assert answer.status == 200
+        request_id = answer.headers["x-request-id"]
+    headers = {name.lower(): value for name, value in engine.headers[0].items()}
+    assert headers == {
+        "host": "engine",
+        "accept": "*/*",
+        "connection": "close",
+        "content-type": "application/json",
+        "content-length": str(len(GOOD)),
+        "x-request-id": request_id,
+    }
+    assert request_id != "mine"
+
+
+REFUSALS = [
+    (400, "body.max_tokens", 400, "max_tokens"),
+    (400, "body.messages.0.patient Müller", 400, "messages"),
+    (422, "patient Müller", 422, None),
+    (404, None, 404, None),
+    (500, "max_tokens", 502, None),
+    (401, None, 502, None),
+    (307, None, 502, None),
+    (503, None, 503, None),
+]
+
+
+async def test_engine_errors_lose_their_words(engine, gateway) -> None:
+    for status, param, expected, named in REFUSALS:
+        error = {"message": "cannot parse 'patient Müller'", "param": param, "code": status}
+
+        async def refuse(
+            request: web.Request, status: int = status, error: dict = error
+        ) -> web.StreamResponse:
+            return web.json_response({"error": error}, status=status)
+
+        engine.script = refuse
+        async with gateway.chat() as answer:
+            assert answer.status == expected
+            assert (await error_of(answer))["param"] == named
+            assert "Müller" not in await answer.text()
+
+
+async def test_engine_garbage_error(engine, gateway) -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=400, body=b"[" * 100000)
+
+    engine.script = refuse
+    async with gateway.chat() as answer:
+        assert answer.status == 400
+        await error_of(answer)
+
+
+async def test_without_an_engine(gateway, served) -> None:
+    async with gateway.chat() as answer:
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await error_of(answer))["code"] == "engine_unavailable"
+
+
+async def test_before_any_engine_wrote_its_state(gateway) -> None:
+    async with gateway.chat() as answer:
+        assert answer.status == 503
+        assert "x-bedside-model" not in answer.headers
+        await error_of(answer)
+
+
+async def test_silent_engine(engine, config, home, key) -> None:
+    from bedside_inference.gateway.engine_client import EngineClient
+    from bedside_inference.gateway.errors import ApiError
+
+    async def sleep(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    engine.script = sleep
+    client = EngineClient(home / "run" / "engine.sock", read_timeout=0.1)
+    async with client.running():
+        with pytest.raises(ApiError) as caught:
+            async with client.ask(CHAT, GOOD, "id"):
+                pass
+    assert caught.value.status == 504
+    await engine.freed()
+
+
+async def probe(gateway, path: str) -> tuple[int, dict]:
+    async with gateway.session.get(f"{gateway.url}{path}") as answer:
+        return answer.status, await answer.json()
+
+
+async def test_alive_is_not_ready(gateway, served) -> None:
+    assert await probe(gateway, "/livez") == (200, {"status": "alive"})
+    assert await probe(gateway, "/readyz") == (503, {"status": "model loading"})
+
+
+async def test_readiness_follows_engine_and_state(engine, gateway, home) -> None:
+    ready = {"status": "ready", "model": "test", "verdict": "UNPROVEN"}
+    assert await probe(gateway, "/readyz") == (200, ready)
+    engine.healthy = False
+    assert (await probe(gateway, "/readyz"))[0] == 503
+    engine.healthy = True
+    state_path(home).write_text("{}")
+    assert (await probe(gateway, "/readyz"))[0] == 503
+
+
+async def test_metrics_have_bounded_labels(engine, gateway) -> None:
+    async with gateway.chat() as answer:
+        assert answer.status == 200
+    for path in ("/a", "/b", "/v1/x"):
+        async with gateway.session.get(f"{gateway.url}{path}"):
+            pass
+    async with gateway.session.get(f"{gateway.url}/metrics") as answer:
+        assert answer.headers["content-type"].startswith("text/plain")
+        text = await answer.text()
+    assert f'bedside_gateway_requests_total{{route="{CHAT}",status="200"}} 1.0' in text
+    assert 'bedside_gateway_requests_total{route="unknown",status="404"} 3.0' in text
+    assert f'time_to_first_byte_seconds_count{{route="{CHAT}"}} 1.0' in text
+    assert "bedside_gateway_requests_in_flight 1.0" in text  # this very request
+
+
+async def test_a_bug_is_an_error_object_without_its_message(engine, gateway, monkeypatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("patient Müller")
+
+    monkeypatch.setattr("bedside_inference.gateway.app.check_body", broken)
+    async with gateway.chat() as answer:
+        assert answer.status == 500
+        assert answer.headers["x-request-id"]
+        error = await error_of(answer)
+        assert "Müller" not in await answer.text()
+    assert error["code"] == "internal_error"
+    assert error["type"] == "server_error"

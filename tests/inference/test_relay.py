@@ -1,0 +1,212 @@
+"""Streams pass unbuffered and unchanged; a client that leaves frees the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import openai
+import pytest
+from aiohttp import ClientConnectionError, ClientPayloadError, web
+
+
+async def test_stream_is_identical_and_unbuffered(engine, gateway) -> None:
+    part = engine.chunk("µg")
+    events = [
+        engine.chunk("Blutdruck ≥ 140 mmHg"),
+        b": keep-alive\n\n",
+        *(part[:25], part[25:]),  # an event that arrives in two parts
+        b"data: [DONE]\n\n",
+    ]
+    seen = asyncio.Semaphore(0)
+
+    async def one_at_a_time(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        for event in events:
+            await response.write(event)
+            await asyncio.wait_for(seen.acquire(), 5)  # the client has this one
+        return response
+
+    engine.script = one_at_a_time
+    async with gateway.chat(stream=True) as answer:
+        assert answer.status == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["x-bedside-verdict"] == "UNPROVEN"
+        for event in events:
+            assert await asyncio.wait_for(answer.content.readexactly(len(event)), 5) == event
+            seen.release()
+        assert await answer.content.read() == b""
+
+
+async def wait_forever(request: web.Request) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.fixture
+def stalling(engine):
+    """An engine that writes one event and then nothing."""
+
+    async def stall(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        return await wait_forever(request)
+
+    engine.script = stall
+    return engine
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_leaving_before_the_first_byte_frees_the_engine(
+    engine, gateway, stream: bool, path: str
+) -> None:
+    engine.script = wait_forever
+    body = json.dumps({"model": "test", "stream": stream, "prompt": "a"}).encode()
+
+    async def ask() -> None:
+        async with gateway.post(body, path):
+            pass
+
+    request = asyncio.create_task(ask())
+    await asyncio.wait_for(engine.arrived.wait(), 5)
+    assert engine.running == 1
+    request.cancel()
+    await engine.freed()
+
+
+async def test_leaving_mid_stream_frees_the_engine(stalling, gateway) -> None:
+    engine = stalling
+    async with gateway.chat(stream=True) as answer:
+        assert await answer.content.readexactly(len(engine.chunk("a"))) == engine.chunk("a")
+        assert engine.running == 1
+        answer.close()
+    await engine.freed()
+
+
+async def test_a_client_that_never_reads_is_not_buffered_for(engine, gateway) -> None:
+    written = 0
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = await engine.open_stream(request)
+        while True:
+            await response.write(b":" + b"x" * 65536 + b"\n\n")
+            written += 65536
+
+    engine.script = flood
+    async with gateway.chat(stream=True) as answer:
+        await engine.arrived.wait()
+        before = -1
+        while written != before:  # until back pressure has reached the engine
+            before = written
+            await asyncio.sleep(0.3)
+        assert written < 32 << 20
+        answer.close()
+    await engine.freed()
+
+
+def die(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.abort()
+
+
+async def test_death_mid_stream_is_an_error_event(engine, gateway) -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a") + b"data: {half")
+        await asyncio.sleep(0.05)
+        die(request)
+        return response
+
+    engine.script = break_off
+    async with gateway.chat(stream=True) as answer:
+        content = await answer.content.read()
+    events = content.split(b"\n\n")
+    assert events[0] + b"\n\n" == engine.chunk("a")
+    error = json.loads(events[2].removeprefix(b"data: "))["error"]
+    assert error["code"] == "engine_error"
+    assert b"[DONE]" not in content
+
+
+async def test_openai_client_sees_a_broken_stream(engine, gateway) -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("Guten"))
+        await asyncio.sleep(0.05)
+        die(request)
+        return response
+
+    engine.script = break_off
+    pieces = []
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key) as client:
+        stream = await client.chat.completions.create(
+            model="test", messages=[{"role": "user", "content": "Hallo"}], stream=True
+        )
+        with pytest.raises(openai.APIError) as caught:
+            pieces += [event.choices[0].delta.content async for event in stream]
+    assert caught.value.code == "engine_error"
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_death_before_the_first_byte_is_502(engine, gateway, stream: bool) -> None:
+    async def vanish(request: web.Request) -> web.StreamResponse:
+        if stream:
+            await engine.open_stream(request)
+            await asyncio.sleep(0.05)
+        die(request)
+        return web.Response()
+
+    engine.script = vanish
+    async with gateway.chat(stream=stream) as answer:
+        assert answer.status == 502
+        assert (await answer.json())["error"]["code"] == "engine_error"
+
+
+async def test_a_stream_without_a_byte_is_502(engine, gateway) -> None:
+    engine.script = engine.open_stream
+    async with gateway.chat(stream=True) as answer:
+        assert answer.status == 502
+
+
+async def test_whole_answer_passes_unchanged(engine, gateway) -> None:
+    raw = b'{"id": "x",   "choices": [] , "\xc3\xb6": 1.50}'
+
+    async def odd_spacing(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=raw, content_type="application/json")
+
+    engine.script = odd_spacing
+    async with gateway.chat() as answer:
+        assert await answer.read() == raw
+
+
+async def test_draining_lets_a_stream_finish(engine, gateway) -> None:
+    go_on = asyncio.Event()
+
+    async def wait_then_finish(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await go_on.wait()
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    engine.script = wait_then_finish
+    async with gateway.chat(stream=True) as answer:
+        await answer.content.readexactly(len(engine.chunk("a")))
+        gateway.server.should_exit = True
+        with pytest.raises(ClientConnectionError):
+            while True:  # no new connection is taken any more
+                async with gateway.session.get(f"{gateway.url}/livez"):
+                    await asyncio.sleep(0.02)
+        go_on.set()
+        assert await answer.content.read() == b"data: [DONE]\n\n"
+
+
+async def test_draining_ends(stalling, gateway) -> None:
+    engine = stalling
+    async with gateway.chat(stream=True) as answer:
+        await answer.content.readexactly(len(engine.chunk("a")))
+        gateway.server.should_exit = True
+        with pytest.raises(ClientPayloadError):
+            await asyncio.wait_for(answer.content.read(), 5)
+    await engine.freed()
