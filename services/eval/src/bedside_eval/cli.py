@@ -1,3 +1,13 @@
+"""The verbs of this service."""
+
 from bedside_core.cli import Command
 
-COMMANDS: tuple[Command, ...] = ()
+from bedside_eval.config import EvalConfig
+from bedside_eval.run import evaluate, report
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "run", "examine base, checkpoint and merged model; give a verdict", evaluate, EvalConfig
+    ),
+    Command("report", "print the newest evidence of this run again", report, EvalConfig),
+)

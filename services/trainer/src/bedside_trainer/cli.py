@@ -1,3 +1,18 @@
+"""`bedside trainer import-base` and `bedside trainer run`."""
+
 from bedside_core.cli import Command
 
-COMMANDS: tuple[Command, ...] = ()
+from bedside_trainer.config import BaseConfig, TrainerConfig
+from bedside_trainer.import_base import import_base
+from bedside_trainer.run import train
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "import-base",
+        "register a base model: a GGUF from an installed package, or a local directory",
+        import_base,
+        BaseConfig,
+        section="base",
+    ),
+    Command("run", "continue the pre-training of the base on the corpus", train, TrainerConfig),
+)

@@ -1,0 +1,272 @@
+"""The examination itself: lm-eval 0.4.13 in this process, on texts that never leave memory.
+
+Tasks are built from Python objects, so `datasets` writes no copy of a text to disk, and lm-eval's
+answer cache stays off: it does not know one model from another. Nothing that lm-eval logs or prints
+gets out, because its messages quote prompts.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from bedside_core.errors import InputError
+from bedside_core.heldout import HeldoutText
+from bedside_core.progress import Progress
+from datasets import Dataset  # type: ignore[import-untyped]
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.evaluator import evaluate
+from lm_eval.models.huggingface import HFLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bedside_eval.exam import ExamItem, Paper
+from bedside_eval.records import METRICS, ItemScore, Metric, ModelScores, TextScore
+
+_NOISY = ("lm_eval", "transformers", "datasets")
+
+
+class Examinee(HFLM):  # type: ignore[misc]
+    """lm-eval's Hugging Face model, with one first token and with our progress."""
+
+    def __init__(self, advance: Callable[[int], None], **options: Any) -> None:
+        super().__init__(**options)
+        self.advance = advance
+        self.add_bos_token: bool | None = None
+
+    def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
+        """Score whole texts; lm-eval sets the prefix token, the tokenizer must not add a second."""
+        self.add_bos_token = False
+        try:
+            scores: list[float] = super().loglikelihood_rolling(requests, disable_tqdm)
+        finally:
+            self.add_bos_token = None
+        return scores
+
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
+        self.advance(len(inps))
+        return logits
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer of a model directory.
+
+    Raises:
+        InputError: it cannot be loaded, or has no token that a text could begin with.
+    """
+    with _loading(path):
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
+    if tokenizer.bos_token is None and tokenizer.eos_token is None:
+        raise InputError(
+            f"model {path.name[:12]}: its tokenizer has neither a bos_token nor an eos_token - "
+            "name one in tokenizer_config.json and import the base again"
+        )
+    return tokenizer
+
+
+def check_lengths(paper: Paper, tokenizer: Any, max_length: int) -> None:
+    """Refuse items that lm-eval would cut on the left without saying so.
+
+    Raises:
+        InputError: names the exam and the ids of the items that are too long.
+    """
+    for name, items in paper.exams.items():
+        too_long = [
+            item.id
+            for item in items
+            if any(len(tokenizer.encode(f"{item.prompt} {o}")) > max_length for o in item.options)
+        ]
+        if too_long:
+            raise InputError(
+                f"exam {name}: {len(too_long)} item(s) are longer than eval.max_length = "
+                f"{max_length} tokens ({', '.join(too_long[:5])}) - raise it or shorten them"
+            )
+
+
+def examine(
+    path: Path,
+    paper: Paper,
+    tokenizer: Any,
+    *,
+    max_length: int,
+    batch_size: int,
+    progress: Progress,
+) -> ModelScores:
+    """Let one model sit the whole paper, in float32.
+
+    Raises:
+        InputError: the model cannot be loaded, has a shorter context than `max_length`, or gives a
+            likelihood that is not a number.
+    """
+    terminal = sys.stderr
+    start = progress.done
+
+    def advance(count: int) -> None:
+        with redirect_stderr(terminal):
+            progress.update(count)
+
+    with _silence():
+        examinee = Examinee(
+            advance,
+            pretrained=_load(path, max_length),
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+            max_length=max_length,
+        )
+        answers = evaluate(lm=examinee, task_dict=_tasks(paper), bootstrap_iters=0)["samples"]
+    # Options that differ in their last token only share a forward pass.
+    progress.update(max(0, paper.num_requests - (progress.done - start)))
+    return ModelScores(
+        heldout={
+            name: tuple(
+                _text_score(text, sample, tokenizer)
+                for text, sample in zip(texts, answers[f"heldout_{name}"], strict=True)
+            )
+            for name, texts in paper.heldout.items()
+        },
+        exams={
+            name: tuple(
+                _item_score(item, sample)
+                for item, sample in zip(items, answers[f"exam_{name}"], strict=True)
+            )
+            for name, items in paper.exams.items()
+        },
+    )
+
+
+def task_description(tokenizer: Any) -> dict[str, Any]:
+    """How the tasks are put, and by which versions, for the record."""
+    return {
+        "num_fewshot": 0,
+        "chat_template": False,
+        "prefix_token": tokenizer.bos_token or tokenizer.eos_token,
+        "dtype": "float32",
+        "versions": {
+            name: version(name) for name in ("lm_eval", "torch", "transformers", "scipy", "numpy")
+        },
+    }
+
+
+def _load(path: Path, max_length: int) -> Any:
+    with _loading(path):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    context = model.config.max_position_embeddings
+    if context < max_length:
+        raise InputError(
+            f"model {path.name[:12]} sees {context} tokens, eval.max_length is {max_length} - "
+            "lower it"
+        )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _tasks(paper: Paper) -> dict[str, ConfigurableTask]:
+    # New ones for every model: a task holds the answers. They name the field to read rather than
+    # a template, because a text may contain what Jinja would evaluate.
+    tasks = {}
+    rows: list[dict[str, Any]]
+    for name, texts in paper.heldout.items():
+        rows = [{"text": item.text} for item in texts]
+        tasks[f"heldout_{name}"] = _task(
+            f"heldout_{name}", rows, output_type="loglikelihood_rolling", doc_to_target="text"
+        )
+    for name, items in paper.exams.items():
+        rows = [{"prompt": i.prompt, "options": i.options, "answer": i.answer} for i in items]
+        tasks[f"exam_{name}"] = _task(
+            f"exam_{name}",
+            rows,
+            output_type="multiple_choice",
+            doc_to_text="prompt",
+            doc_to_choice="options",
+            doc_to_target="answer",
+            metric_list=[{"metric": metric} for metric in METRICS],
+        )
+    return tasks
+
+
+def _task(name: str, rows: list[dict[str, Any]], **config: Any) -> ConfigurableTask:
+    def dataset(**_: Any) -> dict[str, Dataset]:
+        return {"test": Dataset.from_list(rows)}
+
+    return ConfigurableTask(
+        config={
+            "task": name,
+            "custom_dataset": dataset,
+            "test_split": "test",
+            "doc_to_text": "",
+            "num_fewshot": 0,
+            **config,
+        }
+    )
+
+
+def _text_score(text: HeldoutText, sample: Mapping[str, Any], tokenizer: Any) -> TextScore:
+    nll = -_finite(sample["filtered_resps"][0], text.id)
+    tokens = len(tokenizer.encode(text.text, add_special_tokens=False))
+    return TextScore(id=text.id, tokens=tokens, nll=nll, nll_per_token=nll / tokens)
+
+
+def _item_score(item: ExamItem, sample: Mapping[str, Any]) -> ItemScore:
+    scores = [_finite(score, item.id) for score, _ in sample["filtered_resps"]]
+    per_character = [s / len(o) for s, o in zip(scores, item.options, strict=True)]
+    choice: dict[Metric, int] = {
+        "acc": scores.index(max(scores)),
+        "acc_norm": per_character.index(max(per_character)),
+    }
+    return ItemScore(
+        id=item.id,
+        answer=item.answer,
+        loglikelihoods=tuple(scores),
+        choice=choice,
+        correct={metric: bool(sample[metric]) for metric in METRICS},
+    )
+
+
+def _finite(value: float, identifier: str) -> float:
+    if not math.isfinite(value):
+        raise InputError(
+            f"a model gives {identifier} a likelihood that is no number ({value}) - its weights "
+            "are broken; train or merge again"
+        )
+    return value
+
+
+@contextmanager
+def _loading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"model {path.name[:12]} cannot be loaded ({type(error).__name__}) - it must be a "
+            "Hugging Face directory with safetensors and a tokenizer"
+        ) from None
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep foreign bars, prints and log lines from the terminal."""
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,94 @@
+"""The records that evidence is made of. None has a field for text; none can hold NaN."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Role = Literal["base", "checkpoint", "merged"]
+Metric = Literal["acc", "acc_norm"]
+
+ROLES: tuple[Role, ...] = ("base", "checkpoint", "merged")
+LABELS: dict[Role, str] = {"base": "base", "checkpoint": "CPT", "merged": "merged"}
+METRICS: tuple[Metric, ...] = ("acc", "acc_norm")
+
+
+class Record(BaseModel):
+    """Base of every record: frozen, no unknown keys, finite numbers only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(Record):
+    """A point estimate between the bounds of its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __neg__(self) -> Interval:
+        return Interval(estimate=-self.estimate, low=-self.high, high=-self.low)
+
+
+class TextScore(Record):
+    """How a model predicted one held-out text."""
+
+    id: str
+    tokens: int
+    nll: float
+    """Negative log-likelihood of the whole text in nats."""
+    nll_per_token: float
+
+
+class ItemScore(Record):
+    """How a model answered one multiple-choice item."""
+
+    id: str
+    answer: int
+    """Index of the right option."""
+    loglikelihoods: tuple[float, ...]
+    """Log-likelihood of each option after the question, in nats."""
+    choice: dict[Metric, int]
+    """Index of the likeliest option (`acc`), of the likeliest per character (`acc_norm`)."""
+    correct: dict[Metric, bool]
+
+
+class ModelScores(Record):
+    """What one model did: per held-out set and per exam, in the order of their files."""
+
+    heldout: dict[str, tuple[TextScore, ...]]
+    exams: dict[str, tuple[ItemScore, ...]]
+
+
+class ModelSummary(Record):
+    """One model in a few numbers."""
+
+    digest: str
+    perplexity: dict[str, Interval]
+    """Per held-out set: exp of the mean negative log-likelihood over all its tokens."""
+    accuracy: dict[str, dict[Metric, Interval]]
+    """Per exam: the share of right answers with its Wilson interval."""
+
+
+class AccuracyDifference(Record):
+    """Two models on the same exam: candidate minus reference."""
+
+    difference: Interval
+    """Difference of the accuracies with its bootstrap interval over items."""
+    gained: int
+    """Items that only the candidate has right."""
+    lost: int
+    """Items that only the reference has right."""
+    mcnemar_p: float
+    """Two-sided p of the exact McNemar test."""
+
+
+class PairDifference(Record):
+    """Candidate minus reference on everything."""
+
+    candidate: Role
+    reference: Role
+    heldout: dict[str, Interval]
+    """Mean over texts of the difference in nats per token; negative is better."""
+    exams: dict[str, dict[Metric, AccuracyDifference]]

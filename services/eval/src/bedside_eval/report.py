@@ -1,0 +1,112 @@
+"""Evidence as tables: on the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bedside_core.console import say, table
+
+from bedside_eval.evidence import Evidence, judged
+from bedside_eval.records import LABELS, METRICS, ROLES, Interval, PairDifference
+
+Rows = list[list[str]]
+
+
+def show(evidence: Evidence) -> None:
+    """Print the table, the verdict and its reasons."""
+    say(table(overview(evidence)))
+    say("\n".join(_legend(evidence)))
+    say(f"verdict: {evidence.verdict}")
+    for reason in evidence.reasons:
+        say(f"  - {reason}")
+
+
+def overview(evidence: Evidence) -> Rows:
+    """One row per held-out set and per exam: the three models, then merged minus base."""
+    interval = f"{100 * evidence.confidence:g} % interval"
+    rows = [["set", "measure", *(LABELS[role] for role in ROLES), "merged - base", interval]]
+    difference = judged(evidence.differences)
+    for name, change in difference.heldout.items():
+        values = [f"{evidence.models[r].perplexity[name].estimate:.2f}" for r in ROLES]
+        rows.append([name, "perplexity", *values, *_nats(change)])
+    for name, changes in difference.exams.items():
+        for metric in METRICS:
+            shares = [evidence.models[r].accuracy[name][metric].estimate for r in ROLES]
+            values = [f"{100 * share:.1f} %" for share in shares]
+            rows.append([f"{name} exam", metric, *values, *_points(changes[metric].difference)])
+    return rows
+
+
+def markdown(evidence: Evidence) -> str:
+    """The whole report, `report.md`."""
+    parts = [
+        f"# Evidence on {evidence.candidate[:12]}: {evidence.verdict}",
+        "\n".join(f"- {reason}" for reason in evidence.reasons),
+        _markdown_table(overview(evidence)),
+        " ".join(_legend(evidence)),
+        "![paired differences](evidence.png)",
+        "## Models",
+        _markdown_table(_models(evidence)),
+    ]
+    for difference in evidence.differences:
+        title = f"## {LABELS[difference.candidate]} minus {LABELS[difference.reference]}"
+        parts += [title, _markdown_table(_pair(difference, evidence.confidence))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _legend(evidence: Evidence) -> list[str]:
+    return [
+        "Differences on texts are in nats per token (negative: the merged model predicts better), "
+        "on exams in percentage points.",
+        "acc takes the likeliest option, acc_norm the likeliest per character.",
+        f"Held-out texts found in the training corpus: {evidence.setting.heldout_in_corpus}.",
+    ]
+
+
+def _models(evidence: Evidence) -> Rows:
+    rows = [["model", "digest", "set", "measure", "value", f"{100 * evidence.confidence:g} %"]]
+    for role in ROLES:
+        model = evidence.models[role]
+        head = [LABELS[role], model.digest[:12]]
+        for name, value in model.perplexity.items():
+            cells = [f"{value.estimate:.2f}", f"{value.low:.2f} to {value.high:.2f}"]
+            rows.append([*head, name, "perplexity", *cells])
+        for name, rates in model.accuracy.items():
+            for metric in METRICS:
+                rate = rates[metric]
+                cells = [
+                    f"{100 * rate.estimate:.1f} %",
+                    f"{100 * rate.low:.1f} to {100 * rate.high:.1f}",
+                ]
+                rows.append([*head, f"{name} exam", metric, *cells])
+    return rows
+
+
+def _pair(difference: PairDifference, confidence: float) -> Rows:
+    header = ["set", "measure", "difference", f"{100 * confidence:g} % interval"]
+    rows = [[*header, "only candidate right", "only reference right", "McNemar p"]]
+    for name, change in difference.heldout.items():
+        rows.append([name, "nats per token", *_nats(change), "", "", ""])
+    for name, changes in difference.exams.items():
+        for metric in METRICS:
+            item = changes[metric]
+            counts = [str(item.gained), str(item.lost), f"{item.mcnemar_p:.3f}"]
+            rows.append([f"{name} exam", metric, *_points(item.difference), *counts])
+    return rows
+
+
+def _nats(change: Interval) -> list[str]:
+    return [f"{change.estimate:+z.3f}", f"{change.low:+z.3f} to {change.high:+z.3f}"]
+
+
+def _points(change: Interval) -> list[str]:
+    return [
+        f"{100 * change.estimate:+z.1f}",
+        f"{100 * change.low:+z.1f} to {100 * change.high:+z.1f}",
+    ]
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    return "\n".join(lines)

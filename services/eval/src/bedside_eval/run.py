@@ -1,0 +1,150 @@
+"""`bedside eval run`: three models sit one exam; `bedside eval report`: print the outcome again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bedside_core.artifacts import Artifact
+from bedside_core.config import load_file
+from bedside_core.errors import ConfigError
+from bedside_core.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
+from bedside_core.heldout import heldout_files
+from bedside_core.progress import Progress
+from bedside_core.run import Run
+
+from bedside_eval.config import EvalConfig
+from bedside_eval.evidence import Setting, load_evidence
+from bedside_eval.exam import PROMPT, Paper, read_paper
+from bedside_eval.lineup import heldout_in_corpus, shared_tokenizer
+from bedside_eval.policy import Policy
+from bedside_eval.records import ROLES, ModelScores, Role
+from bedside_eval.report import markdown, show
+
+PLOT = "evidence.png"
+REPORT = "report.md"
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_EVALUATE_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def evaluate(config: EvalConfig, run: Run) -> None:
+    """Examine base, checkpoint and merged model, compare them in pairs, judge, sign.
+
+    Raises:
+        ConfigError: the policy names a set that the config does not have.
+        InputError: a held-out set, an exam or a model is unusable, or an earlier step has not run.
+        ArtifactError: an input was tampered with, or the disk is full.
+    """
+    policy = _read_policy(config)
+    paper = read_paper(config.heldout, config.exams)
+    models: dict[Role, Artifact] = {role: run.input(role) for role in ROLES}
+    parents = {str(role): model for role, model in models.items()}
+    recipe = run.recipe(config, parents=parents, inputs=_input_files(config))
+    if run.reuse("evidence", recipe):
+        report(config, run)
+        return
+    tokenizer_sha256 = shared_tokenizer(models)
+    in_corpus = heldout_in_corpus(run.registry, models["checkpoint"], paper.texts)
+    task, results = _examine(config, models, paper)
+
+    # numpy, scipy and matplotlib: like the examination itself, not for a step that is reused.
+    from bedside_eval.conclude import conclude
+    from bedside_eval.plot import forest_plot
+    from bedside_eval.statistics import Bootstrap
+
+    evidence = conclude(
+        policy,
+        Bootstrap(confidence=policy.confidence, samples=config.bootstrap_samples, seed=config.seed),
+        recipe.parents,
+        results,
+        Setting(
+            inputs=recipe.inputs,
+            heldout_in_corpus=in_corpus,
+            tokenizer_sha256=tokenizer_sha256,
+            task=task,
+        ),
+    )
+    with run.write("evidence", recipe) as artifact:
+        content = evidence.to_json()
+        (artifact.path / EVIDENCE).write_bytes(content)
+        (artifact.path / SIGNATURE).write_bytes(sign_evidence(content, run.registry.keys))
+        (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
+        forest_plot(evidence, artifact.path / PLOT)
+        artifact.facts |= {
+            "candidate": evidence.candidate,
+            "base": evidence.base,
+            "verdict": evidence.verdict,
+            "perplexity": {
+                role: {name: value.estimate for name, value in model.perplexity.items()}
+                for role, model in evidence.models.items()
+            },
+        }
+    show(evidence)
+
+
+def report(config: EvalConfig, run: Run) -> None:
+    """Check the signature of the newest evidence of this run, then print it.
+
+    Raises:
+        InputError: this run has no evidence yet.
+        ArtifactError: the evidence was changed or is not signed by this house.
+    """
+    artifact = run.input("evidence")
+    read_evidence(artifact, run.registry.keys)
+    show(load_evidence(artifact))
+
+
+def _read_policy(config: EvalConfig) -> Policy:
+    policy = load_file(Policy, config.policy)
+    unknown = [name for name in policy.sets if name not in config.heldout]
+    if unknown:
+        raise ConfigError(
+            f"{config.policy}: held-out set {unknown[0]!r} is not in eval.heldout - known are: "
+            f"{', '.join(config.heldout)}"
+        )
+    return policy
+
+
+def _input_files(config: EvalConfig) -> dict[str, Path]:
+    texts = {
+        f"heldout/{name}/{file}": path
+        for name, folder in config.heldout.items()
+        for file, path in heldout_files(folder).items()
+    }
+    exams = {f"exam/{name}": path for name, path in config.exams.items()}
+    return {"policy": config.policy, **texts, **exams}
+
+
+def _examine(
+    config: EvalConfig, models: Mapping[Role, Artifact], paper: Paper
+) -> tuple[dict[str, Any], dict[Role, ModelScores]]:
+    with tempfile.TemporaryDirectory(prefix="bedside-eval-") as cache:
+        # Before the first import of a library that would look for a hub or keep a cache.
+        os.environ.update(OFFLINE, HF_HOME=cache)
+        from bedside_eval.harness import check_lengths, examine, load_tokenizer, task_description
+
+        tokenizer = load_tokenizer(models["base"].path)
+        check_lengths(paper, tokenizer, config.max_length)
+        total = len(models) * paper.num_requests
+        with Progress("examine", total=total, unit="sequence") as progress:
+            results = {
+                role: examine(
+                    model.path,
+                    paper,
+                    tokenizer,
+                    max_length=config.max_length,
+                    batch_size=config.batch_size,
+                    progress=progress,
+                )
+                for role, model in models.items()
+            }
+        task = {"prompt": PROMPT, **config.model_dump(include={"batch_size", "max_length"})}
+        return task | task_description(tokenizer), results

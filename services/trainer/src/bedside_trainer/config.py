@@ -1,0 +1,51 @@
+"""The sections `base` and `trainer` of a run config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from bedside_core.config import Config
+from pydantic import Field, model_validator
+
+
+class BaseConfig(Config):
+    """Where the base model comes from: exactly one of a package and a directory."""
+
+    gguf_package: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """An installed Python package with one GGUF file in its folder; it is never imported."""
+    directory: Path | None = None
+    """A Hugging Face model directory: safetensors weights, config and tokenizer."""
+    licence: str = Field(min_length=1)
+    """SPDX identifier of the weights' licence, or `LicenseRef-...`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.gguf_package is None) == (self.directory is None):
+            raise ValueError("set exactly one of gguf_package and directory")
+        return self
+
+
+class TrainerConfig(Config):
+    """Continual pre-training: AdamW, linear decay with warm-up, full weights."""
+
+    sequence_length: int = Field(default=2048, ge=2)
+    """Tokens per packed row."""
+    num_epochs: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    """Rows per optimizer step."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """An upper bound on the optimizer steps; the schedule decays to it."""
+    learning_rate: float = Field(default=2e-5, gt=0, allow_inf_nan=False)
+    """The peak, reached at the end of the warm-up."""
+    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
+    """Share of all steps in which the learning rate rises from zero."""
+    weight_decay: float = Field(default=0.01, ge=0, allow_inf_nan=False)
+    """Of matrices only: norms and biases are never decayed."""
+    max_grad_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Longer gradients are scaled down to this L2 norm."""
+    seed: int = Field(default=17, ge=0)
+    checkpoint_every: int = Field(default=100, ge=1)
+    """Steps between resumable states; a kill costs at most so many."""
+    heldout: Path
+    """A folder of UTF-8 texts whose perplexity is measured before and after, never trained on."""

@@ -1,0 +1,49 @@
+"""`bedside trainer import-base`: register a base model as an artifact of plain safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bedside_core.console import say
+from bedside_core.licences import licence
+from bedside_core.run import Run
+
+from bedside_trainer import gguf_package, model_directory
+from bedside_trainer.config import BaseConfig
+
+
+def import_base(config: BaseConfig, run: Run) -> None:
+    """Check the source, copy or convert it, and read the result back.
+
+    Raises:
+        InputError: the source cannot be used; the message says why.
+    """
+    files = _source_files(config)
+    recipe = run.recipe(config, inputs=files)
+    if run.reuse("base", recipe):
+        return
+
+    # torch and transformers take seconds to import: only now that there is work to do.
+    from bedside_trainer.models import describe
+
+    with run.write("base", recipe, licences=(licence(config.licence),)) as artifact:
+        if config.gguf_package:
+            gguf_package.convert(files, artifact.path)
+        else:
+            model_directory.copy(files, artifact.path)
+        artifact.facts.update(describe(artifact.path), source=_source_name(config, files))
+    facts = artifact.facts
+    say(f"{facts['architecture']}, {facts['num_parameters'] / 1e6:.1f}M parameters")
+
+
+def _source_files(config: BaseConfig) -> dict[str, Path]:
+    if config.gguf_package:
+        return gguf_package.find(config.gguf_package)
+    assert config.directory is not None  # noqa: S101 - the config's validator saw to it
+    return model_directory.check(config.directory)
+
+
+def _source_name(config: BaseConfig, files: dict[str, Path]) -> str:
+    if config.gguf_package:
+        return f"{next(iter(files))} of the Python package {config.gguf_package}"
+    return f"directory {config.directory}"

@@ -1,0 +1,210 @@
+"""The training loop. It resumes exactly: everything that is not in the state follows from the step.
+
+The rows of a step follow from seed and step (`batches`), the learning rate from the step (a
+closed-form schedule), and dropout from a generator that is seeded anew for each step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from bedside_core.console import say
+from bedside_core.errors import InputError
+from bedside_core.progress import Progress
+from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+
+from bedside_trainer.config import TrainerConfig
+from bedside_trainer.packing import Packed
+from bedside_trainer.perplexity import EncodedText, Scores, measure, negative_log_likelihood
+from bedside_trainer.state import Point, Record, find_state, load_tensors, save_state
+from bedside_trainer.stopping import StopRequest
+
+BETAS = (0.9, 0.95)
+"""Of AdamW, as in Llama 2 and most continual pre-training since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished training; the model was changed in place."""
+
+    curve: tuple[Point, ...]
+    seconds: float
+    """Time spent in optimizer steps."""
+    before: Scores
+    after: Scores
+    compute_dtype: str
+    """Of the matrix products; weights and moments are float32."""
+
+
+def train(
+    model: PreTrainedModel,
+    packed: Packed,
+    heldout: Sequence[EncodedText],
+    config: TrainerConfig,
+    work: Path,
+) -> Outcome:
+    """Train `model` on the packed rows, from the newest state in `work` or from the start.
+
+    Raises:
+        InputError: the loss or the gradient is not finite.
+        KeyboardInterrupt: a signal asked to stop; the state is saved.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    optimizer = build_optimizer(model, config)
+    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    score = partial(
+        measure, prepared, heldout, length=config.sequence_length, device=accelerator.device
+    )
+    record = resume(work, model, optimizer, accelerator.device)
+    if record is None:
+        record = Record(step=0, seconds=0.0, curve=(), before=score(name="held-out before"))
+
+    rows = len(packed.input_ids)
+    steps = count_steps(rows, config)
+    schedule = linear_schedule(optimizer, config, steps, done=record.step)
+    take_step = _Step(accelerator, prepared, prepared_optimizer, schedule, packed, config)
+    total = sum(packed.tokens_in(chosen) for _, chosen in batches(rows, config, steps))
+    curve, seconds = list(record.curve), record.seconds
+    seen = curve[-1].tokens if curve else 0
+    prepared.train()
+    with Progress("train", total=total, unit="tok", done=seen) as progress, StopRequest() as stop:
+        for step, chosen in batches(rows, config, steps, start=record.step):
+            started = time.monotonic()
+            point = take_step(step, chosen, seen)
+            seconds += time.monotonic() - started
+            progress.update(point.tokens - seen, loss=round(point.loss, 4))
+            seen = point.tokens
+            curve.append(point)
+            if stop.requested or point.step % config.checkpoint_every == 0:
+                now = Record(
+                    step=point.step, seconds=seconds, curve=tuple(curve), before=record.before
+                )
+                save_state(work, model, optimizer, now)
+            if stop.requested:
+                raise KeyboardInterrupt
+    compute_dtype = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
+    after = score(name="held-out after")
+    return Outcome(tuple(curve), seconds, record.before, after, compute_dtype)
+
+
+def resume(
+    work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> Record | None:
+    """Load the newest whole state, if there is one."""
+    found = find_state(work)
+    if found is None:
+        return None
+    path, record = found
+    load_tensors(path, model, optimizer, device)
+    say(f"resumed after step {record.step}")
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One optimizer step, with all that stays the same from step to step."""
+
+    accelerator: Accelerator
+    model: Any
+    optimizer: Any
+    schedule: LRScheduler
+    packed: Packed
+    config: TrainerConfig
+
+    def __call__(self, step: int, chosen: NDArray[np.int64], seen: int) -> Point:
+        """Step (counted from 0) on the chosen rows, after `seen` tokens."""
+        torch.manual_seed(step_seed(self.config.seed, step))
+        input_ids = self._tensor(self.packed.input_ids[chosen])
+        labels = self._tensor(self.packed.labels[chosen])
+        total, count = negative_log_likelihood(self.model, input_ids, labels)
+        # A last row of a single token predicts nothing.
+        loss = total / max(count, 1)
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        point = Point(
+            step=step + 1,
+            loss=loss.item(),
+            learning_rate=self.schedule.get_last_lr()[0],
+            grad_norm=float(norm),
+            tokens=seen + self.packed.tokens_in(chosen),
+        )
+        self._check_finite(point)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        return point
+
+    def _tensor(self, rows: NDArray[np.int32]) -> torch.Tensor:
+        return torch.from_numpy(rows).long().to(self.accelerator.device)
+
+    def _check_finite(self, point: Point) -> None:
+        for name, value in (("loss", point.loss), ("gradient norm", point.grad_norm)):
+            if not math.isfinite(value):
+                raise InputError(
+                    f"the {name} is not finite at step {point.step}, nothing was published - "
+                    f"lower trainer.learning_rate (now {self.config.learning_rate:g}) or raise "
+                    "trainer.warmup_ratio; at step 1, look for damaged weights in the base model"
+                )
+
+
+def build_optimizer(model: torch.nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
+    """AdamW that decays matrices only; vectors are norms and biases."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    # Fused: one pass over the moments, on two CPU cores six times faster than the loop.
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
+    for group in optimizer.param_groups:
+        # Lets the schedule begin at any step.
+        group["initial_lr"] = config.learning_rate
+    return optimizer
+
+
+def linear_schedule(
+    optimizer: torch.optim.Optimizer, config: TrainerConfig, steps: int, *, done: int
+) -> LRScheduler:
+    """Linear warm-up from zero, then linear decay to zero, standing after `done` steps."""
+    schedule: LRScheduler = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]
+        optimizer,
+        num_warmup_steps=math.ceil(config.warmup_ratio * steps),
+        num_training_steps=steps,
+        last_epoch=done - 1,
+    )
+    return schedule
+
+
+def count_steps(rows: int, config: TrainerConfig) -> int:
+    """Optimizer steps of the whole training."""
+    steps = config.num_epochs * -(-rows // config.batch_size)
+    return steps if config.max_steps is None else min(steps, config.max_steps)
+
+
+def batches(
+    rows: int, config: TrainerConfig, steps: int, *, start: int = 0
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield (step, indices of its rows) from `start`; each epoch has an order of its own."""
+    per_epoch = -(-rows // config.batch_size)
+    order = None
+    for step in range(start, steps):
+        epoch, position = divmod(step, per_epoch)
+        if order is None or position == 0:
+            order = np.random.default_rng((config.seed, epoch)).permutation(rows)
+        yield step, order[position * config.batch_size : (position + 1) * config.batch_size]
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of a step's dropout."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])

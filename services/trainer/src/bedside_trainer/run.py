@@ -1,0 +1,55 @@
+"""`bedside trainer run`: continual pre-training (CPT) of the base model on the corpus."""
+
+from __future__ import annotations
+
+from bedside_core.console import say
+from bedside_core.heldout import heldout_files, read_heldout
+from bedside_core.run import Run
+
+from bedside_trainer.config import TrainerConfig
+
+
+def train(config: TrainerConfig, run: Run) -> None:
+    """From base and corpus to a checkpoint; goes on where a killed run of the same recipe stopped.
+
+    Raises:
+        InputError: no base or corpus yet, an empty corpus, unusable held-out texts, or a loss
+            that is not finite.
+        ArtifactError: an input does not match its manifest, or the disk is full.
+        KeyboardInterrupt: stopped by a signal, with its state saved.
+    """
+    base, corpus = run.input("base"), run.input("corpus")
+    recipe = run.recipe(
+        config, parents={"base": base, "corpus": corpus}, inputs=heldout_files(config.heldout)
+    )
+    if run.reuse("checkpoint", recipe):
+        return
+
+    # torch and transformers take seconds to import: only now that there is work to do.
+    from bedside_trainer import loop, models, packing, perplexity, report, tokens
+
+    tokenizer = models.load_tokenizer(base.path)
+    model = models.load_model(base.path)
+    models.check_fits(model, config.sequence_length)
+    documents = tokens.tokenise(
+        corpus.file("corpus.parquet"), tokenizer, vocab_size=model.config.vocab_size
+    )
+    packed = packing.pack(
+        packing.shuffled(documents, config.seed),
+        config.sequence_length,
+        pad_id=tokenizer.eos_token_id,
+    )
+    heldout = perplexity.encode(config.heldout, read_heldout(config.heldout), tokenizer)
+    size = packed.report
+    say(f"{size.documents} documents, {size.tokens} tokens in {size.rows} rows")
+
+    with run.registry.work(recipe.sha256) as work, run.write("checkpoint", recipe) as artifact:
+        outcome = loop.train(model, packed, heldout, config, work)
+        models.save_checkpoint(model, base, artifact.path)
+        report.write_report(artifact.path, outcome)
+        artifact.facts.update(report.facts(outcome, packed.report))
+    facts = artifact.facts
+    say(
+        f"held-out perplexity {facts['perplexity_before']:.2f} -> {facts['perplexity_after']:.2f}, "
+        f"{facts['tokens']} tokens in {facts['seconds']:.0f} s ({facts['tokens_per_second']:.0f}/s)"
+    )

@@ -1,0 +1,200 @@
+"""A run whose three models are tiny Llamas: the base is random, the others are fitted further."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
+
+import pytest
+import torch
+import yaml
+from bedside_core.artifacts import Artifact
+from bedside_core.config import Config
+from bedside_core.licences import licence
+from bedside_core.registry import Registry
+from bedside_core.run import Run
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers import models as tokenizer_models
+from transformers import LlamaConfig, LlamaForCausalLM
+
+torch.set_num_threads(1)  # two threads spend their time waiting for each other on such models
+
+WORDS = "Der Patient klagt über Fieber Husten Atemnot und erhält Ramipril 5 mg täglich".split()  # noqa: SIM905
+
+
+def sentence(seed: int, words: int = 25) -> str:
+    """A made-up text; `{{` is there because no template may touch it."""
+    return f"{{{{ {seed} }}}} " + " ".join(WORDS[(seed * i * i + i) % 13] for i in range(words))
+
+
+class Models:
+    """Writes model directories."""
+
+    def __init__(self, folder: Path) -> None:
+        tokenizer = Tokenizer(tokenizer_models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=320,
+            special_tokens=["<|end|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator([sentence(seed) for seed in range(50)], trainer)
+        self.tokenizer = tokenizer
+        self.folder = folder
+
+    def write(self, path: Path, *, steps: int = 0) -> None:
+        """Copy a random model that was trained for `steps` on sentences like the held-out ones."""
+        made = self.folder / str(steps)
+        if not made.exists():
+            self._make(made, steps)
+        shutil.copytree(made, path, dirs_exist_ok=True)
+
+    def _make(self, path: Path, steps: int) -> None:
+        torch.manual_seed(1)
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                hidden_size=32, intermediate_size=48, num_hidden_layers=2, vocab_size=320,
+                num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=256,
+                bos_token_id=None, eos_token_id=0, tie_word_embeddings=True,
+            )
+        )  # fmt: skip
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+        for step in range(steps):
+            ids = torch.tensor([self.tokenizer.encode(sentence(1000 + step)).ids])
+            model(input_ids=ids, labels=ids).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.save_pretrained(path)
+        self.tokenizer.save(str(path / "tokenizer.json"))
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>"}
+        (path / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return Models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    for name in ("HF_HOME", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # the verb sets them; undone afterwards
+    return Registry(tmp_path / "home")
+
+
+class Step(Config):
+    """The recipe's config of an artifact that a test puts into the registry."""
+
+    number: int = 0
+
+
+def add(
+    registry: Registry, kind: Any, fill: Callable[[Path], None], parents: dict[str, Artifact]
+) -> Artifact:
+    """Leave an artifact in the slot of its kind, as an earlier step would."""
+    run = Run("tiny", "eval", f"test-{kind}", registry)
+    recipe = run.recipe(Step(), parents=parents)
+    with run.write(kind, recipe, licences=(licence("CC0-1.0"),)) as artifact:
+        fill(artifact.path)
+    return artifact.result
+
+
+def write_corpus(path: Path, texts: list[str]) -> None:
+    """The part of a corpus artifact that the evaluation reads."""
+    lines = [
+        json.dumps(
+            {
+                "id": f"d{number}",
+                "source": "s",
+                "licence": "CC0-1.0",
+                "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            }
+        )
+        for number, text in enumerate(texts)
+    ]
+    (path / "documents.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def exam_lines(count: int = 9) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"q{number}",
+            "question": f"Was erhält der Patient {number}?",
+            "options": ["Ramipril", "Fieber und Husten", "5 mg täglich", "Atemnot"],
+            "answer": number % 4,
+            "topic": "test",
+        }
+        for number in range(count)
+    ]
+
+
+class World:
+    """A run that is ready for `bedside eval run`."""
+
+    def __init__(self, folder: Path, registry: Registry, models: Models) -> None:
+        self.folder, self.registry, self.models = folder, registry, models
+        self.settings: dict[str, Any] = {
+            "policy": str(folder / "policy.yaml"),
+            "heldout": {n: str(folder / n) for n in ("medical", "general")},
+            "exams": {"medical": str(folder / "exam.jsonl")},
+            "batch_size": 3,
+            "max_length": 64,
+            "bootstrap_samples": 1000,
+        }
+        self.write_policy()
+        for start, name in enumerate(("medical", "general")):
+            (folder / name).mkdir()
+            for number in range(8):
+                text = sentence(100 * start + number, words=12 + 5 * number)
+                (folder / name / f"t{number}.txt").write_text(text, encoding="utf-8")
+        self.write_exam(exam_lines())
+
+    def write_policy(self, **changes: Any) -> None:
+        policy = {
+            "target": {"heldout": "medical", "min_gain": 0.0},
+            "guards": [{"heldout": "general", "max_loss": 0.1}],
+            "confidence": 0.95,
+        }
+        (self.folder / "policy.yaml").write_text(yaml.safe_dump(policy | changes))
+
+    def write_exam(self, items: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(item, ensure_ascii=False) for item in items]
+        (self.folder / "exam.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def add_models(self, *, checkpoint_steps: int = 30, merged_steps: int = 15) -> None:
+        known = (self.folder / "medical" / "t0.txt").read_text(encoding="utf-8")
+        corpus = add(self.registry, "corpus", lambda p: write_corpus(p, ["anders", known]), {})
+        base = add(self.registry, "base", self.models.write, {})
+        checkpoint = add(
+            self.registry,
+            "checkpoint",
+            lambda p: self.models.write(p, steps=checkpoint_steps),
+            {"base": base, "corpus": corpus},
+        )
+        add(
+            self.registry,
+            "merged",
+            lambda p: self.models.write(p, steps=merged_steps),
+            {"base": base, "checkpoint": checkpoint},
+        )
+
+    def config(self, **changes: Any) -> str:
+        """Write the run config; returns its path."""
+        path = self.folder / "run.yaml"
+        path.write_text(yaml.safe_dump({"name": "tiny", "eval": self.settings | changes}))
+        return str(path)
+
+
+@pytest.fixture
+def world(tmp_path: Path, registry: Registry, models: Models) -> World:
+    return World(tmp_path, registry, models)

@@ -1,0 +1,207 @@
+"""lm-eval's numbers against a direct computation with torch, and models that cannot be examined."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bedside_core.errors import InputError
+from bedside_core.heldout import HeldoutText
+from bedside_core.progress import Progress
+from bedside_eval.exam import ExamItem, Paper
+from bedside_eval.harness import check_lengths, examine, load_tokenizer
+from bedside_eval.records import ModelScores
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM
+
+MAX_LENGTH = 48
+TEXTS = [
+    HeldoutText("short", "Husten"),
+    HeldoutText("braces", "Fieber {{ 7 * 7 }} {% raw %} und µ ≥ ° ä [1, 2]"),
+    HeldoutText("digits", "42"),
+    HeldoutText("list", "['a', 'b']"),
+    HeldoutText("long", "Der Patient klagt über Fieber und erhält Zzz. " * 9),
+]
+ITEMS = [
+    ExamItem(id="a", question="Wer?", options=["ja", "nein", "A", "B"], answer=2, topic="t"),
+    ExamItem(id="b", question="7", options=["1", "2", "30 mg", "µg"], answer=0, topic="t"),
+    ExamItem(
+        id="c",
+        question="{{ x }}",
+        options=["Ramipril", "Rami", "Fieber", "Der"],
+        answer=3,
+        topic="t",
+    ),
+]
+PAPER = Paper({"texts": TEXTS}, {"items": ITEMS})
+
+
+@pytest.fixture(scope="module")
+def path(models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("harness") / "model"
+    models.write(folder, steps=20)
+    return folder
+
+
+def scores(path: Path, paper: Paper = PAPER, batch_size: int = 2) -> ModelScores:
+    with Progress("examine", total=paper.num_requests, unit="sequence") as progress:
+        return examine(
+            path,
+            paper,
+            load_tokenizer(path),
+            max_length=MAX_LENGTH,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+
+class Direct:
+    """Log-likelihoods without lm-eval: one sequence at a time, no padding."""
+
+    def __init__(self, path: Path) -> None:
+        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.tokenizer = load_tokenizer(path)
+
+    def tokens(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def score(self, ids: list[int], scored: int) -> float:
+        """Log-likelihood of the last `scored` ids given all before them."""
+        with torch.no_grad():
+            logits = self.model(torch.tensor([ids[:-1]])).logits[0].double()
+        log_probabilities = torch.log_softmax(logits, dim=-1)
+        targets = torch.tensor(ids[1:])
+        picked = log_probabilities[torch.arange(len(targets)), targets]
+        return float(picked[-scored:].sum())
+
+    def text(self, text: str) -> float:
+        """Disjoint windows, each with as much context as fits before it."""
+        ids = [self.tokenizer.bos_token_id or self.tokenizer.eos_token_id, *self.tokens(text)]
+        total = self.score(ids[: MAX_LENGTH + 1], len(ids[1 : MAX_LENGTH + 1]))
+        for start in range(MAX_LENGTH + 1, len(ids), MAX_LENGTH):
+            end = min(start + MAX_LENGTH, len(ids))
+            total += self.score(ids[end - MAX_LENGTH - 1 : end], end - start)
+        return total
+
+    def options(self, item: ExamItem) -> list[float]:
+        context = self.tokens(f"Frage: {item.question}\nAntwort:")
+        wholes = [self.tokens(f"Frage: {item.question}\nAntwort: {o}") for o in item.options]
+        return [self.score(whole, len(whole) - len(context)) for whole in wholes]
+
+
+def test_text_likelihood_is_the_direct_one(path: Path) -> None:
+    direct = Direct(path)
+
+    found = scores(path).heldout["texts"]
+
+    assert [t.id for t in found] == [t.id for t in TEXTS]
+    assert found[-1].tokens > 2 * MAX_LENGTH
+    for score, text in zip(found, TEXTS, strict=True):
+        assert score.tokens == len(direct.tokens(text.text))
+        assert -score.nll == pytest.approx(direct.text(text.text), rel=1e-5)
+        assert score.nll_per_token == score.nll / score.tokens
+
+
+def test_choice_is_the_direct_one(path: Path) -> None:
+    direct = Direct(path)
+
+    for score, item in zip(scores(path).exams["items"], ITEMS, strict=True):
+        expected = direct.options(item)
+        by_character = [s / len(o) for s, o in zip(expected, item.options, strict=True)]
+        best = {
+            "acc": max(range(4), key=expected.__getitem__),
+            "acc_norm": max(range(4), key=by_character.__getitem__),
+        }
+        assert score.id == item.id
+        assert score.loglikelihoods == pytest.approx(expected, rel=1e-5)
+        assert score.choice == best
+        assert score.correct == {m: best[m] == item.answer for m in best}
+
+
+def test_batch_size_does_not_change_the_answers(path: Path) -> None:
+    one, many = scores(path, batch_size=1), scores(path, batch_size=5)
+
+    for a, b in zip(one.heldout["texts"], many.heldout["texts"], strict=True):
+        assert a.nll == pytest.approx(b.nll, rel=1e-5)
+    assert [i.choice for i in one.exams["items"]] == [i.choice for i in many.exams["items"]]
+
+
+def test_models_do_not_get_each_others_answers(path: Path, models: Any, tmp_path: Path) -> None:
+    models.write(tmp_path / "other", steps=0)
+    first, other, again = (scores(p) for p in (path, tmp_path / "other", path))
+    assert first == again
+    assert first.heldout["texts"][0].nll != other.heldout["texts"][0].nll
+
+
+def test_a_tokenizer_that_adds_its_own_first_token_adds_no_second(
+    path: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(path, tmp_path / "bos")
+    tokenizer = load_tokenizer(tmp_path / "bos")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|end|> $A", special_tokens=[("<|end|>", 0)]
+    )
+    tokenizer.backend_tokenizer.save(str(tmp_path / "bos" / "tokenizer.json"))
+    assert load_tokenizer(tmp_path / "bos").encode("Husten")[0] == 0
+
+    for with_bos, without in zip(
+        scores(tmp_path / "bos").heldout["texts"], scores(path).heldout["texts"], strict=True
+    ):
+        assert with_bos == without
+
+
+def test_nothing_is_printed(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    scores(path)
+
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert all('"progress": "examine"' in line for line in err.splitlines())
+
+
+def test_too_long_items_are_named_without_their_text(path: Path) -> None:
+    long = ExamItem(
+        id="x1", question="Warum " * 60, options=["a", "b", "c", "d"], answer=0, topic="t"
+    )
+
+    with pytest.raises(InputError, match=r"exam e: 1 item\(s\) .* \(x1\)") as caught:
+        check_lengths(Paper({}, {"e": [*ITEMS, long]}), load_tokenizer(path), MAX_LENGTH)
+
+    assert "Warum" not in str(caught.value)
+
+
+def test_weights_that_are_no_numbers(path: Path, tmp_path: Path) -> None:
+    model: Any = AutoModelForCausalLM.from_pretrained(path)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    shutil.copytree(path, tmp_path / "nan")
+    model.save_pretrained(tmp_path / "nan")
+
+    with pytest.raises(InputError, match="short a likelihood that is no number"):
+        scores(tmp_path / "nan")
+
+
+def test_pickled_weights_are_not_loaded(path: Path, tmp_path: Path) -> None:
+    shutil.copytree(path, tmp_path / "pickled")
+    (tmp_path / "pickled" / "model.safetensors").unlink()
+    torch.save({}, tmp_path / "pickled" / "pytorch_model.bin")
+
+    with pytest.raises(InputError, match="cannot be loaded"):
+        scores(tmp_path / "pickled")
+
+
+def test_directory_without_a_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_tokenizer(tmp_path)
+
+
+def test_tokenizer_without_a_first_token(path: Path, tmp_path: Path) -> None:
+    shutil.copytree(path, tmp_path / "none")
+    settings = '{"tokenizer_class": "PreTrainedTokenizerFast"}'
+    (tmp_path / "none" / "tokenizer_config.json").write_text(settings)
+
+    with pytest.raises(InputError, match="neither a bos_token nor an eos_token"):
+        load_tokenizer(tmp_path / "none")

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bedside_core.cli import main
+from bedside_core.config import validate
+from bedside_core.errors import ConfigError, InputError
+from bedside_trainer import gguf_package
+from bedside_trainer.config import BaseConfig
+from bedside_trainer.import_base import import_base
+from bedside_trainer.models import load_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+def edit_json(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def shard(path: Path, *, keep: bool) -> None:
+    """Turn one weight file into an index and a shard, which is there or not."""
+    weights = path / "model.safetensors"
+    names = list(load_file(weights))
+    weight_map = dict.fromkeys(names, "model-00001-of-00001.safetensors")
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index))
+    if keep:
+        weights.rename(path / "model-00001-of-00001.safetensors")
+    else:
+        weights.unlink()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def index_outside(path: Path) -> None:
+    (path / "model.safetensors").unlink()
+    index = {"weight_map": {"a": "../elsewhere.safetensors"}}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def link_outside(path: Path) -> None:
+    outside = path.parent / "outside.safetensors"
+    (path / "model.safetensors").rename(outside)
+    (path / "model.safetensors").symlink_to(outside)
+
+
+def quantise(path: Path) -> None:
+    weights = path / "model.safetensors"
+    integers = {
+        name: torch.zeros(tensor.shape, dtype=torch.int8)
+        for name, tensor in load_file(weights).items()
+    }
+    save_file(integers, weights)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (lambda p: (p / "config.json").unlink(), "config.json is missing"),
+    "no tokenizer": (lambda p: (p / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+    "no tokenizer config": (
+        lambda p: (p / "tokenizer_config.json").unlink(),
+        "tokenizer_config.json is missing",
+    ),
+    "pickle": (lambda p: (p / "pytorch_model.bin").write_bytes(b""), "pickle file"),
+    "pickle checkpoint": (lambda p: (p / "last.ckpt").write_bytes(b""), "pickle file"),
+    "no weights": (lambda p: (p / "model.safetensors").unlink(), "no safetensors weights"),
+    "code": (lambda p: (p / "modeling.py").write_text(""), "modeling.py brings code of its own"),
+    "remote code": (
+        lambda p: edit_json(p / "config.json", auto_map={"AutoConfig": "x.Y"}),
+        "config.json brings code of its own",
+    ),
+    "remote tokenizer": (
+        lambda p: edit_json(p / "tokenizer_config.json", auto_map={"AutoTokenizer": "x.Y"}),
+        "tokenizer_config.json brings code of its own",
+    ),
+    "torn weights": (lambda p: truncate(p / "model.safetensors"), "not a complete safetensors"),
+    "torn config": (lambda p: truncate(p / "config.json"), "not readable JSON"),
+    "config is a list": (lambda p: (p / "config.json").write_text("[]"), "must be a JSON object"),
+    "missing shard": (lambda p: shard(p, keep=False), "which is missing"),
+    "index leads outside": (index_outside, "not a safetensors file of this directory"),
+    "index without map": (
+        lambda p: (
+            (p / "model.safetensors").unlink(),
+            (p / "model.safetensors.index.json").write_text("{}"),
+        ),
+        "has no weight_map",
+    ),
+    "link leads outside": (link_outside, "is a link that leaves the directory"),
+    "unknown architecture": (
+        lambda p: edit_json(p / "config.json", model_type="nobody-knows"),
+        "no causal language model for this config.json",
+    ),
+    "torn tokenizer": (lambda p: truncate(p / "tokenizer.json"), "the tokenizer cannot be read"),
+    "no end of sequence": (
+        lambda p: edit_json(p / "tokenizer_config.json", eos_token=None),
+        "has no eos_token",
+    ),
+    "quantised": (quantise, "stored as I8"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_unusable_directories_are_refused_and_leave_nothing(
+    name: str, tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
+) -> None:
+    spoil, reason = BAD[name]
+    directory = tmp_path / "model"
+    shutil.copytree(model_directory, directory)
+    spoil(directory)
+    house = new_house()
+    with pytest.raises(InputError) as caught:
+        import_base(
+            BaseConfig(directory=directory, licence="MIT"), house.run("trainer", "import-base")
+        )
+    assert reason in str(caught.value)
+    assert house.registry.artifacts() == []
+    assert house.leftovers() == []
+
+
+def test_a_directory_is_copied_as_it_is(
+    tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
+) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(model_directory, source)
+    (source / "README.md").write_text("not needed")
+    house = new_house()
+    config = BaseConfig(directory=source, licence="CC-BY-4.0")
+    import_base(config, house.run("trainer", "import-base"))
+    base = house.registry.get("test/base")
+    assert "README.md" not in {entry.path for entry in base.manifest.files}
+    for entry in base.manifest.files:
+        assert (base.path / entry.path).read_bytes() == (source / entry.path).read_bytes()
+    facts = base.manifest.facts
+    assert facts["architecture"] == "LlamaForCausalLM"
+    assert facts["dtype"] == "bfloat16"
+    assert facts["num_parameters"] == load_model(source).num_parameters()
+    assert [item.id for item in base.manifest.licences] == ["CC-BY-4.0"]
+
+
+def test_a_second_import_reuses_the_first_until_a_file_changes(
+    tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
+) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(model_directory, source)
+    house = new_house()
+    config, run = BaseConfig(directory=source, licence="MIT"), house.run("trainer", "import-base")
+    import_base(config, run)
+    import_base(config, run)
+    assert len(house.registry.artifacts()) == 1
+    edit_json(source / "generation_config.json", max_length=64)
+    import_base(config, run)
+    assert len(house.registry.artifacts()) == 2
+
+
+def test_sharded_weights_are_imported(
+    tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
+) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(model_directory, source)
+    shard(source, keep=True)
+    house = new_house()
+    import_base(BaseConfig(directory=source, licence="MIT"), house.run("trainer", "import-base"))
+    base = house.registry.get("test/base").path
+    assert torch.equal(load_model(base).lm_head.weight, load_model(model_directory).lm_head.weight)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"licence": "MIT"},
+        {"licence": "MIT", "directory": "x", "gguf_package": "y"},
+        {"licence": "MIT", "gguf_package": "../y"},
+        {"licence": "", "directory": "x"},
+        {"directory": "x"},
+    ],
+)
+def test_config_wants_exactly_one_source_and_a_licence(values: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="base"):
+        validate(BaseConfig, values, "base")
+
+
+@pytest.mark.parametrize(
+    ("package", "reason"),
+    [("no_such_package_here", "is not installed here"), ("json", "has 0 GGUF files")],
+)
+def test_packages_without_one_gguf_are_refused(package: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        gguf_package.find(package)
+
+
+def test_the_command_line_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    config = tmp_path / "run.yaml"
+    config.write_text("name: x\nbase: {directory: /no/such/model, licence: MIT}\n")
+    assert main(["trainer", "import-base", "--config", str(config)]) == 3
+    assert "/no/such/model: no such directory" in capsys.readouterr().err
+
+
+def test_the_verbs_are_known_without_torch() -> None:
+    code = (
+        "import sys, bedside_trainer.cli; "
+        "sys.exit(bool({'torch', 'transformers', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def write_gguf(path: Path, model_directory: Path) -> None:
+    """The tiny model as llama.cpp's converter would write it (q and k rows interleaved)."""
+    gguf = pytest.importorskip("gguf")
+    model = AutoModelForCausalLM.from_pretrained(model_directory, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(model_directory)
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([token for token, _ in vocabulary])
+    writer.add_token_types([3, 3] + [1] * (len(vocabulary) - 2))
+    writer.add_token_merges(["e r"])
+    writer.add_eos_token_id(1)
+    writer.add_bos_token_id(1)
+    writer.add_pad_token_id(0)
+    writer.add_chat_template(tokenizer.chat_template)
+    names = {
+        "model.embed_tokens": "token_embd", "model.norm": "output_norm",
+        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm", "model.layers": "blk",
+    }  # fmt: skip
+    for name, parameter in model.named_parameters():
+        tensor = parameter.detach()
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+        for part, count in heads.items():
+            if part in name:
+                halves = tensor.view(count, 2, tensor.shape[0] // count // 2, tensor.shape[1])
+                tensor = halves.transpose(1, 2).reshape(tensor.shape)
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        writer.add_tensor(name, tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_package_becomes_safetensors_without_being_imported(
+    tmp_path: Path,
+    model_directory: Path,
+    new_house: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = tmp_path / "site" / "tiny_gguf_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    write_gguf(package / "tiny.gguf", model_directory)
+    monkeypatch.syspath_prepend(str(package.parent))
+    house = new_house()
+    config = BaseConfig(gguf_package="tiny_gguf_package", licence="MIT")
+    import_base(config, house.run("trainer", "import-base"))
+
+    base = house.registry.get("test/base")
+    stored = load_file(base.path / "model.safetensors")
+    expected = load_file(model_directory / "model.safetensors")
+    assert stored.keys() == expected.keys()
+    assert all(torch.equal(stored[name], expected[name]) for name in expected)
+    assert base.manifest.facts["dtype"] == "bfloat16"
+    ours = AutoTokenizer.from_pretrained(base.path)
+    theirs = AutoTokenizer.from_pretrained(model_directory)
+    assert ours.chat_template == theirs.chat_template
+    assert (ours.eos_token_id, ours("5 µg")["input_ids"]) == (1, theirs("5 µg")["input_ids"])
+    assert (base.path / "generation_config.json").is_file()
+    assert (base.path / "chat_template.jinja").is_file()
+
+
+def test_a_torn_gguf_is_refused(
+    tmp_path: Path, new_house: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "torn_gguf_package"
+    package.mkdir(parents=True)
+    (package / "torn.gguf").write_bytes(b"GGUF\x03\x00\x00\x00 and nothing else")
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(package.parent))
+    house = new_house()
+    config = BaseConfig(gguf_package="torn_gguf_package", licence="MIT")
+    with pytest.raises(InputError, match=r"torn\.gguf: transformers cannot read this GGUF"):
+        import_base(config, house.run("trainer", "import-base"))
+    assert house.registry.artifacts() == house.leftovers() == []
