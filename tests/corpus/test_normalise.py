@@ -8,7 +8,7 @@ from bedside_corpus.normalise import normalise
 from hypothesis import given
 from hypothesis import strategies as st
 
-SIGNS = "µμ≥≤±°×%½²³‰→αβ℃Å,.äöüÄÖÜßéè<>"  # noqa: RUF001 - the times sign is meant
+SIGNS = "µμ≥≤±°×%½²³‰→αβ℃Å,.äöüÄÖÜßéè<>"
 REMOVED = ["\u200b", "\ufeff", "\u00ad", "\x00", "\x07", "\x9f", "\u2060", "\u202e"]
 GRASCCO = Path(__file__).parents[2] / "../shared/data/grascco/letters.jsonl"
 
