@@ -12,6 +12,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
 from bedside_core.cli import build_parser
 
 ROOT = Path(__file__).parent.parent

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
 from bedside_core.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.licences import Licence
@@ -46,7 +47,7 @@ def put(registry: Registry) -> Put:
         )
         with write_artifact(
             registry.store,
-            kind,  # type: ignore[arg-type]
+            kind,
             recipe=recipe,
             producer=Producer(service="t", version="1", git_revision=None, image_digest=None),
             licences=licences,

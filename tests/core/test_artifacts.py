@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from bedside_core import artifacts
 from bedside_core.artifacts import (
     MANIFEST,
@@ -34,7 +35,7 @@ def temporary(registry: Registry) -> list[Path]:
     return list((registry.home / "tmp").iterdir())
 
 
-def test_written_artifact(registry, put):  # type: ignore[no-untyped-def]
+def test_written_artifact(registry, put):
     parent = put("base")
     artifact = put("corpus", files={"a.txt": b"A", "sub/b.txt": b"BB"}, parents={"p": parent})
     artifact.verify()
@@ -52,10 +53,20 @@ def test_written_artifact(registry, put):  # type: ignore[no-untyped-def]
         artifact.file("c")
 
 
+def test_another_user_can_read_what_a_library_wrote_privately(put):
+    previous = os.umask(0o077)
+    try:
+        artifact = put("base", files={"model.safetensors": b"w"})
+    finally:
+        os.umask(previous)
+    assert artifact.path.stat().st_mode & 0o777 == 0o755
+    assert artifact.file("model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, ArtifactError])
-def test_exception_leaves_nothing(registry, put, error):  # type: ignore[no-untyped-def]
-    class Files(dict):  # type: ignore[type-arg]
-        def items(self):  # type: ignore[no-untyped-def]
+def test_exception_leaves_nothing(registry, put, error):
+    class Files(dict):
+        def items(self):
             yield "first", b"1" * 5000
             raise error("boom")
 
@@ -65,7 +76,7 @@ def test_exception_leaves_nothing(registry, put, error):  # type: ignore[no-unty
     assert temporary(registry) == []
 
 
-def test_kill_9_leaves_nothing_and_the_next_writer_sweeps(registry, put, start, writer_code):  # type: ignore[no-untyped-def]
+def test_kill_9_leaves_nothing_and_the_next_writer_sweeps(registry, put, start, writer_code):
     process = start(writer_code, registry.store, "wait")
     assert process.stdout.readline() == "writing\n"
     assert len(temporary(registry)) == 1
@@ -78,7 +89,7 @@ def test_kill_9_leaves_nothing_and_the_next_writer_sweeps(registry, put, start, 
     assert visible(registry) == [artifact.path]
 
 
-def test_sweep_spares_what_a_live_process_writes(registry, put, start, writer_code):  # type: ignore[no-untyped-def]
+def test_sweep_spares_what_a_live_process_writes(registry, put, start, writer_code):
     process = start(writer_code, registry.store, "wait")
     assert process.stdout.readline() == "writing\n"
     put("base")
@@ -89,11 +100,11 @@ def test_sweep_spares_what_a_live_process_writes(registry, put, start, writer_co
     assert len(visible(registry)) == 2
 
 
-def test_sweep_between_making_and_locking_is_survived(registry, put, monkeypatch):  # type: ignore[no-untyped-def]
+def test_sweep_between_making_and_locking_is_survived(registry, put, monkeypatch):
     """Another writer may sweep a directory in the moment before its maker has locked it."""
     real, swept = artifacts.tempfile.mkdtemp, []
 
-    def mkdtemp(**options):  # type: ignore[no-untyped-def]
+    def mkdtemp(**options):
         path = real(**options)
         if len(swept) < 3:
             swept.append(path)
@@ -105,7 +116,7 @@ def test_sweep_between_making_and_locking_is_survived(registry, put, monkeypatch
     assert len(swept) == 3
 
 
-def test_many_writers_and_sweeps_at_once(registry, put):  # type: ignore[no-untyped-def]
+def test_many_writers_and_sweeps_at_once(registry, put):
     errors: list[ArtifactError] = []
 
     def work(number: int) -> None:
@@ -125,7 +136,7 @@ def test_many_writers_and_sweeps_at_once(registry, put):  # type: ignore[no-unty
     assert temporary(registry) == []
 
 
-def test_lock_of_a_removed_directory_guards_nothing(tmp_path):  # type: ignore[no-untyped-def]
+def test_lock_of_a_removed_directory_guards_nothing(tmp_path):
     assert lock_directory(tmp_path / "none") is None
     path = tmp_path / "held"
     path.mkdir()
@@ -146,7 +157,7 @@ def test_lock_of_a_removed_directory_guards_nothing(tmp_path):  # type: ignore[n
             os.close(handle)
 
 
-def test_disk_full(small_disk, monkeypatch, tmp_path, put, registry):  # type: ignore[no-untyped-def]
+def test_disk_full(small_disk, monkeypatch, tmp_path, put, registry):
     registry.home = small_disk / "home"
     registry.store = registry.home / "artifacts"
     filler = small_disk / "filler"
@@ -161,7 +172,7 @@ def test_disk_full(small_disk, monkeypatch, tmp_path, put, registry):  # type: i
     put("base", files={"weights.bin": b"w" * 800_000}).verify()
 
 
-def test_disk_full_under_a_native_writer(small_disk, registry, put):  # type: ignore[no-untyped-def]
+def test_disk_full_under_a_native_writer(small_disk, registry, put):
     """safetensors raises an error of its own that only quotes the system's words."""
     save_file = pytest.importorskip("safetensors.numpy").save_file
     import numpy as np
@@ -170,7 +181,7 @@ def test_disk_full_under_a_native_writer(small_disk, registry, put):  # type: ig
         save_file({"a": np.zeros(1 << 20)}, small_disk / "a.safetensors")
 
 
-def test_disk_full_while_replacing_a_small_file(small_disk):  # type: ignore[no-untyped-def]
+def test_disk_full_while_replacing_a_small_file(small_disk):
     file = small_disk / "slot"
     write_atomic(file, b"old")
     (small_disk / "filler").write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * 4096 - 8192))
@@ -180,7 +191,7 @@ def test_disk_full_while_replacing_a_small_file(small_disk):  # type: ignore[no-
     assert sorted(p.name for p in small_disk.iterdir()) == ["filler", "slot"]
 
 
-def test_other_errors_stay_what_they_are(tmp_path):  # type: ignore[no-untyped-def]
+def test_other_errors_stay_what_they_are(tmp_path):
     with pytest.raises(FileNotFoundError), disk_errors("x"):
         (tmp_path / "none").read_bytes()
     with pytest.raises(ValueError, match="mine"), disk_errors("x"):
@@ -213,7 +224,7 @@ def replace_by_link(path: Path) -> None:
          "weights.bin is missing"),
     ],
 )  # fmt: skip
-def test_every_change_is_named(put, change, words):  # type: ignore[no-untyped-def]
+def test_every_change_is_named(put, change, words):
     artifact = put("base")
     change(artifact.path)
     with pytest.raises(ArtifactError) as error:
@@ -222,7 +233,7 @@ def test_every_change_is_named(put, change, words):  # type: ignore[no-untyped-d
     assert artifact.digest[:12] in str(error.value)
 
 
-def test_all_changes_are_named_at_once(put):  # type: ignore[no-untyped-def]
+def test_all_changes_are_named_at_once(put):
     artifact = put("base", files={"a": b"1", "b": b"2", "c": b"3"})
     flip(artifact.path / "a")
     (artifact.path / "b").unlink()
@@ -249,14 +260,14 @@ def edit_manifest(path: Path) -> None:
         (lambda p: (p / MANIFEST).unlink(), "no readable manifest.json"),
     ],
 )
-def test_changed_manifest(put, change, words):  # type: ignore[no-untyped-def]
+def test_changed_manifest(put, change, words):
     artifact = put("base")
     change(artifact.path)
     with pytest.raises(ArtifactError, match=words):
         Artifact(artifact.path)
 
 
-def test_manifest_of_a_later_schema(tmp_path):  # type: ignore[no-untyped-def]
+def test_manifest_of_a_later_schema(tmp_path):
     raw = b'{"schema_version":2,"kind":"base"}'
     path = tmp_path / hashlib.sha256(raw).hexdigest()
     path.mkdir()
@@ -265,7 +276,7 @@ def test_manifest_of_a_later_schema(tmp_path):  # type: ignore[no-untyped-def]
         Artifact(path)
 
 
-def test_hash_inputs(tmp_path):  # type: ignore[no-untyped-def]
+def test_hash_inputs(tmp_path):
     (tmp_path / "a").write_bytes(b"A")
     assert hash_inputs({"a": tmp_path / "a"}) == {"a": sha256_file(tmp_path / "a")}
     with pytest.raises(ArtifactError, match=r"none: cannot be read \(No such file"):

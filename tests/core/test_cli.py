@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from bedside_core import cli
 from bedside_core.cli import Command
 from bedside_core.config import Config
@@ -30,12 +31,12 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def install(monkeypatch: pytest.MonkeyPatch, run, **options):  # type: ignore[no-untyped-def]
+def install(monkeypatch: pytest.MonkeyPatch, run, **options):
     commands = (Command("step", "a step", run, **options), Command("other", "another", run))
     monkeypatch.setattr(cli, "_commands", lambda: {"trainer": commands})
 
 
-def test_verb_gets_its_section_and_its_run(file, monkeypatch):  # type: ignore[no-untyped-def]
+def test_verb_gets_its_section_and_its_run(file, monkeypatch):
     calls = []
     install(monkeypatch, lambda config, run: calls.append((config, run)), config=StepConfig)
     assert cli.main(["trainer", "step", "--config", str(file), "--set", "trainer.size=5"]) == 0
@@ -50,7 +51,7 @@ def test_verb_gets_its_section_and_its_run(file, monkeypatch):  # type: ignore[n
     ("error", "code"),
     [(ConfigError, 2), (InputError, 3), (ArtifactError, 4), (PolicyError, 5), (BedsideError, 1)],
 )
-def test_exit_codes(file, monkeypatch, capsys, error, code):  # type: ignore[no-untyped-def]
+def test_exit_codes(file, monkeypatch, capsys, error, code):
     def run(config: object, run: object) -> None:
         raise error("what was wrong - what to do") from ValueError(CANARY)
 
@@ -60,7 +61,7 @@ def test_exit_codes(file, monkeypatch, capsys, error, code):  # type: ignore[no-
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError, RecursionError, OSError])
-def test_bug_shows_its_place_only(file, monkeypatch, capsys, error):  # type: ignore[no-untyped-def]
+def test_bug_shows_its_place_only(file, monkeypatch, capsys, error):
     def run(config: object, run: object) -> None:
         raise error(CANARY) from LookupError(CANARY)
 
@@ -83,7 +84,7 @@ def test_bug_shows_its_place_only(file, monkeypatch, capsys, error):  # type: ig
         ("name: [\n", None, "not valid YAML"),
     ],
 )
-def test_config_errors(file, monkeypatch, capsys, content, override, words):  # type: ignore[no-untyped-def]
+def test_config_errors(file, monkeypatch, capsys, content, override, words):
     install(monkeypatch, pytest.fail, config=StepConfig)
     file.write_text(content)
     options = ["--set", override] if override else []
@@ -98,7 +99,7 @@ def test_config_errors(file, monkeypatch, capsys, content, override, words):  # 
     [[], ["none"], ["trainer"], ["trainer", "step"], ["trainer", "step", "--size", "3"],
      ["trainer", "step", "--conf", "run.yaml"], ["trainer", "step", "--config"]],
 )  # fmt: skip
-def test_usage_errors(file, monkeypatch, capsys, words):  # type: ignore[no-untyped-def]
+def test_usage_errors(file, monkeypatch, capsys, words):
     install(monkeypatch, pytest.fail, config=StepConfig)
     with pytest.raises(SystemExit) as error:
         cli.main(words)
@@ -124,7 +125,7 @@ sys.exit(cli.main(["t", "step"]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_cleanly(start, number):  # type: ignore[no-untyped-def]
+def test_signals_end_cleanly(start, number):
     process = start(VERB)
     assert process.stdout.readline() == "working\n"
     process.send_signal(number)

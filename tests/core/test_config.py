@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from bedside_core.config import (
     Config,
     canonical_json,
@@ -18,8 +21,6 @@ from bedside_core.config import (
     validate,
 )
 from bedside_core.errors import ConfigError
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 
 class Inner(Config):
@@ -222,4 +223,4 @@ def test_whole_file_as_one_object(tmp_path: Path) -> None:
 
 def test_config_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Outer().rate = 2  # type: ignore[misc]
+        Outer().rate = 2

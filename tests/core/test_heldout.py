@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText, heldout_files, read_heldout
 

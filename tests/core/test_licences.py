@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bedside_core.licences import OBLIGATIONS, Licence, licence, union
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bedside_core.licences import OBLIGATIONS, Licence, licence, union
 
 some = st.lists(st.sampled_from([*OBLIGATIONS, "LicenseRef-House"]).map(licence))
 

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+
 from bedside_core.lifeline import PARENT
 
 # A root whose spawned child, and the child's child, import the root's module as vLLM's do.

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from bedside_core import log
-from bedside_core.log import EventFormatter, fields, safe, where
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bedside_core import log
+from bedside_core.log import EventFormatter, fields, safe, where
 
 CANARY = "Frau Kanarienvogel"
 

@@ -10,6 +10,7 @@ import sys
 import termios
 
 import pytest
+
 from bedside_core import progress
 from bedside_core.progress import Progress
 

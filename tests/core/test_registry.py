@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from bedside_core import cli
 from bedside_core.artifacts import MANIFEST, Artifact
 from bedside_core.config import canonical_json, sha256_of
@@ -32,7 +33,7 @@ def bedside(*words: str) -> int:
 # --- finding ---------------------------------------------------------------------------------
 
 
-def test_get_by_digest_prefix_and_slot(registry, put):  # type: ignore[no-untyped-def]
+def test_get_by_digest_prefix_and_slot(registry, put):
     artifact = put("base")
     registry.set_slot("demo-1_a", "base", artifact.digest)
     for reference in (artifact.digest, artifact.digest[:6], "demo-1_a/base"):
@@ -44,7 +45,7 @@ def test_get_by_digest_prefix_and_slot(registry, put):  # type: ignore[no-untype
     ["", "ab", "f" * 64, "f" * 63, "a" * 5000, "demo/base", "demo/", "/", "../base", "demo/../x",
      "../promotions.jsonl", "demo/base/x", "demo/" + "x" * 5000, ".", "..", "brief über Größe 3"],
 )  # fmt: skip
-def test_get_nothing(registry, put, reference):  # type: ignore[no-untyped-def]
+def test_get_nothing(registry, put, reference):
     registry.set_slot("demo", "corpus", put("corpus").digest)
     registry.log_path.write_text("secret line\n")
     with pytest.raises(ArtifactError) as error:
@@ -53,7 +54,7 @@ def test_get_nothing(registry, put, reference):  # type: ignore[no-untyped-def]
     assert bedside("show", reference) == 4
 
 
-def test_ambiguous_prefix(registry, put):  # type: ignore[no-untyped-def]
+def test_ambiguous_prefix(registry, put):
     artifact = put("base")
     (registry.store / (artifact.digest[:8] + "0" * 56)).mkdir()
     with pytest.raises(ArtifactError, match="several artifacts begin with"):
@@ -61,7 +62,7 @@ def test_ambiguous_prefix(registry, put):  # type: ignore[no-untyped-def]
     assert registry.get(artifact.digest).digest == artifact.digest
 
 
-def test_find_the_newest_of_a_recipe(registry, put):  # type: ignore[no-untyped-def]
+def test_find_the_newest_of_a_recipe(registry, put):
     first = put("base", config={"a": 1, "b": 2})
     put("base", config={"a": 2})
     second = put("base", config={"b": 2, "a": 1})
@@ -70,7 +71,7 @@ def test_find_the_newest_of_a_recipe(registry, put):  # type: ignore[no-untyped-
     assert registry.find("0" * 64) is None
 
 
-def test_empty_registry(registry, capsys):  # type: ignore[no-untyped-def]
+def test_empty_registry(registry, capsys):
     assert registry.artifacts() == []
     assert registry.current() is None
     assert bedside("list") == 0
@@ -80,7 +81,7 @@ def test_empty_registry(registry, capsys):  # type: ignore[no-untyped-def]
     assert bedside("rollback") == 5
 
 
-def test_one_damaged_manifest_does_not_hide_the_others(registry, put, capsys):  # type: ignore[no-untyped-def]
+def test_one_damaged_manifest_does_not_hide_the_others(registry, put, capsys):
     broken, damaged, intact = put("base"), put("corpus"), put("merged")
     (broken.path / MANIFEST).write_text("{}")
     (damaged.path / "weights.bin").write_text("x")
@@ -93,7 +94,7 @@ def test_one_damaged_manifest_does_not_hide_the_others(registry, put, capsys):  
     assert broken.digest[:12] in capsys.readouterr().err
 
 
-def test_damaged_artifact_is_made_again(registry, put):  # type: ignore[no-untyped-def]
+def test_damaged_artifact_is_made_again(registry, put):
     """The advice of the error message must work: neither kind of damage blocks the same recipe."""
     run = Run("demo", "core", "step", registry)
     for damaged_file in (MANIFEST, "weights.bin"):
@@ -108,7 +109,7 @@ def test_damaged_artifact_is_made_again(registry, put):  # type: ignore[no-untyp
 # --- one step of a run -----------------------------------------------------------------------
 
 
-def test_two_processes_write_the_same_recipe_at_once(registry, start, writer_code):  # type: ignore[no-untyped-def]
+def test_two_processes_write_the_same_recipe_at_once(registry, start, writer_code):
     processes = [start(writer_code, registry.store, "wait") for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "writing\n"
@@ -119,7 +120,7 @@ def test_two_processes_write_the_same_recipe_at_once(registry, start, writer_cod
     assert registry.find(registry.get(digests[0]).manifest.recipe_sha256).digest in digests
 
 
-def test_licences_flow_from_parents(registry, put):  # type: ignore[no-untyped-def]
+def test_licences_flow_from_parents(registry, put):
     base = put("base", licences=(licence("Apache-2.0"),))
     corpus = put("corpus", licences=(licence("CC-BY-4.0"), licence("CC0-1.0")))
     run = Run("demo", "core", "step", registry)
@@ -133,7 +134,7 @@ def test_licences_flow_from_parents(registry, put):  # type: ignore[no-untyped-d
     assert run.input("checkpoint").digest == artifact.result.digest
 
 
-def test_failed_step_leaves_the_slot_as_it_was(registry, put):  # type: ignore[no-untyped-def]
+def test_failed_step_leaves_the_slot_as_it_was(registry, put):
     from bedside_core.config import Config
 
     run = Run("demo", "core", "step", registry)
@@ -160,7 +161,7 @@ except ArtifactError as error:
 """
 
 
-def test_work_is_for_one_process_and_survives_kill_9(registry, start):  # type: ignore[no-untyped-def]
+def test_work_is_for_one_process_and_survives_kill_9(registry, start):
     first = start(WORKER, registry.home)
     assert first.stdout.readline() == "working\n"
     second = start(WORKER, registry.home)
@@ -172,7 +173,7 @@ def test_work_is_for_one_process_and_survives_kill_9(registry, start):  # type: 
     assert not path.exists()
 
 
-def test_work_keeps_state_after_an_error(registry):  # type: ignore[no-untyped-def]
+def test_work_keeps_state_after_an_error(registry):
     with pytest.raises(KeyboardInterrupt), registry.work("r" * 64) as path:
         (path / "state").write_text("1")
         raise KeyboardInterrupt
@@ -181,7 +182,7 @@ def test_work_keeps_state_after_an_error(registry):  # type: ignore[no-untyped-d
         assert (path / "state").exists()
 
 
-def test_disk_full_in_work(registry, small_disk):  # type: ignore[no-untyped-def]
+def test_disk_full_in_work(registry, small_disk):
     small = Registry(small_disk)
     with pytest.raises(ArtifactError, match="disk full"), small.work("r" * 64) as path:
         (path / "state").write_bytes(b"x" * (2 << 20))
@@ -190,7 +191,7 @@ def test_disk_full_in_work(registry, small_disk):  # type: ignore[no-untyped-def
 # --- lineage ---------------------------------------------------------------------------------
 
 
-def test_lineage_to_the_sources(registry, chain, capsys):  # type: ignore[no-untyped-def]
+def test_lineage_to_the_sources(registry, chain, capsys):
     assert bedside("lineage", chain["evidence"].digest) == 0
     text = capsys.readouterr().out
     for artifact in chain.values():
@@ -198,7 +199,7 @@ def test_lineage_to_the_sources(registry, chain, capsys):  # type: ignore[no-unt
     assert "source letters: 1 documents, CC0-1.0" in text
 
 
-def test_lineage_of_the_promoted_model(registry, chain, capsys):  # type: ignore[no-untyped-def]
+def test_lineage_of_the_promoted_model(registry, chain, capsys):
     assert bedside("promote", chain["evidence"].digest) == 0
     capsys.readouterr()
     assert bedside("lineage") == 0
@@ -210,7 +211,7 @@ def test_lineage_of_the_promoted_model(registry, chain, capsys):  # type: ignore
     ("what", "licences"),
     [("klinik/brief-7", "CC0-1.0"), ("lexikon-1", "CC-BY-4.0"), ("lexicon", "CC-BY-4.0")],
 )
-def test_which_models_contain_a_document_or_a_source(registry, chain, capsys, what, licences):  # type: ignore[no-untyped-def]
+def test_which_models_contain_a_document_or_a_source(registry, chain, capsys, what, licences):
     registry.promote(chain["evidence"])
     assert bedside("lineage", what) == 0
     text = capsys.readouterr().out
@@ -222,12 +223,12 @@ def test_which_models_contain_a_document_or_a_source(registry, chain, capsys, wh
 
 
 @pytest.mark.parametrize("what", ["nothing-like-it", "x" * 5000, "no/such/document.txt"])
-def test_lineage_of_nothing(registry, chain, capsys, what):  # type: ignore[no-untyped-def]
+def test_lineage_of_nothing(registry, chain, capsys, what):
     assert bedside("lineage", what) == 4
     assert "is no artifact, document or source" in capsys.readouterr().err
 
 
-def test_lineage_does_not_trust_a_changed_document_list(registry, chain, capsys):  # type: ignore[no-untyped-def]
+def test_lineage_does_not_trust_a_changed_document_list(registry, chain, capsys):
     file = chain["corpus"].path / "documents.jsonl"
     file.write_text(file.read_text().splitlines()[0] + "\n")
     assert bedside("lineage", "lexikon-1") == 4
@@ -244,14 +245,14 @@ def redate(artifact: Artifact, change: timedelta) -> Artifact:
     return Artifact(target)
 
 
-def test_clock_that_was_set_back_hides_no_descendant(registry, put):  # type: ignore[no-untyped-def]
+def test_clock_that_was_set_back_hides_no_descendant(registry, put):
     corpus = put("corpus")
     checkpoint = redate(put("checkpoint", parents={"corpus": corpus}), -timedelta(days=1))
     merged = redate(put("merged", parents={"checkpoint": checkpoint}), -timedelta(days=2))
     assert {a.digest for a in registry.descendants(corpus)} == {checkpoint.digest, merged.digest}
 
 
-def test_diamond_is_walked_once(registry, put):  # type: ignore[no-untyped-def]
+def test_diamond_is_walked_once(registry, put):
     base = put("base", parents={"source": put("corpus")})
     checkpoint = put("checkpoint", parents={"base": base})
     merged = put("merged", parents={"base": base, "checkpoint": checkpoint})
@@ -265,7 +266,7 @@ def test_diamond_is_walked_once(registry, put):  # type: ignore[no-untyped-def]
 # --- promotion -------------------------------------------------------------------------------
 
 
-def test_promote_and_repeat(registry, chain):  # type: ignore[no-untyped-def]
+def test_promote_and_repeat(registry, chain):
     entry = registry.promote(registry.get(chain["evidence"].digest))
     assert (entry.model, entry.evidence) == (chain["merged"].digest, chain["evidence"].digest)
     assert registry.promote(chain["evidence"]) == entry
@@ -274,7 +275,7 @@ def test_promote_and_repeat(registry, chain):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("verdict", ["REJECT", "NOT_ENOUGH_EVIDENCE"])
-def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdict):  # type: ignore[no-untyped-def]
+def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdict):
     evidence = judge(chain["merged"], chain["base"], verdict)
     with pytest.raises(PolicyError):
         registry.promote(evidence)
@@ -294,7 +295,7 @@ def foreign_signature(registry: Registry, model: Artifact, base: Artifact) -> by
     return sign_evidence(json.dumps(body).encode(), Keys(registry.home.parent / "other-house"))
 
 
-def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):  # type: ignore[no-untyped-def]
+def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):
     model, base = chain["merged"], chain["base"]
     cases = {
         b"": "has no file 'evidence.json.sig'",
@@ -308,7 +309,7 @@ def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):  # typ
     assert registry.current() is None
 
 
-def test_signature_of_other_evidence_is_refused(registry, chain, judge):  # type: ignore[no-untyped-def]
+def test_signature_of_other_evidence_is_refused(registry, chain, judge):
     rejected = judge(chain["merged"], chain["base"], "REJECT")
     good = chain["evidence"].file("evidence.json.sig").read_bytes()
     turned = judge(chain["checkpoint"], chain["base"], signature=good)
@@ -318,21 +319,21 @@ def test_signature_of_other_evidence_is_refused(registry, chain, judge):  # type
 
 
 @pytest.mark.parametrize("name", [EVIDENCE, "evidence.json.sig"])
-def test_changed_evidence_is_refused(registry, chain, name):  # type: ignore[no-untyped-def]
+def test_changed_evidence_is_refused(registry, chain, name):
     file = chain["evidence"].path / name
     file.write_bytes(file.read_bytes().replace(b"1", b"2") + b" ")
     assert bedside("promote", chain["evidence"].digest) == 4
     assert registry.current() is None
 
 
-def test_changed_weights_are_refused(registry, chain, capsys):  # type: ignore[no-untyped-def]
+def test_changed_weights_are_refused(registry, chain, capsys):
     (chain["merged"].path / "weights.bin").write_bytes(b"v" * 1000)
     assert bedside("promote", chain["evidence"].digest) == 4
     assert "weights.bin was changed" in capsys.readouterr().err
     assert registry.current() is None
 
 
-def test_only_the_weights_that_were_judged_are_promoted(registry, chain, put, judge):  # type: ignore[no-untyped-def]
+def test_only_the_weights_that_were_judged_are_promoted(registry, chain, put, judge):
     """Other weights of the same recipe are another artifact; half a digest names none."""
     twin = put("merged", parents={"base": chain["base"], "checkpoint": chain["checkpoint"]})
     assert registry.promote(chain["evidence"]).model == chain["merged"].digest != twin.digest
@@ -344,7 +345,7 @@ def test_only_the_weights_that_were_judged_are_promoted(registry, chain, put, ju
     assert registry.current().model == chain["merged"].digest
 
 
-def test_what_is_not_evidence_is_refused(registry, chain, judge):  # type: ignore[no-untyped-def]
+def test_what_is_not_evidence_is_refused(registry, chain, judge):
     with pytest.raises(ArtifactError, match="is a merged, not evidence"):
         registry.promote(chain["merged"])
     with pytest.raises(ArtifactError, match="lacks its head"):
@@ -352,13 +353,13 @@ def test_what_is_not_evidence_is_refused(registry, chain, judge):  # type: ignor
 
 
 @pytest.fixture
-def three(put, judge):  # type: ignore[no-untyped-def]
+def three(put, judge):
     base = put("base")
     models = [put("merged", files={"weights.bin": bytes([n])}) for n in range(3)]
     return [judge(model, base) for model in models]
 
 
-def test_rollback_twice(registry, three):  # type: ignore[no-untyped-def]
+def test_rollback_twice(registry, three):
     a, b, c = (registry.promote(evidence).model for evidence in three)
     assert registry.rollback().model == b
     assert registry.rollback().model == a
@@ -372,7 +373,7 @@ def test_rollback_twice(registry, three):  # type: ignore[no-untyped-def]
     ]  # fmt: skip
 
 
-def test_rollback_to_changed_weights_is_refused(registry, three):  # type: ignore[no-untyped-def]
+def test_rollback_to_changed_weights_is_refused(registry, three):
     first = registry.promote(three[0])
     second = registry.promote(three[1])
     (registry.get(first.model).path / "weights.bin").write_bytes(b"x")
@@ -382,7 +383,7 @@ def test_rollback_to_changed_weights_is_refused(registry, three):  # type: ignor
 
 
 @pytest.mark.parametrize("torn", [b'{"action":"promote","evi', b"\x00" * 40, b"{}", b"\xff"])
-def test_torn_last_line_counts_as_not_written(registry, three, torn):  # type: ignore[no-untyped-def]
+def test_torn_last_line_counts_as_not_written(registry, three, torn):
     first = registry.promote(three[0])
     with registry.log_path.open("ab") as file:
         file.write(torn)
@@ -392,7 +393,7 @@ def test_torn_last_line_counts_as_not_written(registry, three, torn):  # type: i
     assert registry.log_path.read_bytes().count(b"\n") == 2
 
 
-def test_foreign_line_is_told(registry, three):  # type: ignore[no-untyped-def]
+def test_foreign_line_is_told(registry, three):
     registry.promote(three[0])
     with registry.log_path.open("ab") as file:
         file.write(b'{"action":"SECRET"}\n')
@@ -414,7 +415,7 @@ for _ in range(10):
 """
 
 
-def test_two_processes_promote_at_once(registry, three, start):  # type: ignore[no-untyped-def]
+def test_two_processes_promote_at_once(registry, three, start):
     digests = [evidence.digest for evidence in three]
     processes = [start(PROMOTER, registry.home, *digests[n : n + 2]) for n in range(2)]
     for process in processes:
@@ -431,7 +432,7 @@ def test_two_processes_promote_at_once(registry, three, start):  # type: ignore[
     assert all(a.evidence != b.evidence for a, b in itertools.pairwise(log))
 
 
-def test_promotion_on_a_full_disk(small_disk, registry, three):  # type: ignore[no-untyped-def]
+def test_promotion_on_a_full_disk(small_disk, registry, three):
     import shutil
 
     small = Registry(small_disk / "home")
@@ -458,7 +459,7 @@ def test_promotion_on_a_full_disk(small_disk, registry, three):  # type: ignore[
     assert small.promotions() == [*kept, last]
 
 
-def test_home_that_is_a_file(tmp_path: Path, monkeypatch, capsys):  # type: ignore[no-untyped-def]
+def test_home_that_is_a_file(tmp_path: Path, monkeypatch, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "file"))
     assert bedside("list") == 2

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from bedside_core.errors import ArtifactError
-from bedside_core.signing import DOMAIN, Keys
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -22,6 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bedside_core.errors import ArtifactError
+from bedside_core.signing import DOMAIN, Keys
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from bedside_core.cli import main
 from bedside_core.registry import Registry
 

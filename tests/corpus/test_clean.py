@@ -1,12 +1,13 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from bedside_corpus.clean import clean
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.sources import find_files
 from bedside_corpus.tally import MAX_PLACES, Tally
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 MEDICAL = "Der Patient erhält Ramipril bei Hypertonie."
 OTHER = "Der Garten liegt hinter dem Haus und ist im Mai am schönsten."

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bedside_corpus import medical_terms
-from bedside_corpus.medical_filter import density, is_medical
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bedside_corpus import medical_terms
+from bedside_corpus.medical_filter import density, is_medical
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ROOT / "demo/documents"

@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from bedside_corpus.normalise import normalise
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bedside_corpus.normalise import normalise
 
 SIGNS = "µμ≥≤±°×%½²³‰→αβ℃Å,.äöüÄÖÜßéè<>"
 REMOVED = ["\u200b", "\ufeff", "\u00ad", "\x00", "\x07", "\x9f", "\u2060", "\u202e"]

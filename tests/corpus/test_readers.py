@@ -4,12 +4,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from bedside_core.errors import InputError
 from bedside_corpus.config import Source
 from bedside_corpus.readers import read
 from bedside_corpus.sources import SourceFile
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 
 def file_of(path, kind):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from bedside_core.registry import describe_sources, document_ids
 
 ROOT = Path(__file__).parents[2]

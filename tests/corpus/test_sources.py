@@ -1,6 +1,7 @@
 import os
 
 import pytest
+
 from bedside_core.errors import ConfigError, InputError
 from bedside_corpus.config import Source
 from bedside_corpus.sources import find_files, input_files

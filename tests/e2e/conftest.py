@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from bedside_core.registry import Registry
 
 ADDRESS = "http://127.0.0.1:8080"

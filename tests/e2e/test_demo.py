@@ -14,6 +14,7 @@ import urllib.request
 
 import openai
 import pytest
+
 from bedside_core.evidence import EVIDENCE, read_evidence
 
 KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")

@@ -15,14 +15,15 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
 import pytest
 import torch
 import yaml
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers import models as tokenizer_models
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.licences import licence
 from bedside_core.registry import Registry
 from bedside_core.run import Run
-from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
-from tokenizers import models as tokenizer_models
-from transformers import LlamaConfig, LlamaForCausalLM
 
 torch.set_num_threads(1)  # two threads spend their time waiting for each other on such models
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bedside_core.errors import InputError
 from bedside_eval.exam import MIN_TEXTS, read_exam, read_paper
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM
+
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
 from bedside_core.progress import Progress
 from bedside_eval.exam import ExamItem, Paper
 from bedside_eval.harness import check_lengths, examine, load_tokenizer
 from bedside_eval.records import ModelScores
-from tokenizers.processors import TemplateProcessing
-from transformers import AutoModelForCausalLM
 
 MAX_LENGTH = 48
 TEXTS = [

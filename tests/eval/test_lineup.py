@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.heldout import HeldoutText
@@ -40,7 +41,7 @@ def test_call_state_does_not_make_another_tokenizer(registry: Registry) -> None:
         "checkpoint": add(registry, "checkpoint", tokenizer({"a": 0}, padding={"length": 8})),
         "merged": add(registry, "merged", tokenizer({"a": 0})),
     }
-    assert len(shared_tokenizer(models)) == 64  # type: ignore[arg-type]
+    assert len(shared_tokenizer(models)) == 64
 
 
 def test_another_tokenizer_is_refused(registry: Registry) -> None:
@@ -50,7 +51,7 @@ def test_another_tokenizer_is_refused(registry: Registry) -> None:
         "merged": add(registry, "merged", tokenizer({"a": 1})),
     }
     with pytest.raises(InputError, match=r"tokenizer of merged .* is not the base's"):
-        shared_tokenizer(models)  # type: ignore[arg-type]
+        shared_tokenizer(models)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError
 from bedside_eval.policy import Guard, Policy, Target, decide
 from bedside_eval.records import Interval
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 POLICY = Policy(
     target=Target(heldout="target", min_gain=0.05),

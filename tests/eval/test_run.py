@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bedside_core.cli import main
 from bedside_core.evidence import read_evidence
 from bedside_core.registry import Registry

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from bedside_eval.records import Interval
-from bedside_eval.statistics import Bootstrap, expanded, mcnemar, wilson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from bedside_eval.records import Interval
+from bedside_eval.statistics import Bootstrap, expanded, mcnemar, wilson
 
 BOOTSTRAP = Bootstrap(confidence=0.95, samples=400, seed=3)
 differences = st.lists(

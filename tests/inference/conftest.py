@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 import uvicorn
 from aiohttp import web
+
 from bedside_inference.config import GatewayConfig, InferenceConfig, socket_path, state_path
 from bedside_inference.gateway.server import listen, server
 from bedside_inference.keys import KeyStore

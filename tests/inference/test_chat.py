@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
+
 from bedside_core.errors import BedsideError, ConfigError, InputError
 from bedside_core.registry import Registry
 from bedside_core.run import Run

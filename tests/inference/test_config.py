@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from bedside_core.config import load_document, validate
 from bedside_core.errors import ConfigError
 from bedside_inference.config import (

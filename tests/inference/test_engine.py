@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
@@ -50,7 +51,7 @@ def run(home: Path) -> Run:
 
 
 def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
-    with run.write(kind, run.recipe(Config())) as writer:  # type: ignore[arg-type]
+    with run.write(kind, run.recipe(Config())) as writer:
         for name, content in files.items():
             (writer.path / name).write_bytes(content)
     return writer.result

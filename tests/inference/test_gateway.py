@@ -8,6 +8,7 @@ import json
 import openai
 import pytest
 from aiohttp import web
+
 from bedside_inference.config import state_path
 from bedside_inference.keys import KeyStore
 

@@ -6,6 +6,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, InputError
 from bedside_core.registry import Registry
 from bedside_inference.keys import KeyStore, manage

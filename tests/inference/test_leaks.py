@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from aiohttp import web
+
 from bedside_core import log
 
 CANARY = "Kanarienvogel4711"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from bedside_core.config import Config
 from bedside_core.registry import Registry
 from bedside_core.run import Run

@@ -12,12 +12,13 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from bedside_core.licences import licence
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
 
 torch.set_num_threads(2)
 
@@ -83,8 +84,8 @@ def add(run: Run) -> Add:
     def add(kind: str, change: Callable[[Path], object] | None = None, **settings: object) -> None:
         maker = Run(run.name, "trainer", "import-base" if kind == "base" else "run", run.registry)
         recipe = maker.recipe(MergerConfig(), parents={})
-        with maker.write(kind, recipe, licences=(licence("Apache-2.0"),)) as artifact:  # type: ignore[arg-type]
-            make_model(artifact.path, **settings)  # type: ignore[arg-type]
+        with maker.write(kind, recipe, licences=(licence("Apache-2.0"),)) as artifact:
+            make_model(artifact.path, **settings)
             template = hashlib.sha256(CHAT_TEMPLATE.encode()).hexdigest()
             artifact.facts["chat_template_sha256"] = template
             if change:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
 from bedside_core.errors import InputError
 from bedside_merger.config import MergerConfig
 from bedside_merger.export import export
 from bedside_merger.slerp import merge_exactly
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from bedside_merger.rounding import Rounding, Tally, group_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from bedside_merger.rounding import Rounding, Tally, group_of
 
 finite = st.floats(-4, 4, width=32)
 

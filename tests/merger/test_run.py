@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from bedside_core import cli
 from bedside_core.artifacts import Artifact, sha256_file
 from bedside_core.config import load_document, load_section
@@ -16,8 +19,6 @@ from bedside_core.run import Run
 from bedside_merger import run as merger_run
 from bedside_merger.config import MergerConfig, Probe
 from bedside_merger.run import merge
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def slerp(t: float, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -36,7 +37,7 @@ def merged(run: Run) -> Artifact:
 
 
 def tensors(run: Run, kind: str) -> dict[str, torch.Tensor]:
-    return load_file(run.input(kind).path / "model.safetensors")  # type: ignore[arg-type]
+    return load_file(run.input(kind).path / "model.safetensors")
 
 
 def expected_t(name: str, config: MergerConfig, layer_count: int) -> float:
@@ -50,7 +51,7 @@ def expected_t(name: str, config: MergerConfig, layer_count: int) -> float:
 
 
 @pytest.mark.parametrize(("layers", "drift"), [(2, 0.0), (4, 0.0), (3, 1e-3)])
-def test_every_tensor_follows_the_schedule(run, add, layers, drift):  # type: ignore[no-untyped-def]
+def test_every_tensor_follows_the_schedule(run, add, layers, drift):
     """Unrelated models take the SLERP branch, a slightly trained one the linear branch."""
     add("base", seed=1, num_hidden_layers=layers)
     add("checkpoint", seed=1 if drift else 2, drift=drift, num_hidden_layers=layers)
@@ -65,7 +66,7 @@ def test_every_tensor_follows_the_schedule(run, add, layers, drift):  # type: ig
         assert torch.all((tensor.double() - exact).abs() <= exact.abs() * 2**-8 + 1e-6), name
 
 
-def test_ends_of_the_schedule_are_the_parents(run, add):  # type: ignore[no-untyped-def]
+def test_ends_of_the_schedule_are_the_parents(run, add):
     add("base", seed=1)
     add("checkpoint", seed=2)
     merge(MergerConfig(), run)
@@ -77,7 +78,7 @@ def test_ends_of_the_schedule_are_the_parents(run, add):  # type: ignore[no-unty
             assert torch.equal(result[name], parent[name].to(torch.bfloat16)), name
 
 
-def test_result_loads_tied_with_the_base_tokenizer(run, add):  # type: ignore[no-untyped-def]
+def test_result_loads_tied_with_the_base_tokenizer(run, add):
     add("base", seed=1)
     add("checkpoint", seed=2, change=lambda path: (path / "chat_template.jinja").unlink())
     merge(MergerConfig(), run)
@@ -98,7 +99,7 @@ def test_result_loads_tied_with_the_base_tokenizer(run, add):  # type: ignore[no
     assert [item.id for item in artifact.manifest.licences] == ["Apache-2.0"]
 
 
-def test_untied_head_is_merged(run, add):  # type: ignore[no-untyped-def]
+def test_untied_head_is_merged(run, add):
     add("base", seed=1, tie_word_embeddings=False)
     add("checkpoint", seed=2, tie_word_embeddings=False)
     merge(MergerConfig(), run)
@@ -107,7 +108,7 @@ def test_untied_head_is_merged(run, add):  # type: ignore[no-untyped-def]
     assert torch.allclose(result.double(), slerp(0.5, base, other), rtol=2**-8, atol=1e-6)
 
 
-def test_float32_copy_is_not_kept(run, add):  # type: ignore[no-untyped-def]
+def test_float32_copy_is_not_kept(run, add):
     add("base", seed=1)
     add("checkpoint", seed=2)
     merge(MergerConfig(), run)
@@ -118,7 +119,7 @@ def test_float32_copy_is_not_kept(run, add):  # type: ignore[no-untyped-def]
     assert list((run.registry.home / "tmp").iterdir()) == []
 
 
-def test_probe_is_reported(run, add, heldout):  # type: ignore[no-untyped-def]
+def test_probe_is_reported(run, add, heldout):
     add("base", seed=1, dtype=torch.bfloat16)
     add("checkpoint", seed=1, drift=0.02)
     merge(MergerConfig(probe=Probe(heldout=heldout, num_texts=2)), run)
@@ -138,7 +139,7 @@ def test_probe_is_reported(run, add, heldout):  # type: ignore[no-untyped-def]
     assert set(report["nll_per_token"]) == {"base", "merged_float32", "merged_bfloat16"}
 
 
-def test_second_run_reuses_and_other_schedule_does_not(run, add, capsys):  # type: ignore[no-untyped-def]
+def test_second_run_reuses_and_other_schedule_does_not(run, add, capsys):
     add("base", seed=1)
     add("checkpoint", seed=2)
     merge(MergerConfig(), run)
@@ -192,7 +193,7 @@ def cut_weights(path: Path) -> None:
         ({}, lambda path: (path / "model.safetensors").unlink(), "no .safetensors weights"),
     ],
 )
-def test_models_that_do_not_fit_are_refused(run, add, settings, change, reason):  # type: ignore[no-untyped-def]
+def test_models_that_do_not_fit_are_refused(run, add, settings, change, reason):
     add("base", seed=1)
     add("checkpoint", seed=2, change=change, **settings)
     with pytest.raises(InputError) as error:
@@ -203,7 +204,7 @@ def test_models_that_do_not_fit_are_refused(run, add, settings, change, reason):
     assert list((run.registry.home / "tmp").iterdir()) == []
 
 
-def test_failure_of_mergekit_gives_a_clear_error(run, add):  # type: ignore[no-untyped-def]
+def test_failure_of_mergekit_gives_a_clear_error(run, add):
     """mergekit knows Llama and demands its tensors: here the norm has another name."""
 
     def rename(path: Path) -> None:
@@ -220,7 +221,7 @@ def test_failure_of_mergekit_gives_a_clear_error(run, add):  # type: ignore[no-u
 
 
 @pytest.mark.parametrize("kind", ["base", "checkpoint"])
-def test_tampered_weights_are_refused_by_name(run, add, tmp_path, capsys, monkeypatch, kind):  # type: ignore[no-untyped-def]
+def test_tampered_weights_are_refused_by_name(run, add, tmp_path, capsys, monkeypatch, kind):
     add("base", seed=1)
     add("checkpoint", seed=2)
     file = run.input(kind).path / "model.safetensors"
@@ -235,19 +236,19 @@ def test_tampered_weights_are_refused_by_name(run, add, tmp_path, capsys, monkey
     assert run.registry.slot("tiny", "merged") is None
 
 
-def test_nothing_to_merge_yet(run):  # type: ignore[no-untyped-def]
+def test_nothing_to_merge_yet(run):
     with pytest.raises(InputError, match="import-base"):
         merge(MergerConfig(), run)
 
 
-def test_probe_folder_must_exist(run, add, tmp_path):  # type: ignore[no-untyped-def]
+def test_probe_folder_must_exist(run, add, tmp_path):
     add("base", seed=1)
     add("checkpoint", seed=2)
     with pytest.raises(InputError, match=r"no \.txt files"):
         merge(MergerConfig(probe=Probe(heldout=tmp_path / "none")), run)
 
 
-def test_home_with_signs_that_mergekit_reads_as_its_own(tmp_path, add, run):  # type: ignore[no-untyped-def]
+def test_home_with_signs_that_mergekit_reads_as_its_own(tmp_path, add, run):
     add("base", seed=1)
     add("checkpoint", seed=2)
     odd = tmp_path / "a+b@c d"
@@ -257,7 +258,7 @@ def test_home_with_signs_that_mergekit_reads_as_its_own(tmp_path, add, run):  # 
     assert moved.registry.slot("tiny", "merged")
 
 
-def test_demo_config_is_the_schedule_of_the_paper(root):  # type: ignore[no-untyped-def]
+def test_demo_config_is_the_schedule_of_the_paper(root):
     document = load_document(root / "configs" / "demo.yaml")
     config = load_section(MergerConfig, document, "merger")
     assert config.self_attn == (0, 0.5, 0.3, 0.7, 1)
@@ -276,13 +277,13 @@ def test_demo_config_is_the_schedule_of_the_paper(root):  # type: ignore[no-unty
         ("merger.speed=9", "merger.speed"),
     ],
 )
-def test_wrong_settings_are_named(root, override, path, capsys):  # type: ignore[no-untyped-def]
+def test_wrong_settings_are_named(root, override, path, capsys):
     words = ["merger", "run", "--config", str(root / "configs" / "demo.yaml"), "--set", override]
     assert cli.main(words) == 2
     assert f"bedside: {path}: " in capsys.readouterr().err
 
 
-def test_disk_full_leaves_nothing(run, add):  # type: ignore[no-untyped-def]
+def test_disk_full_leaves_nothing(run, add):
     """mergekit's writer meets the limit; its own error type says so only in words."""
     import resource
     import signal

@@ -12,6 +12,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
 from bedside_core.config import Config
 from bedside_core.licences import licence
 from bedside_core.registry import Registry
@@ -19,8 +22,6 @@ from bedside_core.run import Run
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.import_base import import_base
 from bedside_trainer.run import train
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<eos>{% endfor %}"
 WORDS = ["Fieber", "Husten", "Blutdruck", "5,5 mmol/l", "Ödem", "µg", "Befund", "Therapie", "und"]

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from bedside_core.cli import main
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError, InputError
@@ -17,8 +20,6 @@ from bedside_trainer import gguf_package
 from bedside_trainer.config import BaseConfig
 from bedside_trainer.import_base import import_base
 from bedside_trainer.models import load_model
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def edit_json(path: Path, **values: Any) -> None:

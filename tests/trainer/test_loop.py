@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.loop import batches, build_optimizer, count_steps, linear_schedule
 from bedside_trainer.models import load_model
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def config(**values: object) -> TrainerConfig:

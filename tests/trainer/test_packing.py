@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bedside_trainer.packing import IGNORED, pack, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bedside_trainer.packing import IGNORED, pack, shuffled
 
 Documents = list[np.ndarray]
 DOCUMENTS = st.lists(

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
 from bedside_trainer.models import load_model, load_tokenizer
 from bedside_trainer.perplexity import EncodedText, Scores, TextScore, encode, measure, windows
-from hypothesis import given
-from hypothesis import strategies as st
 
 CPU = torch.device("cpu")
 

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
+
 from bedside_core.cli import main
 from bedside_core.errors import ArtifactError, InputError
 from bedside_trainer import loop
@@ -24,7 +26,6 @@ from bedside_trainer.config import BaseConfig
 from bedside_trainer.import_base import import_base
 from bedside_trainer.model_directory import TOKENIZER
 from bedside_trainer.models import load_model
-from safetensors.torch import load_file, save_file
 
 
 class PowerCutError(Exception):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+
 from bedside_core.errors import InputError
 from bedside_trainer.models import load_tokenizer
 from bedside_trainer.tokens import ended, tokenise

@@ -215,6 +215,8 @@ def _commit(path: Path, store: Path, manifest: Manifest) -> Artifact:
     raw = canonical_json(manifest.model_dump(mode="json"))
     write_synced(path / MANIFEST, raw)
     for name in _files(path):
+        # Some libraries write files that only we may read; the engine may run as somebody else.
+        (path / name).chmod(0o644)
         sync(path / name)
     for directory in [path, *(p for p in path.rglob("*") if p.is_dir())]:
         sync(directory)

@@ -26,6 +26,7 @@ class Progress:
         self.facts: dict[str, float] = {}
         self.started = time.monotonic()
         self.last_line = self.started
+        self.written: int | None = None
         self.bar: tqdm[Never] | None = None
         if sys.stderr.isatty():
             self.bar = tqdm(total=total, desc=name, unit=unit, initial=done, dynamic_ncols=True)
@@ -52,11 +53,12 @@ class Progress:
     ) -> None:
         if self.bar is not None:
             self.bar.close()
-        else:
+        elif self.done != self.written:
             self._write_line()
 
     def _write_line(self) -> None:
         self.last_line = time.monotonic()
+        self.written = self.done
         seconds = self.last_line - self.started
         rate = (self.done - self.start_done) / seconds if seconds > 0 else 0.0
         eta = (self.total - self.done) / rate if rate > 0 else None

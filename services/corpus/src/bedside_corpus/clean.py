@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bedside_core.heldout import read_heldout
 from bedside_core.progress import Progress
-
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.document import Document, Dropped, make_document
 from bedside_corpus.medical_filter import density

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from bedside_core.config import Config
 from pydantic import Field, StringConstraints, model_validator
+
+from bedside_core.config import Config
 
 Format = Literal["jsonl", "parquet", "text"]
 

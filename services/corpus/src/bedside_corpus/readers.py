@@ -17,8 +17,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bedside_core.errors import InputError
 
+from bedside_core.errors import InputError
 from bedside_corpus.sources import SourceFile
 
 PARQUET_BATCH_ROWS = 256

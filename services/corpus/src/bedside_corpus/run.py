@@ -8,7 +8,6 @@ from bedside_core.errors import InputError
 from bedside_core.licences import licence
 from bedside_core.log import fields
 from bedside_core.run import Run
-
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.sources import find_files, input_files
 

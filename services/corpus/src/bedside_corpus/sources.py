@@ -9,7 +9,6 @@ from pathlib import Path
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.heldout import heldout_files
-
 from bedside_corpus.config import Source
 
 SUFFIXES = {"jsonl": (".jsonl", ".jsonl.gz"), "parquet": (".parquet",), "text": (".txt",)}

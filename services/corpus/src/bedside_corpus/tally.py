@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedside_core.console import say, table
-
 from bedside_corpus.document import Document
 
 MAX_PLACES = 5

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from bedside_core.config import Config
 from pydantic import Field, StringConstraints
+
+from bedside_core.config import Config
 
 SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError
 from bedside_core.evidence import EVIDENCE, Verdict
-from pydantic import ValidationError
-
 from bedside_eval.policy import Policy
 from bedside_eval.records import (
     ModelScores,

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText, read_heldout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PROMPT = "Frage: {question}\nAntwort:"
 """Every option follows this after one space."""

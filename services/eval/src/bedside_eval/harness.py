@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bedside_core.errors import InputError
-from bedside_core.heldout import HeldoutText
-from bedside_core.progress import Progress
 from datasets import Dataset  # type: ignore[import-untyped]
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bedside_core.errors import InputError
+from bedside_core.heldout import HeldoutText
+from bedside_core.progress import Progress
 from bedside_eval.exam import ExamItem, Paper
 from bedside_eval.records import METRICS, ItemScore, Metric, ModelScores, TextScore
 

@@ -12,7 +12,6 @@ from bedside_core.config import sha256_of
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.heldout import HeldoutText
 from bedside_core.registry import Registry, document_ids
-
 from bedside_eval.records import LABELS, Role
 
 # State of the last call, which saving a tokenizer writes along; it does not change what it does.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from bedside_core.config import Config
-from bedside_core.evidence import Verdict
 from pydantic import Field, model_validator
 
+from bedside_core.config import Config
+from bedside_core.evidence import Verdict
 from bedside_eval.records import Interval
 
 

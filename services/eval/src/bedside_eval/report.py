@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bedside_core.console import say, table
-
 from bedside_eval.evidence import Evidence, judged
 from bedside_eval.records import LABELS, METRICS, ROLES, Interval, PairDifference
 

@@ -15,7 +15,6 @@ from bedside_core.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evide
 from bedside_core.heldout import heldout_files
 from bedside_core.progress import Progress
 from bedside_core.run import Run
-
 from bedside_eval.config import EvalConfig
 from bedside_eval.evidence import Setting, load_evidence
 from bedside_eval.exam import PROMPT, Paper, read_paper

@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import openai
+from openai.types.chat import ChatCompletionChunk
+
 from bedside_core.console import say
 from bedside_core.errors import BedsideError, ConfigError, InputError
 from bedside_core.run import Run
-from openai.types.chat import ChatCompletionChunk
-
 from bedside_inference.config import GatewayConfig, InferenceConfig, base_url
 
 API_KEY = "BEDSIDE_API_KEY"
 QUESTION = "Mein Blutdruck ist seit Wochen zu hoch. Was kann ich selbst dagegen tun?"
-MAX_TOKENS = 200
+MAX_TOKENS = 100
 TEMPERATURE = 0.3
+FREQUENCY_PENALTY = 0.8
+"""Small models fall into loops without one."""
 CONNECT_SECONDS = 5.0
 
 
@@ -80,6 +82,7 @@ def converse(door: openai.OpenAI, model: str, question: str) -> Timing:
         messages=[{"role": "user", "content": question}],
         max_tokens=MAX_TOKENS,
         temperature=TEMPERATURE,
+        frequency_penalty=FREQUENCY_PENALTY,
         stream=True,
         stream_options={"include_usage": True},
     )

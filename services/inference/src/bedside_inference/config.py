@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from bedside_core.config import Config
 from bedside_core.errors import ConfigError
-from pydantic import Field
 
 MAX_SOCKET_PATH_BYTES = 107
 """`sun_path` of Linux (unix(7)) holds 108 bytes with the final zero."""

@@ -19,7 +19,6 @@ from bedside_core import lifeline, log
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.run import Run
-
 from bedside_inference.config import (
     MAX_SOCKET_PATH_BYTES,
     InferenceConfig,

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from bedside_core import log
 from bedside_core.artifacts import write_atomic
 from bedside_core.console import say, table
 from bedside_core.errors import ArtifactError, ConfigError, InputError
 from bedside_core.registry import Registry
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
-
 from bedside_inference.children import Child, ServingError, engine_command, gateway_command
 from bedside_inference.config import InferenceConfig, base_url, run_directory, state_path
 from bedside_inference.engine import private_directory

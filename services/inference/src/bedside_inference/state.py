@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from bedside_core.artifacts import write_atomic
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bedside_core.artifacts import write_atomic
 
 
 class ServedModel(BaseModel):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bedside_core.config import Config
 from pydantic import Field, PositiveInt
+
+from bedside_core.config import Config
 
 Weight = Annotated[float, Field(ge=0, le=1)]
 """Position between the models: 0 is the base, 1 the checkpoint."""

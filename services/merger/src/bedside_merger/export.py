@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import torch
-from bedside_core.errors import InputError
-from bedside_core.progress import Progress
 from safetensors.torch import save_file
 
+from bedside_core.errors import InputError
+from bedside_core.progress import Progress
 from bedside_merger.models import Weights, open_weights
 from bedside_merger.rounding import Rounding
 

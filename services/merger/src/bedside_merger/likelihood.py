@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
 from bedside_core.progress import Progress
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 MAX_TOKENS = 512
 """Of each text; the rest is not measured."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bedside_core.artifacts import Artifact, sha256_file
-from bedside_core.errors import ArtifactError, InputError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
+
+from bedside_core.artifacts import Artifact, sha256_file
+from bedside_core.errors import ArtifactError, InputError
 
 # Of config.json, what decides whether two sets of weights mean the same computation.
 SAME_SETTINGS = (

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from bedside_core.console import say, table
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.run import Run
-
 from bedside_merger.config import MergerConfig
 
 if TYPE_CHECKING:

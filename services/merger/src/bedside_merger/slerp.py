@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bedside_core.errors import InputError
-from bedside_core.log import where
 from mergekit.config import MergeConfiguration
 from mergekit.merge import MergeOptions, run_merge
 
+from bedside_core.errors import InputError
+from bedside_core.log import where
 from bedside_merger.config import MergerConfig
 
 

@@ -1,7 +1,6 @@
 """`bedside trainer import-base` and `bedside trainer run`."""
 
 from bedside_core.cli import Command
-
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.import_base import import_base
 from bedside_trainer.run import train

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from bedside_core.config import Config
 from pydantic import Field, model_validator
+
+from bedside_core.config import Config
 
 
 class BaseConfig(Config):

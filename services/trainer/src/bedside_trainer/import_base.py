@@ -7,7 +7,6 @@ from pathlib import Path
 from bedside_core.console import say
 from bedside_core.licences import licence
 from bedside_core.run import Run
-
 from bedside_trainer import gguf_package, model_directory
 from bedside_trainer.config import BaseConfig
 

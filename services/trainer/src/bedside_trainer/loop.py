@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from bedside_core.console import say
-from bedside_core.errors import InputError
-from bedside_core.progress import Progress
 from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
+from bedside_core.console import say
+from bedside_core.errors import InputError
+from bedside_core.progress import Progress
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.packing import Packed
 from bedside_trainer.perplexity import EncodedText, Scores, measure, negative_log_likelihood

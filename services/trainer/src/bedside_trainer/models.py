@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 import transformers
-from bedside_core.artifacts import Artifact, sha256_file
-from bedside_core.errors import InputError
 from safetensors import safe_open
 from transformers import (
     AutoConfig,
@@ -21,6 +19,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+
+from bedside_core.artifacts import Artifact, sha256_file
+from bedside_core.errors import InputError
 
 DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 

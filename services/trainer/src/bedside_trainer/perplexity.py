@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from bedside_core.errors import InputError
-from bedside_core.heldout import HeldoutText
-from bedside_core.progress import Progress
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from bedside_core.errors import InputError
+from bedside_core.heldout import HeldoutText
+from bedside_core.progress import Progress
 from bedside_trainer.packing import IGNORED
 from bedside_trainer.tokens import token_ids
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bedside_core.console import say
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.run import Run
-
 from bedside_trainer.config import TrainerConfig
 
 

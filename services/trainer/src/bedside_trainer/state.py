@@ -18,11 +18,11 @@ import shutil
 from pathlib import Path
 
 import torch
-from bedside_core.artifacts import sha256_file, sync, write_synced
-from bedside_core.console import say
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
+from bedside_core.artifacts import sha256_file, sync, write_synced
+from bedside_core.console import say
 from bedside_trainer.perplexity import Scores
 
 MODEL = "model.safetensors"

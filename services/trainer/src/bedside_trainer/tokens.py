@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from bedside_core.errors import InputError
-from bedside_core.progress import Progress
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
+
+from bedside_core.errors import InputError
+from bedside_core.progress import Progress
 
 BATCH = 256
 

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bedside_core.errors import ArtifactError
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from bedside_core.errors import ArtifactError
 from bedside_inference.config import InferenceConfig, socket_path, state_path
 from bedside_inference.gateway import errors
 from bedside_inference.gateway.bodies import check_body, read_body, require_json

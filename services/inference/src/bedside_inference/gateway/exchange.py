@@ -7,10 +7,10 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-from bedside_core import log
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bedside_core import log
 from bedside_inference.gateway.errors import CLIENT_CLOSED
 from bedside_inference.state import StateFile
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
+
 from bedside_core import lifeline
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
-
 from bedside_inference.config import GatewayConfig, InferenceConfig
 from bedside_inference.gateway.app import build
 
