@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,8 +19,9 @@ from pathlib import Path
 from bedside_core import lifeline
 from bedside_core.artifacts import write_atomic
 from bedside_core.cli import INTERRUPTED, fail
+from bedside_core.config import load_document
 from bedside_core.console import say
-from bedside_core.errors import BedsideError, PolicyError
+from bedside_core.errors import BedsideError, ConfigError, PolicyError
 from bedside_core.pipeline import StepError, adapt, executable
 from bedside_core.registry import Registry
 
@@ -36,6 +38,7 @@ def main() -> None:
     once = "--once" in sys.argv[1:]
     registry = Registry.from_environment()
     environment = dict(os.environ)
+    _check_port()  # now, not after ten minutes of training
     try:
         adapt(CONFIG, [], registry)
     except PolicyError as error:
@@ -63,6 +66,19 @@ def main() -> None:
             _check("up", up.wait())
     finally:
         _stop(up)
+
+
+def _check_port() -> None:
+    gateway = load_document(CONFIG)["inference"]["gateway"]
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((gateway["host"], gateway["port"]))
+        except OSError as error:
+            raise ConfigError(
+                f"port {gateway['port']} cannot be used ({error.strerror}) - stop what uses it, or "
+                f"change inference.gateway.port in {CONFIG}"
+            ) from None
 
 
 def _command(verb: str, *, service: str = "inference") -> list[str]:

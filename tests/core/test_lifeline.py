@@ -92,3 +92,51 @@ def test_a_parent_that_is_already_dead(tmp_path) -> None:
     finished.wait()
     with start(tmp_path, **{PARENT: str(finished.pid)}) as orphan:
         assert orphan.wait(10) == 1
+
+
+CALLER = """
+import sys
+from bedside_core import lifeline
+try:
+    code = lifeline.call([sys.executable, "-c", sys.argv[1]])
+except KeyboardInterrupt:
+    code = "interrupted"
+print("caller", code, flush=True)
+"""
+CHILD = """
+import os, signal, sys, time
+from bedside_core import lifeline
+lifeline.hold(signal.SIGTERM)
+received = []
+signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+print(os.getpid(), flush=True)
+while not received:
+    time.sleep(0.01)
+time.sleep(0.5)
+print("child saved,", len(received), "signal", flush=True)
+"""
+
+
+def test_ctrl_c_is_passed_on_once_and_the_child_may_finish() -> None:
+    command = [sys.executable, "-c", CALLER, CHILD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        caller.stdout.readline()
+        caller.send_signal(signal.SIGINT)
+        assert caller.stdout.read().splitlines() == ["child saved, 1 signal", "caller interrupted"]
+
+
+def test_a_called_child_is_told_when_its_caller_is_killed() -> None:
+    command = [sys.executable, "-c", CALLER, CHILD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        pid = int(caller.stdout.readline())
+        caller.kill()
+        assert caller.stdout.read().splitlines() == ["child saved, 1 signal"]
+    assert gone([pid])
+
+
+def test_the_exit_code_of_a_called_child_is_returned() -> None:
+    command = [sys.executable, "-c", CALLER, "raise SystemExit(5)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "caller 5\n"

@@ -18,7 +18,8 @@ import pytest
 from bedside_core.evidence import EVIDENCE, read_evidence
 
 KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")
-GERMAN_WORDS = {"der", "die", "das", "und", "ist", "ein", "eine", "bei", "mit", "von", "zu", "im"}
+GERMAN_WORDS = set("der die das und ist sind ein eine bei mit von zu im ich habe wie nicht".split())
+ENGLISH_WORDS = set("the a an and is are of to with in it that this for you".split())
 
 
 def test_every_kind_of_artifact_is_there_and_intact(bedside, registry):
@@ -72,7 +73,8 @@ def test_a_tampered_weight_file_is_refused_before_it_is_loaded(bedside, registry
 def test_training_that_was_killed_goes_on(bedside, registry, root, environment):
     words = ["trainer", "run", "--config", "configs/demo.yaml", "--set", "name=killed",
              "--set", "trainer.max_steps=4", "--set", "trainer.checkpoint_every=1",
-             "--set", "trainer.sequence_length=128"]  # fmt: skip
+             "--set", "trainer.sequence_length=128",
+             "--set", "trainer.heldout=demo/heldout/general_en"]  # fmt: skip
     for kind in ("base", "corpus"):
         registry.set_slot("killed", kind, registry.get(f"demo/{kind}").digest)
     before = {path.name for path in registry.store.iterdir()}
@@ -108,14 +110,16 @@ def test_a_german_answer_streams_from_the_promoted_model(served, registry):
     raw = client.chat.completions.with_raw_response.create(
         model=model.id,
         messages=[{"role": "user", "content": "Was ist eine Lungenentzündung?"}],
-        stream=True, max_tokens=80, temperature=0,
+        stream=True, max_tokens=80, temperature=0, frequency_penalty=0.8,
     )  # fmt: skip
     assert raw.headers["x-bedside-model"] == registry.current().model
     assert raw.headers["x-bedside-verdict"] == "PROMOTE"
     chunks = [c.choices[0].delta.content or "" for c in raw.parse() if c.choices]
     assert len([c for c in chunks if c]) > 5
     words = re.findall(r"\w+", "".join(chunks).lower())
-    assert len(GERMAN_WORDS & set(words)) >= 2
+    german = sum(word in GERMAN_WORDS for word in words)
+    assert german >= 3
+    assert german > sum(word in ENGLISH_WORDS for word in words)
 
 
 def test_the_home_holds_no_prompt(served, registry):
@@ -125,9 +129,9 @@ def test_the_home_holds_no_prompt(served, registry):
     client.chat.completions.create(
         model=model.id, messages=[{"role": "user", "content": canary}], max_tokens=4
     )
-    with pytest.raises(openai.OpenAIError):
+    with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(
-            model=model.id, messages=[{"role": canary, "content": canary}], max_tokens=4
+            model=model.id, messages=[{"role": "user", "content": canary}], temperature=-1
         )
     small = (p for p in registry.home.rglob("*") if p.is_file() and p.stat().st_size < 10_000_000)
     assert [p for p in small if canary.encode() in p.read_bytes()] == []

@@ -27,7 +27,7 @@ from bedside_core.run import Run
 
 torch.set_num_threads(1)  # two threads spend their time waiting for each other on such models
 
-WORDS = "Der Patient klagt über Fieber Husten Atemnot und erhält Ramipril 5 mg täglich".split()  # noqa: SIM905
+WORDS = "Der Patient klagt über Fieber Husten Atemnot und erhält Ramipril 5 mg täglich".split()
 
 
 def sentence(seed: int, words: int = 25) -> str:
