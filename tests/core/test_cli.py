@@ -33,7 +33,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def install(monkeypatch: pytest.MonkeyPatch, run, **options):
     commands = (Command("step", "a step", run, **options), Command("other", "another", run))
-    monkeypatch.setattr(cli, "_commands", lambda: {"trainer": commands})
+    monkeypatch.setattr(cli, "installed_commands", lambda: {"trainer": commands})
 
 
 def test_verb_gets_its_section_and_its_run(file, monkeypatch):
@@ -119,7 +119,7 @@ def step(registry):
     finally:
         print("cleaned", flush=True)
 
-cli._commands = lambda: {"t": (Command("step", "x", step), Command("other", "x", step))}
+cli.installed_commands = lambda: {"t": (Command("step", "x", step), Command("other", "x", step))}
 sys.exit(cli.main(["t", "step"]))
 """
 

@@ -82,7 +82,8 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _commands() -> dict[str, tuple[Command, ...]]:
+def installed_commands() -> dict[str, tuple[Command, ...]]:
+    """The verbs of every service in this environment."""
     return {e.name: e.load() for e in sorted(entry_points(group="bedside.commands"))}
 
 
@@ -95,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     services = parser.add_subparsers(dest="service", required=True, metavar="SERVICE")
-    for service, commands in _commands().items():
+    for service, commands in installed_commands().items():
         described = commands[0].help if len(commands) == 1 else f"{len(commands)} verbs"
         if len(commands) == 1 and commands[0].verb == service:
             _add(services.add_parser(service, help=described, allow_abbrev=False), commands[0])

@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from bedside_core import lifeline
-from bedside_core.cli import Command
-from bedside_core.config import load_document
+from bedside_core.cli import Command, installed_commands
+from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import BedsideError, ConfigError
 from bedside_core.registry import Registry
@@ -44,6 +44,11 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
     """
     name = load_document(config, overrides)["name"]
     options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
+    # A slip in the last section shall not be found after hours of training.
+    for service in dict.fromkeys(service for service, _ in STEPS):
+        code = lifeline.call([*executable(service), "check", *options])
+        if code:
+            raise StepError(f"check of {service}'s config", code)
     for number, (service, verb) in enumerate(STEPS, start=1):
         say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")
         started = time.monotonic()
@@ -54,6 +59,19 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
     say(f"\n[{len(STEPS) + 1}/{len(STEPS) + 1}] registry promote")
     entry = registry.promote(registry.get(f"{name}/evidence"))
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
+
+
+def check(config: Path, overrides: list[str], registry: Registry) -> None:
+    """Validate the sections of every service that is installed here; silent if they are right.
+
+    Raises:
+        ConfigError: names the dotted path of each wrong value and the reason.
+    """
+    document = load_document(config, overrides)
+    for service, commands in installed_commands().items():
+        for command in commands:
+            if command.config is not None:
+                load_section(command.config, document, command.section or service)
 
 
 def up(config: Path, overrides: list[str], registry: Registry) -> None:
@@ -87,6 +105,14 @@ ADAPT = (
         "adapt",
         "corpus, training, merge, evaluation and promotion in order",
         adapt,
+        document=True,
+    ),
+)
+CHECK = (
+    Command(
+        "check",
+        "validate the config sections of the services installed here",
+        check,
         document=True,
     ),
 )

@@ -231,7 +231,7 @@ class Registry:
         head = read_evidence(evidence, self.keys)
         if head.verdict != "PROMOTE":
             raise PolicyError(
-                f"the verdict on {head.candidate[:12]} is {head.verdict}: {'; '.join(head.reasons)}"
+                f"the verdict on {head.candidate[:12]} is {head.verdict}: {' '.join(head.reasons)}"
             )
         model = self.get(head.candidate)
         if model.digest != head.candidate:

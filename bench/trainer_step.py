@@ -1,0 +1,290 @@
+"""How long one training step takes, against its peers in the same run.
+
+    .venvs/dev/bin/python bench/trainer_step.py
+
+The model has the shape of SmolLM2-135M and random weights: no artifact is needed. Rows of 512
+tokens, batch 1, float32, on the CPU. Ours and a peer take turns (A B A B ...) on the same rows, so
+that a busy machine slows both; a ratio is peer / ours of one pair, above 1 where ours is faster.
+
+Others at work on the same cores distort even ratios, because threads wait for each other: judge by
+the load before the run and the cores used, both printed.
+
+1. Fused AdamW, as `build_optimizer` has it, against torch's default AdamW over the same groups. The
+   time of `optimizer.step` is taken inside the training step, where the caches are as in training.
+2. Our whole step against a plain transformers loop with the same optimizer and schedule. Both start
+   from the same weights, so equal losses show that both did the same work.
+
+Nothing is asserted. The figures go to `bench/results/trainer_step.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from bedside_core.console import say, table
+from bedside_core.progress import Progress
+from bedside_trainer.config import TrainerConfig
+from bedside_trainer.loop import BETAS, _Step, build_optimizer, linear_schedule
+from bedside_trainer.packing import Packed, pack
+
+RESULTS = Path(__file__).parent / "results" / "trainer_step.json"
+WARM_UP = 2
+SEED = 17
+SHAPE: dict[str, Any] = {
+    "num_hidden_layers": 30,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
+# As in configs/demo.yaml; the held-out folder is never opened here.
+CONFIG = TrainerConfig(
+    sequence_length=512,
+    batch_size=1,
+    learning_rate=5e-5,
+    warmup_ratio=0.06,
+    seed=SEED,
+    heldout=Path("unused"),
+)
+
+TakeStep = Callable[[int], float]
+"""Takes the training step with this number and gives its loss."""
+BuildOptimizer = Callable[[torch.nn.Module, TrainerConfig], torch.optim.AdamW]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to train, with its own model; all begin with the same weights."""
+
+    name: str
+    take_step: TakeStep
+    optimizer_seconds: list[float]
+    """Of each `optimizer.step`, filled while training."""
+    step_seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def run(self, step: int) -> None:
+        started = time.perf_counter()
+        loss = self.take_step(step)
+        self.step_seconds.append(time.perf_counter() - started)
+        self.losses.append(loss)
+
+
+def bedside_step(name: str, packed: Packed, build: BuildOptimizer) -> Contender:
+    """The step of `bedside trainer run`."""
+    model = build_model()
+    optimizer = build(model, CONFIG)
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    schedule = linear_schedule(optimizer, CONFIG, len(packed.input_ids), done=0)
+    step = _Step(accelerator, prepared, prepared_optimizer, schedule, packed, CONFIG)
+
+    def take_step(number: int) -> float:
+        return step(number, np.array([number]), 0).loss
+
+    return Contender(name, take_step, timed(optimizer))
+
+
+def plain_step(name: str, packed: Packed) -> Contender:
+    """The loop that everybody writes first, with our optimizer and schedule."""
+    model = build_model()
+    optimizer = build_optimizer(model, CONFIG)
+    schedule = linear_schedule(optimizer, CONFIG, len(packed.input_ids), done=0)
+
+    def take_step(number: int) -> float:
+        input_ids = torch.from_numpy(packed.input_ids[number : number + 1]).long()
+        labels = torch.from_numpy(packed.labels[number : number + 1]).long()
+        loss = model(input_ids=input_ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CONFIG.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        return float(loss.item())
+
+    return Contender(name, take_step, timed(optimizer))
+
+
+def default_adamw(model: torch.nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
+    """Torch's AdamW as it comes (foreach and fused unset), with the groups of `build_optimizer`."""
+    ours = build_optimizer(model, config).param_groups
+    groups = [{key: group[key] for key in ("params", "weight_decay")} for group in ours]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS)
+
+
+def timed(optimizer: torch.optim.Optimizer) -> list[float]:
+    """A list that receives the seconds of every later `optimizer.step`."""
+    seconds: list[float] = []
+    started = 0.0
+
+    def before(*_: Any) -> None:
+        nonlocal started
+        started = time.perf_counter()
+
+    def after(*_: Any) -> None:
+        seconds.append(time.perf_counter() - started)
+
+    optimizer.register_step_pre_hook(before)
+    optimizer.register_step_post_hook(after)
+    return seconds
+
+
+def build_model() -> PreTrainedModel:
+    torch.manual_seed(SEED)
+    # Without the cache, of no use in training, also in the plain loop: a peer at its best.
+    config = LlamaConfig(**SHAPE, use_cache=False)
+    model: PreTrainedModel = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    model.train()
+    return model
+
+
+def random_rows(count: int) -> Packed:
+    """Full rows of random token ids."""
+    size = count * CONFIG.sequence_length
+    ids = np.random.default_rng(SEED).integers(SHAPE["vocab_size"], size=size, dtype=np.int32)
+    return pack([ids], CONFIG.sequence_length, pad_id=0)
+
+
+def compare(ours: Contender, peer: Contender, pairs: int) -> dict[str, Any]:
+    """Let the two take turns; the figures of the pairs after the warm-up."""
+    total = WARM_UP + pairs
+    started, cpu_started = time.perf_counter(), time.process_time()
+    with Progress(f"{ours.name} / {peer.name}", total=total, unit="pair") as progress:
+        for step in range(total):
+            ours.run(step)
+            peer.run(step)
+            progress.update(1)
+    cores = (time.process_time() - cpu_started) / (time.perf_counter() - started)
+    differences = [abs(a - b) for a, b in zip(ours.losses, peer.losses, strict=True)]
+    return {
+        "ours": ours.name,
+        "peer": peer.name,
+        "cores_used": round(cores, 2),
+        "largest_loss_difference": max(differences),
+        "optimizer": figures(ours.optimizer_seconds[WARM_UP:], peer.optimizer_seconds[WARM_UP:]),
+        "step": figures(ours.step_seconds[WARM_UP:], peer.step_seconds[WARM_UP:]),
+        "tokens_per_second": {"ours": speed(ours), "peer": speed(peer)},
+    }
+
+
+def compare_all(packed: Packed, pairs: int) -> list[dict[str, Any]]:
+    """Both comparisons, one after the other: their four models together are too much for 8 GB."""
+    adamw = compare(
+        bedside_step("fused AdamW", packed, build_optimizer),
+        bedside_step("default AdamW", packed, default_adamw),
+        pairs,
+    )
+    # Schedules and optimizers refer to each other.
+    gc.collect()
+    loop = compare(
+        bedside_step("bedside loop", packed, build_optimizer),
+        plain_step("plain loop", packed),
+        pairs,
+    )
+    return [adamw, loop]
+
+
+def figures(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
+    ratios = [b / a for a, b in zip(ours, peer, strict=True)]
+    return {
+        "ours_seconds": spread(ours),
+        "peer_seconds": spread(peer),
+        "peer_over_ours": spread(ratios),
+    }
+
+
+def speed(contender: Contender) -> float:
+    """Tokens per second of the median step."""
+    seconds = statistics.median(contender.step_seconds[WARM_UP:])
+    return round(CONFIG.batch_size * CONFIG.sequence_length / seconds, 1)
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "median": round(statistics.median(values), 4),
+        "min": round(min(values), 4),
+        "max": round(max(values), 4),
+        "all": [round(value, 4) for value in values],
+    }
+
+
+def report(comparisons: Sequence[dict[str, Any]], load: float) -> None:
+    """Print the table."""
+    rows = [["what", "who", "median s", "min s", "max s", "tokens/s", "peer / ours, pair by pair"]]
+    for comparison in comparisons:
+        for part, name in (("optimizer", "optimizer.step"), ("step", "whole step")):
+            ratio = comparison[part]["peer_over_ours"]
+            ratios = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
+            for who in ("ours", "peer"):
+                seconds = comparison[part][f"{who}_seconds"]
+                rows.append(
+                    [
+                        name,
+                        comparison[who],
+                        *(f"{seconds[key]:.3f}" for key in ("median", "min", "max")),
+                        f"{comparison['tokens_per_second'][who]:.0f}" if part == "step" else "",
+                        ratios if who == "peer" else "",
+                    ]
+                )
+    say(table(rows))
+    say(f"load average before the run: {load:.2f}")
+    for comparison in comparisons:
+        say(
+            f"{comparison['ours']} / {comparison['peer']}: "
+            f"losses differ by {comparison['largest_loss_difference']:.1e} at most, "
+            f"{comparison['cores_used']:.2f} cores used"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--pairs", type=int, default=6, help="counted pairs (default 6)")
+    parser.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
+    arguments = parser.parse_args()
+    if arguments.pairs < 1 or arguments.threads < 1:
+        parser.error("--pairs and --threads must be at least 1")
+    torch.set_num_threads(arguments.threads)
+    load = os.getloadavg()[0]
+    comparisons = compare_all(random_rows(WARM_UP + arguments.pairs), arguments.pairs)
+    report(comparisons, load)
+    result = {
+        "model": SHAPE,
+        "sequence_length": CONFIG.sequence_length,
+        "batch_size": CONFIG.batch_size,
+        "dtype": "float32",
+        "warm_up_pairs": WARM_UP,
+        "counted_pairs": arguments.pairs,
+        "threads": torch.get_num_threads(),
+        "load_average_before": round(load, 2),
+        "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers", "accelerate")},
+        },
+        "comparisons": comparisons,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    say(f"written: {RESULTS.relative_to(RESULTS.parents[2])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The pipeline: checked before it begins, in order, stopped by the first step that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bedside_core.errors import ConfigError
+from bedside_core.pipeline import executable
+
+ORDER = ["trainer import-base", "corpus build", "trainer run", "merger run", "eval run"]
+
+# Stands for a service's command: notes its words, and fails where it is told to.
+SERVICE = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$*" in *"$FAILING"*) exit 3 ;; esac
+"""
+
+
+def bedside(*words: str, root: Path, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bedside_core.cli", *words]
+    environment = {k: v for k, v in os.environ.items() if k != "BEDSIDE_ENVS"}
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True,
+        env={**environment, "BEDSIDE_HOME": str(home), **more},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> dict[str, str]:
+    for name in ("corpus", "trainer", "merger", "eval"):
+        program = tmp_path / "envs" / name / "bin" / "bedside"
+        program.parent.mkdir(parents=True)
+        program.write_text(SERVICE)
+        program.chmod(0o755)
+    return {"BEDSIDE_ENVS": str(tmp_path / "envs"), "CALLS": str(tmp_path / "calls")}
+
+
+def calls(services: dict[str, str]) -> list[str]:
+    lines = Path(services["CALLS"]).read_text().splitlines()
+    return [line.partition(" --config")[0] for line in lines]
+
+
+def test_a_slip_in_the_last_section_is_found_before_the_first_step(root, tmp_path):
+    words = ("adapt", "--config", "configs/demo.yaml", "--set", "eval.bach_size=1")
+    done = bedside(*words, root=root, home=tmp_path / "home")
+    assert done.returncode == 2
+    assert "eval.bach_size: Extra inputs are not permitted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "home" / "artifacts").exists()
+
+
+def test_every_config_of_the_house_is_valid(root, tmp_path):
+    for path in sorted(root.glob("configs/*.yaml")):
+        done = bedside("check", "--config", str(path), root=root, home=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_checks_come_first_then_the_steps_in_order(root, tmp_path, services):
+    words = ("adapt", "--config", "configs/demo.yaml", "--set", "trainer.seed=1")
+    done = bedside(*words, root=root, home=tmp_path, FAILING="nothing", **services)
+    assert calls(services) == ["check"] * 4 + ORDER
+    assert "trainer.seed=1" in Path(services["CALLS"]).read_text()
+    # The steps above made nothing, so there is nothing to promote.
+    assert done.returncode == 4
+    assert "run 'demo' has no evidence yet" in done.stderr
+
+
+@pytest.mark.parametrize("failing", ORDER)
+def test_the_first_failure_stops_with_its_exit_code(root, tmp_path, services, failing):
+    words = ("adapt", "--config", "configs/demo.yaml")
+    done = bedside(*words, root=root, home=tmp_path, FAILING=failing, **services)
+    assert done.returncode == 3
+    assert calls(services)[4:] == ORDER[: ORDER.index(failing) + 1]
+    assert f"{failing} ended with exit code 3" in done.stderr
+
+
+def test_a_service_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEDSIDE_ENVS", str(tmp_path))
+    with pytest.raises(ConfigError, match="service 'nowhere' is not installed here - run `make"):
+        executable("nowhere")
