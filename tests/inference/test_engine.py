@@ -85,9 +85,11 @@ def promoted(run: Run, model: Artifact) -> Artifact:
     return model
 
 
-def refused(run: Run, error: type[BedsideError], words: str, config=InferenceConfig()) -> None:  # noqa: B008
+def assert_refused(
+    run: Run, error: type[BedsideError], words: str, config: InferenceConfig | None = None
+) -> None:
     with pytest.raises(error, match=words):
-        engine.serve(config, run)
+        engine.serve(config or InferenceConfig(), run)
     assert not state_path(run.registry.home).exists()
 
 
@@ -98,48 +100,48 @@ def start(run: Run, config: InferenceConfig | None = None) -> Started:
 
 
 def test_nothing_promoted(run, model) -> None:
-    refused(run, PolicyError, "nothing is promoted.*bedside adapt")
+    assert_refused(run, PolicyError, "nothing is promoted.*bedside adapt")
 
 
 def test_tampered_weights_are_named(run, promoted) -> None:
     weights = promoted.path / "model.safetensors"
     weights.write_bytes(b"w" * 99 + b"x")
-    refused(run, ArtifactError, r"model\.safetensors was changed")
+    assert_refused(run, ArtifactError, r"model\.safetensors was changed")
     assert ArtifactError.exit_code == 4
 
 
 def test_added_file(run, promoted) -> None:
     (promoted.path / "modeling.py").write_text("")
-    refused(run, ArtifactError, r"modeling\.py is not listed")
+    assert_refused(run, ArtifactError, r"modeling\.py is not listed")
 
 
 def test_missing_weights(run, promoted) -> None:
     (promoted.path / "model.safetensors").unlink()
-    refused(run, ArtifactError, r"model\.safetensors is missing")
+    assert_refused(run, ArtifactError, r"model\.safetensors is missing")
 
 
 def test_evidence_of_another_house(run, model) -> None:
     record(run, model, judge(run, model, "PROMOTE", signed=False))
-    refused(run, ArtifactError, "signature does not fit")
+    assert_refused(run, ArtifactError, "signature does not fit")
 
 
 def test_tampered_evidence(run, promoted) -> None:
     evidence = run.registry.get("test/evidence")
     path = evidence.path / EVIDENCE
     path.write_bytes(path.read_bytes().replace(b'"r"', b'"s"'))
-    refused(run, ArtifactError, r"evidence\.json was changed")
+    assert_refused(run, ArtifactError, r"evidence\.json was changed")
 
 
 @pytest.mark.parametrize("verdict", ["REJECT", "NOT_ENOUGH_EVIDENCE"])
 def test_a_forced_promotion_is_no_verdict(run, model, verdict) -> None:
     record(run, model, judge(run, model, verdict))
-    refused(run, PolicyError, verdict)
+    assert_refused(run, PolicyError, verdict)
 
 
 def test_evidence_about_another_model(run, promoted) -> None:
     other = put(run, "checkpoint", {"model.safetensors": b"other"})
     record(run, other, run.registry.get("test/evidence"))
-    refused(run, ArtifactError, "evidence is about")
+    assert_refused(run, ArtifactError, "evidence is about")
 
 
 def test_promoted_model_is_served(run, promoted, monkeypatch) -> None:
@@ -165,7 +167,7 @@ def test_tampered_unproven_base(run, monkeypatch) -> None:
     base = put(run, "base", {"model.safetensors": b"base"})
     (base.path / "model.safetensors").write_bytes(b"bass")
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
-    refused(run, ArtifactError, r"model\.safetensors was changed")
+    assert_refused(run, ArtifactError, r"model\.safetensors was changed")
 
 
 def test_how_vllm_is_called(run, promoted, monkeypatch) -> None:
@@ -214,12 +216,12 @@ def test_directories_are_private(run, promoted) -> None:
 def test_open_socket_directory(run, promoted, home) -> None:
     (home / "open").mkdir(mode=0o755)
     config = InferenceConfig(engine=EngineConfig(socket=home / "open" / "s"))
-    refused(run, ConfigError, "chmod 700", config)
+    assert_refused(run, ConfigError, "chmod 700", config)
 
 
 def test_long_socket_path(run, promoted, home) -> None:
     config = InferenceConfig(engine=EngineConfig(socket=home / ("ä" * 60)))
-    refused(run, ConfigError, r"107.*inference\.engine\.socket", config)
+    assert_refused(run, ConfigError, r"107.*inference\.engine\.socket", config)
 
 
 def test_long_path_for_the_sockets_within_vllm(run, promoted, home) -> None:
@@ -243,11 +245,11 @@ def test_a_running_engine_is_left_alone(run, promoted, home) -> None:
     sock.touch()
     with Path(f"{sock}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        refused(run, ConfigError, "already running")
+        assert_refused(run, ConfigError, "already running")
     assert sock.exists()
 
 
 def test_no_vllm_here(run, promoted, monkeypatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv(PARENT, str(os.getpid()))
-    refused(run, ConfigError, "vLLM is not installed")
+    assert_refused(run, ConfigError, "vLLM is not installed")
