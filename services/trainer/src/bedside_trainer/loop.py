@@ -165,7 +165,7 @@ def build_optimizer(model: torch.nn.Module, config: TrainerConfig) -> torch.opti
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
-    # Fused: one pass over the moments, on two CPU cores six times faster than the loop.
+    # Fused: one pass over the moments, nearly five times as fast (bench/trainer_step.py).
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
     for group in optimizer.param_groups:
         # Lets the schedule begin at any step.
