@@ -14,6 +14,7 @@ import pytest
 from bedside_core.cli import main
 from bedside_core.evidence import read_evidence
 from bedside_core.registry import Registry
+from bedside_eval import harness
 
 World = Any
 
@@ -103,6 +104,48 @@ def test_evidence_is_the_same_twice(
     first, second = (
         r.get("tiny/evidence").file("evidence.json").read_bytes()
         for r in (world.registry, Registry(twin))
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_an_interrupted_run_goes_on_with_the_next_model(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    torn: bool,
+) -> None:
+    world.add_models()
+    twin = tmp_path / "twin"
+    shutil.copytree(world.registry.home, twin)
+    run(world)
+
+    examined = []
+    original = harness.examine
+
+    def stopped(path: Path, *arguments: Any, **options: Any) -> Any:
+        examined.append(path.name)
+        if len(examined) == 2:
+            raise KeyboardInterrupt
+        return original(path, *arguments, **options)
+
+    monkeypatch.setenv("BEDSIDE_HOME", str(twin))
+    monkeypatch.setattr(harness, "examine", stopped)
+    assert run(world) == 130
+    if torn:
+        (kept,) = (twin / "work").glob("*/base.json")
+        kept.write_bytes(kept.read_bytes()[:-9])
+    capfd.readouterr()
+    assert run(world) == 0
+
+    house = Registry(twin)
+    order = [house.slot("tiny", kind) for kind in ("base", "checkpoint", "merged")]
+    assert examined[2:] == (order if torn else order[1:])
+    assert ("resumed: base done before" in capfd.readouterr().out) is not torn
+    assert list((twin / "work").iterdir()) == []
+    first, second = (
+        r.get("tiny/evidence").file("evidence.json").read_bytes() for r in (world.registry, house)
     )
     assert first == second
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bedside_core.artifacts import Artifact
+from pydantic import ValidationError
+
+from bedside_core.artifacts import Artifact, Recipe, write_atomic
 from bedside_core.config import load_file
+from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
 from bedside_core.heldout import heldout_files
 from bedside_core.progress import Progress
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
-from bedside_eval.evidence import Setting, load_evidence
+from bedside_eval.evidence import Evidence, Setting, load_evidence
 from bedside_eval.exam import PROMPT, Paper, read_paper
 from bedside_eval.lineup import heldout_in_corpus, shared_tokenizer
 from bedside_eval.policy import Policy
-from bedside_eval.records import ROLES, ModelScores, Role
+from bedside_eval.records import LABELS, ROLES, ModelScores, Role
 from bedside_eval.report import markdown, show
 
 PLOT = "evidence.png"
@@ -37,6 +41,8 @@ OFFLINE = {
 def evaluate(config: EvalConfig, run: Run) -> None:
     """Examine base, checkpoint and merged model, compare them in pairs, judge, sign.
 
+    An interrupted run goes on with the first model that it had not finished.
+
     Raises:
         ConfigError: the policy names a set that the config does not have.
         InputError: a held-out set, an exam or a model is unusable, or an earlier step has not run.
@@ -52,40 +58,15 @@ def evaluate(config: EvalConfig, run: Run) -> None:
         return
     tokenizer_sha256 = shared_tokenizer(models)
     in_corpus = heldout_in_corpus(run.registry, models["checkpoint"], paper.texts)
-    task, results = _examine(config, models, paper)
-
-    # numpy, scipy and matplotlib: like the examination itself, not for a step that is reused.
-    from bedside_eval.conclude import conclude
-    from bedside_eval.plot import forest_plot
-    from bedside_eval.statistics import Bootstrap
-
-    evidence = conclude(
-        policy,
-        Bootstrap(confidence=policy.confidence, samples=config.bootstrap_samples, seed=config.seed),
-        recipe.parents,
-        results,
-        Setting(
+    with run.registry.work(recipe.sha256) as work:
+        task, results = _examine(config, models, paper, work)
+        setting = Setting(
             inputs=recipe.inputs,
             heldout_in_corpus=in_corpus,
             tokenizer_sha256=tokenizer_sha256,
             task=task,
-        ),
-    )
-    with run.write("evidence", recipe) as artifact:
-        content = evidence.to_json()
-        (artifact.path / EVIDENCE).write_bytes(content)
-        (artifact.path / SIGNATURE).write_bytes(sign_evidence(content, run.registry.keys))
-        (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
-        forest_plot(evidence, artifact.path / PLOT)
-        artifact.facts |= {
-            "candidate": evidence.candidate,
-            "base": evidence.base,
-            "verdict": evidence.verdict,
-            "perplexity": {
-                role: {name: value.estimate for name, value in model.perplexity.items()}
-                for role, model in evidence.models.items()
-            },
-        }
+        )
+        evidence = _publish(config, policy, run, recipe, results, setting)
     show(evidence)
 
 
@@ -123,8 +104,11 @@ def _input_files(config: EvalConfig) -> dict[str, Path]:
 
 
 def _examine(
-    config: EvalConfig, models: Mapping[Role, Artifact], paper: Paper
+    config: EvalConfig, models: Mapping[Role, Artifact], paper: Paper, work: Path
 ) -> tuple[dict[str, Any], dict[Role, ModelScores]]:
+    results = _finished(work)
+    if results:
+        say(f"resumed: {', '.join(LABELS[role] for role in results)} done before")
     with tempfile.TemporaryDirectory(prefix="bedside-eval-") as cache:
         # Before the first import of a library that would look for a hub or keep a cache.
         os.environ.update(OFFLINE, HF_HOME=cache)
@@ -132,18 +116,61 @@ def _examine(
 
         tokenizer = load_tokenizer(models["base"].path)
         check_lengths(paper, tokenizer, config.max_length)
-        total = len(models) * paper.num_requests
-        with Progress("examine", total=total, unit="sequence") as progress:
-            results = {
-                role: examine(
-                    model.path,
+        total, done = (len(group) * paper.num_requests for group in (models, results))
+        with Progress("examine", total=total, unit="sequence", done=done) as progress:
+            for role in [role for role in models if role not in results]:
+                results[role] = examine(
+                    models[role].path,
                     paper,
                     tokenizer,
                     max_length=config.max_length,
                     batch_size=config.batch_size,
                     progress=progress,
                 )
-                for role, model in models.items()
-            }
+                write_atomic(work / f"{role}.json", results[role].model_dump_json().encode())
         task = {"prompt": PROMPT, **config.model_dump(include={"batch_size", "max_length"})}
-        return task | task_description(tokenizer), results
+        return task | task_description(tokenizer), {role: results[role] for role in models}
+
+
+def _finished(work: Path) -> dict[Role, ModelScores]:
+    """The models that an interrupted run of the same recipe has examined."""
+    found: dict[Role, ModelScores] = {}
+    for role in ROLES:
+        with suppress(OSError, ValidationError):
+            found[role] = ModelScores.model_validate_json((work / f"{role}.json").read_bytes())
+    return found
+
+
+def _publish(
+    config: EvalConfig,
+    policy: Policy,
+    run: Run,
+    recipe: Recipe,
+    results: dict[Role, ModelScores],
+    setting: Setting,
+) -> Evidence:
+    # numpy, scipy and matplotlib: like the examination itself, not for a step that is reused.
+    from bedside_eval.conclude import conclude
+    from bedside_eval.plot import forest_plot
+    from bedside_eval.statistics import Bootstrap
+
+    bootstrap = Bootstrap(
+        confidence=policy.confidence, samples=config.bootstrap_samples, seed=config.seed
+    )
+    evidence = conclude(policy, bootstrap, recipe.parents, results, setting)
+    with run.write("evidence", recipe) as artifact:
+        content = evidence.to_json()
+        (artifact.path / EVIDENCE).write_bytes(content)
+        (artifact.path / SIGNATURE).write_bytes(sign_evidence(content, run.registry.keys))
+        (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
+        forest_plot(evidence, artifact.path / PLOT)
+        artifact.facts |= {
+            "candidate": evidence.candidate,
+            "base": evidence.base,
+            "verdict": evidence.verdict,
+            "perplexity": {
+                role: {name: value.estimate for name, value in model.perplexity.items()}
+                for role, model in evidence.models.items()
+            },
+        }
+    return evidence
