@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines are shared: how long an example takes says nothing about what is tested.
+settings.register_profile("bedside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bedside")
 
 ROOT = Path(__file__).parent.parent
 
