@@ -40,7 +40,7 @@ certificate=${PIP_CERT:-$(pip_setting cert)}
 # one of the public index, which also runs without a GPU.
 torch_lock() {
   if [ ! -f .venvs/torch-lock ]; then
-    if "$uv" pip install --quiet --dry-run --no-deps --target .venvs/none 'torch==2.13.0+cpu' 2>/dev/null
+    if "$uv" pip install --quiet --dry-run --no-deps --python "$python" --target .venvs/none 'torch==2.13.0+cpu' 2>/dev/null
     then echo requirements/torch-cpu.lock; else echo requirements/torch-general.lock; fi >.venvs/torch-lock
   fi
   cat .venvs/torch-lock
