@@ -16,6 +16,7 @@ import openai
 import pytest
 
 from bedside_core.evidence import EVIDENCE, read_evidence
+from bedside_core.registry import Registry
 
 KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")
 GERMAN_WORDS = set("der die das und ist sind ein eine bei mit von zu im ich habe wie nicht".split())
@@ -56,44 +57,49 @@ def test_lineage_reaches_the_served_model_from_a_document(bedside):
     assert re.search(r"merged \w+ by merger run \(promoted\)", done.stdout)
 
 
-def test_a_tampered_weight_file_is_refused_before_it_is_loaded(bedside, registry, tmp_path):
+@pytest.fixture
+def twin(registry, tmp_path):
+    """The demo's home again, to be changed; files are shared with it until they are replaced."""
     copy = tmp_path / "home"
-    shutil.copytree(registry.home, copy, copy_function=os.link, ignore=_sockets)
-    weights = copy / "artifacts" / registry.current().model / "model.safetensors"
+    shutil.copytree(registry.home, copy, copy_function=_link, ignore=_unfinished)
+    return Registry(copy)
+
+
+def test_a_tampered_weight_file_is_refused_before_it_is_loaded(bedside, twin):
+    weights = twin.store / twin.current().model / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[len(changed) // 2] ^= 1
     weights.unlink()  # a hard link: the demo's own file must stay as it is
     weights.write_bytes(changed)
     words = ("inference", "engine", "--config", "configs/demo.yaml")
-    done = bedside("engine", *words, BEDSIDE_HOME=str(copy))
+    done = bedside("engine", *words, BEDSIDE_HOME=str(twin.home))
     assert done.returncode == 4
     assert "model.safetensors was changed" in done.stderr
 
 
-def test_training_that_was_killed_goes_on(bedside, registry, root, environment):
-    words = ["trainer", "run", "--config", "configs/demo.yaml", "--set", "name=killed",
+def test_training_that_was_killed_goes_on(bedside, twin, root, environment):
+    words = ["trainer", "run", "--config", "configs/demo.yaml",
              "--set", "trainer.max_steps=4", "--set", "trainer.checkpoint_every=1",
              "--set", "trainer.sequence_length=128",
              "--set", "trainer.heldout=demo/heldout/general_en"]  # fmt: skip
-    for kind in ("base", "corpus"):
-        registry.set_slot("killed", kind, registry.get(f"demo/{kind}").digest)
-    before = {path.name for path in registry.store.iterdir()}
+    house = {"BEDSIDE_HOME": str(twin.home)}
+    before = {path.name for path in twin.store.iterdir()}
     program = str(root / ".venvs/trainer/bin/bedside")
-    trainer = subprocess.Popen([program, *words], cwd=root, env=environment)
+    trainer = subprocess.Popen([program, *words], cwd=root, env=environment | house)
     deadline = time.monotonic() + 300
-    while not list((registry.home / "work").glob("*/step-*")):
+    while not list((twin.home / "work").glob("*/step-*")):
         assert trainer.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     trainer.send_signal(signal.SIGKILL)
     trainer.wait()
-    assert {path.name for path in registry.store.iterdir()} == before
-    done = bedside("trainer", *words)
+    assert {path.name for path in twin.store.iterdir()} == before
+    done = bedside("trainer", *words, **house)
     assert done.returncode == 0, done.stderr
     assert "resum" in done.stdout
-    steps = registry.get("killed/checkpoint").file("loss.jsonl").read_text().splitlines()
+    steps = twin.get("demo/checkpoint").file("loss.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in steps] == [1, 2, 3, 4]
-    assert list((registry.home / "tmp").iterdir()) == []
+    assert list((twin.home / "tmp").iterdir()) == []
 
 
 def test_without_a_key_there_is_no_answer(served):
@@ -137,5 +143,12 @@ def test_the_home_holds_no_prompt(served, registry):
     assert [p for p in small if canary.encode() in p.read_bytes()] == []
 
 
-def _sockets(folder: str, names: list[str]) -> list[str]:
-    return [n for n in names if n.endswith(".sock")]
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def _unfinished(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name in ("work", "tmp") or name.endswith(".sock")]
