@@ -22,7 +22,7 @@ lint: ## ruff and mypy --strict on the sources
 	@bash scripts/setup.sh dev
 	.venvs/dev/bin/ruff format --check .
 	.venvs/dev/bin/ruff check .
-	.venvs/dev/bin/mypy packages/core/src services/*/src demo/run.py
+	.venvs/dev/bin/mypy packages/*/src services/*/src demo/run.py
 
 fmt: ## format, and mend what ruff can mend
 	@bash scripts/setup.sh dev

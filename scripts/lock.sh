@@ -12,9 +12,10 @@ cpu=(-c requirements/constraints.txt)
 
 lock() { local out=$1; shift; "$uv" pip compile "${options[@]}" "$@" -o "$out"; echo "$out"; }
 
-lock requirements/dev.lock "${cpu[@]}" packages/core/pyproject.toml services/*/pyproject.toml requirements/dev.in
+lock requirements/dev.lock "${cpu[@]}" packages/*/pyproject.toml services/*/pyproject.toml requirements/dev.in
 same=("${cpu[@]}" -c requirements/dev.lock)
 lock requirements/core.lock "${same[@]}" packages/core/pyproject.toml
+lock requirements/bundle.lock "${same[@]}" --extra create packages/bundle/pyproject.toml
 for service in corpus trainer merger eval inference; do
   lock "services/$service/requirements.lock" "${same[@]}" "services/$service/pyproject.toml"
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make environments under .venvs: scripts/setup.sh [dev|core|corpus|trainer|merger|eval|inference|engine]...
+# Make environments under .venvs: scripts/setup.sh [dev|core|bundle|corpus|trainer|merger|eval|inference|engine]...
 # Each has the hash-locked packages of one service and nothing else; one that is up to date is left
 # alone. Honours pip's settings (index, find-links, certificate), so a mirror needs no second set-up.
 set -euo pipefail
@@ -49,7 +49,8 @@ torch_lock() {
 make_environment() {
   local name=$1 locks packages environment=.venvs/$1 stamp
   case $name in
-    dev) locks=requirements/dev.lock; packages="packages/core services/*" ;;
+    dev) locks=requirements/dev.lock; packages="packages/* services/*" ;;
+    bundle) locks=requirements/bundle.lock; packages="packages/core packages/bundle" ;;
     core) locks=requirements/core.lock; packages=packages/core ;;
     engine) locks=services/inference/engine.lock; packages="packages/core services/inference" ;;
     corpus|trainer|merger|eval|inference)

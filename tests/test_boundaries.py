@@ -18,7 +18,8 @@ from bedside_core.cli import build_parser
 ROOT = Path(__file__).parent.parent
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir())
 PACKAGES = {f"services/{name}": f"bedside_{name}" for name in SERVICES} | {
-    "packages/core": "bedside_core"
+    "packages/core": "bedside_core",
+    "packages/bundle": "bedside_bundle",
 }
 # A Config is a pydantic class, so pydantic is part of what bedside_core offers.
 COMES_WITH_CORE = {"pydantic"}

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_core.errors import ArtifactError
+from bedside_core.registry import Registry
 from bedside_core.signing import DOMAIN, Keys
 
 
@@ -164,3 +165,12 @@ def test_two_processes_that_sign_first_at_once_share_one_key(keys: Keys) -> None
     signatures = {process.communicate("go\n")[0].strip() for process in processes}
     assert len(signatures) == 1
     keys.verify(b"message", signatures.pop())
+
+
+def test_private_key_kept_apart_from_the_registry(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BEDSIDE_SIGNING_KEY", str(tmp_path / "apart" / "key.pem"))
+    signature = Registry.from_environment().keys.sign(b"evidence")
+    assert [path.name for path in (tmp_path / "home" / "keys").iterdir()] == ["signing.pub"]
+    monkeypatch.delenv("BEDSIDE_SIGNING_KEY")
+    Registry.from_environment().keys.verify(b"evidence", signature)

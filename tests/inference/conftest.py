@@ -18,10 +18,10 @@ import pytest
 import uvicorn
 from aiohttp import web
 
-from bedside_inference.config import GatewayConfig, InferenceConfig, socket_path, state_path
+from bedside_inference.config import GatewayConfig, InferenceConfig, socket_path
 from bedside_inference.gateway.server import listen, server
 from bedside_inference.keys import KeyStore
-from bedside_inference.state import ServedModel, write_state
+from bedside_inference.served import HEADER, ServedModel
 
 MODEL_DIGEST = "ab" * 32
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,6 +51,8 @@ async def answer_completion(request: web.Request) -> web.StreamResponse:
 class Engine:
     """What a test sees and decides of the engine."""
 
+    served: ServedModel | None
+    runner: web.AppRunner | None = None
     script: Script = answer_completion
     healthy: bool = True
     running: int = 0
@@ -94,6 +96,17 @@ class Engine:
     async def health(self, request: web.Request) -> web.StreamResponse:
         return web.Response(status=200 if self.healthy else 503)
 
+    async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
+        if self.served is not None:
+            response.headers[HEADER] = self.served.model_dump_json()
+
+    async def listen_on_loopback(self) -> int:
+        """Be reachable over a network too; returns the port."""
+        assert self.runner is not None
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        await site.start()
+        return int(self.runner.addresses[-1][1])
+
     async def freed(self) -> None:
         """Wait until no request is running."""
         await asyncio.wait_for(self.idle.wait(), 5)
@@ -119,28 +132,27 @@ def config() -> InferenceConfig:
 
 
 @pytest.fixture
-def served(config: InferenceConfig, home: Path) -> ServedModel:
-    """The state that an engine leaves."""
-    found = ServedModel(
-        name="test",
+def served() -> ServedModel:
+    """What the engine says of itself."""
+    return ServedModel(
         model=MODEL_DIGEST,
+        created=datetime(2026, 11, 1, tzinfo=UTC),
         evidence=None,
         verdict="UNPROVEN",
-        socket=str(socket_path(config, home)),
-        started=datetime(2026, 11, 1, tzinfo=UTC),
     )
-    write_state(state_path(home), found)
-    return found
 
 
 @pytest.fixture
 async def engine(config: InferenceConfig, home: Path, served: ServedModel) -> AsyncIterator[Engine]:
-    found = Engine()
+    found = Engine(served)
     app = web.Application(client_max_size=1 << 24)
+    app.on_response_prepare.append(found.mark)
     app.router.add_get("/health", found.health)
     app.router.add_post("/v1/{route:.*}", found.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
+    found.runner = runner
+    socket_path(config, home).parent.mkdir(mode=0o700)
     await web.UnixSite(runner, str(socket_path(config, home))).start()
     yield found
     await runner.cleanup()

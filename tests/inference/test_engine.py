@@ -19,8 +19,9 @@ from bedside_core.lifeline import PARENT
 from bedside_core.registry import Promotion, Registry
 from bedside_core.run import Run
 from bedside_inference import engine
-from bedside_inference.config import EngineConfig, InferenceConfig, state_path
-from bedside_inference.state import StateFile
+from bedside_inference.config import EngineConfig, InferenceConfig
+from bedside_inference.secret import make_secrets
+from bedside_inference.served import ServedModel
 
 
 class Started(Exception):  # noqa: N818 - it is no error
@@ -90,7 +91,6 @@ def assert_refused(
 ) -> None:
     with pytest.raises(error, match=words):
         engine.serve(config or InferenceConfig(), run)
-    assert not state_path(run.registry.home).exists()
 
 
 def start(run: Run, config: InferenceConfig | None = None) -> Started:
@@ -148,8 +148,7 @@ def test_promoted_model_is_served(run, promoted, monkeypatch) -> None:
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
     started = start(run)
     assert str(promoted.path) in started.arguments
-    served = StateFile(state_path(run.registry.home)).read()
-    assert served is not None
+    served = ServedModel.model_validate_json(started.environment["BEDSIDE_SERVED"])
     assert (served.model, served.verdict) == (promoted.digest, "PROMOTE")
     assert served.evidence == run.registry.get("test/evidence").digest
 
@@ -157,9 +156,8 @@ def test_promoted_model_is_served(run, promoted, monkeypatch) -> None:
 def test_unproven_base(run, monkeypatch) -> None:
     base = put(run, "base", {"model.safetensors": b"base"})
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
-    start(run)
-    served = StateFile(state_path(run.registry.home)).read()
-    assert served is not None
+    started = start(run)
+    served = ServedModel.model_validate_json(started.environment["BEDSIDE_SERVED"])
     assert (served.model, served.verdict, served.evidence) == (base.digest, "UNPROVEN", None)
 
 
@@ -224,9 +222,9 @@ def test_long_socket_path(run, promoted, home) -> None:
     assert_refused(run, ConfigError, r"107.*inference\.engine\.socket", config)
 
 
-def test_long_path_for_the_sockets_within_vllm(run, promoted, home) -> None:
-    config = InferenceConfig(engine=EngineConfig(socket=home / ("a" * 60) / "s"))
-    assert not start(run, config).environment["TMPDIR"].startswith(str(home))
+def test_long_path_for_the_sockets_within_vllm(run, promoted, home, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_RUN_DIR", str(home / ("a" * 60)))
+    assert not start(run).environment["TMPDIR"].startswith(str(home))
 
 
 def test_what_a_dead_engine_left_is_removed(run, promoted, home) -> None:
@@ -247,6 +245,55 @@ def test_a_running_engine_is_left_alone(run, promoted, home) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert_refused(run, ConfigError, "already running")
     assert sock.exists()
+
+
+def test_one_engine_per_run_directory(run, promoted, home) -> None:
+    elsewhere = InferenceConfig(engine=EngineConfig(socket=home / "other" / "s"))
+    (home / "run").mkdir(mode=0o700)
+    with (home / "run" / "engine.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert_refused(run, ConfigError, "already running", elsewhere)
+
+
+def on_network() -> InferenceConfig:
+    return InferenceConfig(engine=EngineConfig(url="http://engine:8000"))
+
+
+def test_engine_on_a_network(run, promoted, home, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_SECRETS", str(home / "secrets"))
+    make_secrets(run.registry)
+    started = start(run, on_network())
+    called = " ".join(started.arguments)
+    assert "--host 0.0.0.0 --port 8000" in called
+    assert "--uds" not in called
+    assert "--middleware bedside_inference.door.Door" in called
+    assert started.environment["BEDSIDE_ENGINE_NETWORK"] == "1"
+    assert started.environment["BEDSIDE_SECRETS"] == str(home / "secrets")
+
+
+def test_no_network_without_a_token(run, promoted, home, monkeypatch) -> None:
+    monkeypatch.delenv("BEDSIDE_SECRETS", raising=False)
+    assert_refused(run, ConfigError, "BEDSIDE_SECRETS is not set", on_network())
+    monkeypatch.setenv("BEDSIDE_SECRETS", str(home / "secrets"))
+    assert_refused(run, ConfigError, "no readable secret", on_network())
+
+
+def test_registry_that_is_mounted_read_only(run, promoted, home, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_RUN_DIR", str(home / "elsewhere"))
+    started = start(run)
+    assert started.environment["TMPDIR"] == f"{home}/elsewhere/vllm"
+    assert not (home / "run").exists()
+
+
+def test_verify_says_what_would_be_served(run, promoted, capsys) -> None:
+    engine.verify(InferenceConfig(), run)
+    assert capsys.readouterr().out == f"model {promoted.digest[:12]} is intact, verdict PROMOTE\n"
+
+
+def test_verify_of_tampered_weights(run, promoted) -> None:
+    (promoted.path / "model.safetensors").write_bytes(b"v" * 100)
+    with pytest.raises(ArtifactError, match=r"model\.safetensors was changed"):
+        engine.verify(InferenceConfig(), run)
 
 
 def test_no_vllm_here(run, promoted, monkeypatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ENGINE_SIDE = ("cli", "engine", "vllm_server", "keys", "state", "children")
+ENGINE_SIDE = ("cli", "engine", "vllm_server", "keys", "served", "door", "secret", "children")
 GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys")
 GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai")
 ENGINE_PACKAGES = ("vllm", "torch", "transformers")

@@ -9,8 +9,12 @@ import openai
 import pytest
 from aiohttp import web
 
-from bedside_inference.config import state_path
+from bedside_core.registry import Registry
+from bedside_inference.config import EngineConfig
+from bedside_inference.gateway.engine_client import EngineClient
+from bedside_inference.gateway.errors import ApiError
 from bedside_inference.keys import KeyStore
+from bedside_inference.secret import make_secrets
 
 CHAT = "/v1/chat/completions"
 API = (("GET", "/v1/models"), ("POST", CHAT), ("POST", "/v1/completions"))
@@ -35,7 +39,7 @@ async def raw_exchange(port: int, request: bytes) -> bytes:
     return answer
 
 
-async def test_models_is_what_the_state_says(gateway, served) -> None:
+async def test_models_is_what_the_engine_says(engine, gateway, served) -> None:
     url = f"{gateway.url}/v1/models"
     async with gateway.session.get(url, headers=gateway.authorization) as answer:
         assert answer.status == 200
@@ -281,30 +285,29 @@ async def test_engine_garbage_error(engine, gateway) -> None:
         await error_of(answer)
 
 
-async def test_without_an_engine(gateway, served) -> None:
+async def test_without_an_engine(gateway) -> None:
     async with gateway.chat() as answer:
         assert answer.status == 503
         assert int(answer.headers["retry-after"]) > 0
         assert (await error_of(answer))["code"] == "engine_unavailable"
 
 
-async def test_before_any_engine_wrote_its_state(gateway) -> None:
+async def test_an_answer_that_names_no_model_is_not_passed_on(engine, gateway) -> None:
+    engine.served = None
     async with gateway.chat() as answer:
-        assert answer.status == 503
+        assert answer.status == 502
         assert "x-bedside-model" not in answer.headers
-        await error_of(answer)
+        assert (await error_of(answer))["code"] == "engine_error"
 
 
 async def test_silent_engine(engine, config, home, key) -> None:
-    from bedside_inference.gateway.engine_client import EngineClient
-    from bedside_inference.gateway.errors import ApiError
-
     async def sleep(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(30)
         return web.Response()
 
     engine.script = sleep
-    client = EngineClient(home / "run" / "engine.sock", read_timeout=0.1)
+    impatient = config.gateway.model_copy(update={"read_timeout_seconds": 0.1})
+    client = EngineClient(config.model_copy(update={"gateway": impatient}), home)
     async with client.running():
         with pytest.raises(ApiError) as caught:
             async with client.ask(CHAT, GOOD, "id"):
@@ -318,19 +321,31 @@ async def probe(gateway, path: str) -> tuple[int, dict]:
         return answer.status, await answer.json()
 
 
-async def test_alive_is_not_ready(gateway, served) -> None:
+async def test_alive_is_not_ready(gateway) -> None:
     assert await probe(gateway, "/livez") == (200, {"status": "alive"})
     assert await probe(gateway, "/readyz") == (503, {"status": "model loading"})
 
 
-async def test_readiness_follows_engine_and_state(engine, gateway, home) -> None:
-    ready = {"status": "ready", "model": "test", "verdict": "UNPROVEN"}
+async def test_readiness_follows_the_engine(engine, gateway, served) -> None:
+    ready = {"status": "ready", "name": "test", "model": served.model, "verdict": "UNPROVEN"}
     assert await probe(gateway, "/readyz") == (200, ready)
     engine.healthy = False
     assert (await probe(gateway, "/readyz"))[0] == 503
     engine.healthy = True
-    state_path(home).write_text("{}")
+    engine.served = None
     assert (await probe(gateway, "/readyz"))[0] == 503
+
+
+async def test_engine_on_a_network_gets_its_token(engine, config, home, key, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_SECRETS", str(home / "secrets"))
+    make_secrets(Registry(home))
+    port = await engine.listen_on_loopback()
+    near = EngineConfig(url=f"http://127.0.0.1:{port}")
+    client = EngineClient(config.model_copy(update={"engine": near}), home)
+    async with client.running(), client.ask(CHAT, GOOD, "id") as (answer, served):
+        assert (answer.status, served) == (200, engine.served)
+    token = (home / "secrets" / "engine-token").read_text().strip()
+    assert engine.headers[-1]["Authorization"] == f"Bearer {token}"
 
 
 async def test_metrics_have_bounded_labels(engine, gateway) -> None:

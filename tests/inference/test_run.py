@@ -52,7 +52,11 @@ if os.path.exists(os.path.join(home, "crash")):
     os._exit(9)
 if os.path.exists(os.path.join(home, "hang")):
     time.sleep(600)
+async def mark(request, response):
+    response.headers["X-Bedside-Served"] = os.environ["BEDSIDE_SERVED"]
+
 app = web.Application()
+app.on_response_prepare.append(mark)
 app.router.add_get("/health", health)
 app.router.add_post("/v1/chat/completions", chat)
 web.run_app(app, path=sys.argv[sys.argv.index("--uds") + 1], print=None)

@@ -42,7 +42,6 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
     Raises:
         PolicyError: the verdict is not PROMOTE; everything else is done and kept.
     """
-    name = load_document(config, overrides)["name"]
     options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
     # A slip in the last section shall not be found after hours of training.
     for service in dict.fromkeys(service for service, _ in STEPS):
@@ -57,6 +56,17 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
             raise StepError(f"{service} {verb}", code)
         say(f"[{number}/{len(STEPS) + 1}] {service} {verb}: {time.monotonic() - started:.1f} s")
     say(f"\n[{len(STEPS) + 1}/{len(STEPS) + 1}] registry promote")
+    promote(config, overrides, registry)
+
+
+def promote(config: Path, overrides: list[str], registry: Registry) -> None:
+    """Promote what this run has made, if its verdict allows it.
+
+    Raises:
+        PolicyError: the verdict is not PROMOTE.
+        ArtifactError: the run has no evidence yet, or it was changed.
+    """
+    name = load_document(config, overrides)["name"]
     entry = registry.promote(registry.get(f"{name}/evidence"))
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
@@ -116,4 +126,5 @@ CHECK = (
         document=True,
     ),
 )
+PROMOTE = (Command("promote", "promote what a run has made", promote, document=True),)
 UP = (Command("up", "serve the promoted model", up, document=True),)

@@ -48,15 +48,18 @@ class Promotion(BaseModel):
 class Registry:
     """All artifacts of one house, under one directory."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, signing_key: Path | None = None) -> None:
+        """`signing_key`: the private key, where only the evaluation can read it."""
         self.home = home
         self.store = home / "artifacts"
-        self.keys = Keys(home / "keys")
+        self.keys = Keys(home / "keys", private_path=signing_key)
         self.log_path = home / "promotions.jsonl"
 
     @classmethod
     def from_environment(cls) -> Registry:
         """The registry at `BEDSIDE_HOME`, by default `./bedside-home`.
+
+        `BEDSIDE_SIGNING_KEY` names the file of the private key where that is kept apart.
 
         Raises:
             ConfigError: something that is not a directory has that name.
@@ -64,7 +67,8 @@ class Registry:
         home = Path(os.environ.get("BEDSIDE_HOME") or "bedside-home").absolute()
         if home.exists() and not home.is_dir():
             raise ConfigError(f"BEDSIDE_HOME: {home} is not a directory - name one, or a free path")
-        return cls(home)
+        signing_key = os.environ.get("BEDSIDE_SIGNING_KEY")
+        return cls(home, Path(signing_key).absolute() if signing_key else None)
 
     def artifacts(self) -> list[Artifact]:
         """Every artifact, oldest first.

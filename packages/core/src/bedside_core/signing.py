@@ -1,4 +1,4 @@
-"""Ed25519 (RFC 8032) signatures of evidence, with a key that is generated on first use."""
+"""Ed25519 (RFC 8032) signatures, with a key that is generated on first use."""
 
 from __future__ import annotations
 
@@ -26,11 +26,25 @@ DOMAIN = b"bedside evidence v1\n"
 
 
 class Keys:
-    """The signing key of a house (`signing.pem`, mode 0600) and its public half."""
+    """A signing key (`<stem>.pem`, mode 0600) and its public half; by default a house's own."""
 
-    def __init__(self, directory: Path) -> None:
-        self.private_path = directory / "signing.pem"
-        self.public_path = directory / "signing.pub"
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        stem: str = "signing",
+        domain: bytes = DOMAIN,
+        private_path: Path | None = None,
+    ) -> None:
+        """`private_path`: where only the signer can read, if that is not beside the public half."""
+        self.private_path = private_path or directory / f"{stem}.pem"
+        self.public_path = directory / f"{stem}.pub"
+        self.domain = domain
+
+    def make(self) -> Path:
+        """Make the key pair if there is none; returns the path of its public half."""
+        self._private()
+        return self.public_path
 
     def sign(self, message: bytes) -> str:
         """Sign; make the key pair first if there is none. Returns base64.
@@ -38,7 +52,7 @@ class Keys:
         Raises:
             ArtifactError: the private key can be read by others, or is no Ed25519 key.
         """
-        return base64.b64encode(self._private().sign(DOMAIN + message)).decode()
+        return base64.b64encode(self._private().sign(self.domain + message)).decode()
 
     def verify(self, message: bytes, signature: str) -> None:
         """Check a signature against this house's public key, never one that came along with it.
@@ -46,16 +60,9 @@ class Keys:
         Raises:
             ArtifactError: the signature does not fit, or there is no public key.
         """
+        key = read_public_key(self.public_path)
         try:
-            key = load_pem_public_key(self.public_path.read_bytes())
-        except (OSError, ValueError):
-            raise ArtifactError(
-                f"{self.public_path}: no readable public key - restore it from a backup"
-            ) from None
-        if not isinstance(key, Ed25519PublicKey):
-            raise ArtifactError(f"{self.public_path}: not an Ed25519 public key")
-        try:
-            key.verify(base64.b64decode(signature, validate=True), DOMAIN + message)
+            key.verify(base64.b64decode(signature, validate=True), self.domain + message)
         except (InvalidSignature, ValueError):
             raise ArtifactError(
                 "the evidence's signature does not fit this house's key - it was changed after "
@@ -114,3 +121,18 @@ class Keys:
                 f"{self.public_path} does not belong to {self.private_path.name} - restore the "
                 "keys folder from a backup"
             )
+
+
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """The public key in a PEM file.
+
+    Raises:
+        ArtifactError: there is none, or one of another kind.
+    """
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError):
+        raise ArtifactError(f"{path}: no readable public key - restore it from a backup") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ArtifactError(f"{path}: not an Ed25519 public key")
+    return key

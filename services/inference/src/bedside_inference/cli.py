@@ -25,6 +25,30 @@ def _engine(config: InferenceConfig, run: Run) -> None:
     serve(config, run)
 
 
+def _verify(config: InferenceConfig, run: Run) -> None:
+    from bedside_inference.engine import verify
+
+    verify(config, run)
+
+
+def _secrets(registry: Registry) -> None:
+    from bedside_inference.secret import make_secrets
+
+    make_secrets(registry)
+
+
+def _health(config: InferenceConfig, run: Run, what: str) -> None:
+    from bedside_inference.health import check
+
+    check(config, run.registry.home, what)
+
+
+def _selftest(config: InferenceConfig, run: Run, what: str) -> None:
+    from bedside_inference.selftest import selftest
+
+    selftest(config, run, what)
+
+
 def _gateway(config: InferenceConfig, run: Run) -> None:
     from bedside_inference.gateway.server import serve
 
@@ -46,7 +70,23 @@ def _chat(config: InferenceConfig, run: Run, question: str | None) -> None:
 COMMANDS: tuple[Command, ...] = (
     Command("up", "engine and gateway together, until Ctrl-C", _up, document=True),
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
+    Command("verify", "check the model that would be served", _verify, InferenceConfig),
     Command("gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig),
     Command("keys", "create, list or revoke API keys", _keys, words=("action", "key?")),
+    Command("secrets", "make the secrets between our containers that are missing", _secrets),
+    Command(
+        "health",
+        "whether engine or gateway answers here",
+        _health,
+        InferenceConfig,
+        words=("what",),
+    ),
+    Command(
+        "selftest",
+        "prove the guarantees of the running engine, gateway or, from outside, client",
+        _selftest,
+        InferenceConfig,
+        words=("what",),
+    ),
     Command("chat", "one streamed answer", _chat, InferenceConfig, words=("question?",)),
 )

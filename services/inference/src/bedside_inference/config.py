@@ -25,8 +25,14 @@ class EngineConfig(Config):
     kv_cache_gib: Annotated[int, Field(ge=1)] = 4
     """Memory for the KV cache in GiB; only the CPU build of vLLM needs it told."""
     socket: Path | None = None
-    """Unix socket of the engine, in a directory of mode 0700; by default
-    `BEDSIDE_HOME/run/engine.sock`."""
+    """Unix socket of the engine, in a directory of mode 0700; by default `engine.sock` in the run
+    directory."""
+    url: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+:[0-9]{1,5}$")] | None = None
+    """Where the gateway reaches an engine on another host or in another container of a private
+    network, for example `http://engine:8000`; takes the place of the socket, and the engine then
+    listens on that port of all its addresses and wants the house's engine token."""
+    drain_seconds: Annotated[int, Field(ge=0)] = 60
+    """How long a stopping engine lets answers finish, in seconds."""
     start_timeout_seconds: Annotated[int, Field(ge=1)] = 600
     """How long `up` waits for the engine to load the model."""
 
@@ -54,13 +60,11 @@ class InferenceConfig(Config):
 
 
 def run_directory(home: Path) -> Path:
-    """Where the engine's state lives while it runs."""
-    return home / "run"
+    """Where sockets, locks and scratch live while something runs: `BEDSIDE_RUN_DIR`, or below home.
 
-
-def state_path(home: Path) -> Path:
-    """The file that says which model the engine serves."""
-    return run_directory(home) / "engine.json"
+    The engine's home may be mounted read-only; this may not.
+    """
+    return Path(os.environ.get("BEDSIDE_RUN_DIR") or home / "run").absolute()
 
 
 def socket_path(config: InferenceConfig, home: Path) -> Path:

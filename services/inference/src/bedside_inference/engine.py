@@ -10,13 +10,14 @@ import shutil
 import signal
 import sys
 import tempfile
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from bedside_core import lifeline, log
 from bedside_core.artifacts import Artifact
+from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.run import Run
 from bedside_inference.config import (
@@ -24,9 +25,10 @@ from bedside_inference.config import (
     InferenceConfig,
     run_directory,
     socket_path,
-    state_path,
 )
-from bedside_inference.state import ServedModel, write_state
+from bedside_inference.door import NETWORK, Door
+from bedside_inference.secret import DIRECTORY, ENGINE_TOKEN, read_secret
+from bedside_inference.served import VARIABLE, ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ PASSED_ON = (
     "NVIDIA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
     "VLLM_CPU_OMP_THREADS_BIND",
+    DIRECTORY,
 )
 """The variables that vLLM gets from ours: where programs, libraries and devices are."""
 
@@ -59,6 +62,16 @@ class Candidate(NamedTuple):
     def verdict(self) -> Literal["PROMOTE", "UNPROVEN"]:
         return "PROMOTE" if self.evidence else "UNPROVEN"
 
+    @property
+    def served(self) -> ServedModel:
+        """What the engine says of itself."""
+        return ServedModel(
+            model=self.model.digest,
+            created=self.model.manifest.created,
+            evidence=self.evidence.digest if self.evidence else None,
+            verdict=self.verdict,
+        )
+
 
 def serve(config: InferenceConfig, run: Run) -> None:
     """Replace this process by vLLM, serving what is promoted; does not return.
@@ -69,21 +82,47 @@ def serve(config: InferenceConfig, run: Run) -> None:
         ConfigError: vLLM is not installed here, the socket cannot be used, or an engine runs.
     """
     lifeline.hold(signal.SIGKILL)
-    home = run.registry.home
     build = vllm_build()
-    socket = socket_path(config, home)
-    private_directory(run_directory(home))
-    private_directory(socket.parent)
-    lock(socket)
+    scratch = run_directory(run.registry.home)
+    private_directory(scratch)
+    listening = listen_arguments(config, run.registry.home)
+    lock(scratch / "engine.lock")
     chosen = choose(run)
     log_choice(chosen)
-    temporary = clear(socket)
-    cache = run_directory(home) / "cache"
+    temporary = clear(scratch)
+    cache = scratch / "cache"
     private_directory(cache)
-    write_state(state_path(home), describe(config, chosen, socket))
-    arguments = vllm_arguments(config, chosen.model, socket, build)
-    environment = vllm_environment(config, cache, temporary, build)
+    arguments = vllm_arguments(config, chosen.model, listening, build)
+    environment = vllm_environment(config, chosen, cache, temporary, build)
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
+
+
+def verify(config: InferenceConfig, run: Run) -> None:
+    """Check what `serve` would serve, and say so.
+
+    Raises:
+        PolicyError: nothing is promoted, or the evidence does not say PROMOTE.
+        ArtifactError: evidence or weights do not match their manifests or the signature.
+    """
+    chosen = choose(run)
+    say(f"model {chosen.model.digest[:12]} is intact, verdict {chosen.verdict}")
+
+
+def listen_arguments(config: InferenceConfig, home: Path) -> list[str]:
+    """Where vLLM listens: a Unix socket, or the port of the engine's URL.
+
+    Raises:
+        ConfigError: the socket cannot be used, or there is no engine token for a network.
+    """
+    if config.engine.url is not None:
+        read_secret(ENGINE_TOKEN)
+        # All addresses: a container does not know its own beforehand.
+        return ["--host", "0.0.0.0", "--port", str(urlsplit(config.engine.url).port)]  # noqa: S104
+    socket = socket_path(config, home)
+    private_directory(socket.parent)
+    lock(Path(f"{socket}.lock"))
+    socket.unlink(missing_ok=True)
+    return ["--uds", str(socket)]
 
 
 def choose(run: Run) -> Candidate:
@@ -118,18 +157,6 @@ def log_choice(chosen: Candidate) -> None:
     logger.info("model verified, starting vLLM", extra=facts)
 
 
-def describe(config: InferenceConfig, chosen: Candidate, socket: Path) -> ServedModel:
-    """The state file's content."""
-    return ServedModel(
-        name=config.model_name,
-        model=chosen.model.digest,
-        evidence=chosen.evidence.digest if chosen.evidence else None,
-        verdict=chosen.verdict,
-        socket=str(socket),
-        started=datetime.now(UTC),
-    )
-
-
 def vllm_build() -> Literal["cpu", "gpu"]:
     """Which build of vLLM this environment has.
 
@@ -149,7 +176,7 @@ def vllm_build() -> Literal["cpu", "gpu"]:
 
 
 def vllm_arguments(
-    config: InferenceConfig, model: Artifact, socket: Path, build: Literal["cpu", "gpu"]
+    config: InferenceConfig, model: Artifact, listening: list[str], build: Literal["cpu", "gpu"]
 ) -> list[str]:
     """What the interpreter is called with; remote code and request logging stay off (defaults)."""
     engine = config.engine
@@ -158,7 +185,9 @@ def vllm_arguments(
         *("-P", "-m", "bedside_inference.vllm_server"),
         *("--model", str(model.path)),
         *("--served-model-name", config.model_name),
-        *("--uds", str(socket)),
+        *listening,
+        *("--middleware", f"{Door.__module__}.{Door.__qualname__}"),
+        *("--shutdown-timeout", str(engine.drain_seconds)),
         *("--dtype", engine.dtype),
         *("--max-model-len", str(engine.max_model_len)),
         *("--load-format", "safetensors"),
@@ -173,12 +202,18 @@ def vllm_arguments(
 
 
 def vllm_environment(
-    config: InferenceConfig, cache: Path, temporary: Path, build: Literal["cpu", "gpu"]
+    config: InferenceConfig,
+    chosen: Candidate,
+    cache: Path,
+    temporary: Path,
+    build: Literal["cpu", "gpu"],
 ) -> dict[str, str]:
     """The whole environment of vLLM: offline, without telemetry, its files in our directories."""
     passed = (*PASSED_ON, lifeline.PARENT)
     environment = {name: os.environ[name] for name in passed if name in os.environ}
     environment |= {
+        VARIABLE: chosen.served.model_dump_json(),
+        NETWORK: "1" if config.engine.url else "0",
         "HOME": str(cache),
         "TMPDIR": str(temporary),
         "HF_HUB_OFFLINE": "1",
@@ -211,32 +246,31 @@ def private_directory(path: Path) -> None:
         )
 
 
-def lock(socket: Path) -> None:
-    """Be the only engine on this socket; vLLM inherits the lock and holds it while it lives.
+def lock(path: Path) -> None:
+    """Be the only engine with this lock; vLLM inherits it and holds it while it lives.
 
     Raises:
         ConfigError: an engine runs already.
     """
-    handle = os.open(f"{socket}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         raise ConfigError(
-            f"an engine is already running on {socket} - stop it first, or set "
-            "inference.engine.socket to another path"
+            f"an engine is already running ({path} is held) - stop it first, or give this one "
+            "another BEDSIDE_RUN_DIR and inference.engine.socket"
         ) from None
     os.set_inheritable(handle, True)
 
 
-def clear(socket: Path) -> Path:
-    """Remove what a dead engine left; returns an empty directory for vLLM's temporary files.
+def clear(run: Path) -> Path:
+    """An empty directory for vLLM's temporary files.
 
     vLLM leaves the sockets between its processes behind even on a clean exit, hence a directory of
     its own; the system's is taken where their paths would get too long.
     """
-    socket.unlink(missing_ok=True)
-    scratch = socket.parent / "vllm"
+    scratch = run / "vllm"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700)
     if len(os.fsencode(scratch)) + 1 + UUID_NAME_BYTES > MAX_SOCKET_PATH_BYTES:

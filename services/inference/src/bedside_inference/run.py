@@ -16,17 +16,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
 from bedside_inference.children import Child, ServingError, engine_command, gateway_command
-from bedside_inference.config import InferenceConfig, base_url, run_directory, state_path
+from bedside_inference.config import InferenceConfig, base_url, run_directory
 from bedside_inference.engine import private_directory
 from bedside_inference.gateway.server import listen
-from bedside_inference.state import StateFile
+from bedside_inference.probe import ask
 
 POLL_SECONDS = 0.25
 STATUS_SECONDS = 10.0
@@ -58,11 +57,14 @@ def up(path: Path, overrides: list[str], registry: Registry) -> None:
             gateway.start()
             engine.start()
             try:
-                wait_until_ready(config, [engine, gateway])
+                ready = wait_until_ready(config, [engine, gateway])
             except BaseException:
                 gateway.kill()  # it has nothing to finish yet
                 raise
-            announce(config, registry)
+            say(
+                f"serving {ready['name']} (model {ready['model'][:12]}, {ready['verdict']}) at "
+                f"{base_url(config.gateway)}/v1 - Ctrl-C stops"
+            )
             while True:
                 for child in (engine, gateway):
                     child.check()
@@ -74,8 +76,8 @@ def up(path: Path, overrides: list[str], registry: Registry) -> None:
             stop([gateway, engine])
 
 
-def wait_until_ready(config: InferenceConfig, children: list[Child]) -> None:
-    """Wait for the gateway's `/readyz`, showing how long it takes.
+def wait_until_ready(config: InferenceConfig, children: list[Child]) -> dict[str, str]:
+    """Wait for the gateway's `/readyz`, showing how long it takes; returns what it says.
 
     Raises:
         ServingError: a child ended, or the time is over.
@@ -83,7 +85,7 @@ def wait_until_ready(config: InferenceConfig, children: list[Child]) -> None:
     limit = config.engine.start_timeout_seconds
     started = time.monotonic()
     shown = started - STATUS_SECONDS
-    while not is_ready(base_url(config.gateway)):
+    while (ready := readiness(base_url(config.gateway))) is None:
         for child in children:
             child.check(quote=True)
         now = time.monotonic()
@@ -99,6 +101,7 @@ def wait_until_ready(config: InferenceConfig, children: list[Child]) -> None:
         time.sleep(POLL_SECONDS)
     if sys.stderr.isatty():
         sys.stderr.write("\n")
+    return ready
 
 
 def show_waiting(seconds: float, limit: int) -> None:
@@ -111,28 +114,13 @@ def show_waiting(seconds: float, limit: int) -> None:
     sys.stderr.flush()
 
 
-def is_ready(url: str) -> bool:
-    """Whether the gateway says that the model answers; never through a proxy."""
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+def readiness(url: str) -> dict[str, str] | None:
+    """What the gateway says of the model once that answers."""
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def announce(config: InferenceConfig, registry: Registry) -> None:
-    """Say where the model is served, and on what verdict."""
-    served = StateFile(state_path(registry.home)).read()
-    if served is None:
-        raise ServingError("the engine's state file vanished - start again", 1)
-    say(
-        f"serving {served.name} (model {served.model[:12]}, {served.verdict}) at "
-        f"{base_url(config.gateway)}/v1 - Ctrl-C stops"
-    )
+        with ask(url, "/readyz") as answer:
+            return dict(json.load(answer)) if answer.status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
 
 
 def stop(children: list[Child]) -> None:

@@ -1,8 +1,8 @@
-"""`bedside trainer import-base` and `bedside trainer run`."""
+"""`bedside trainer import-base`, `bedside trainer bootstrap` and `bedside trainer run`."""
 
 from bedside_core.cli import Command
 from bedside_trainer.config import BaseConfig, TrainerConfig
-from bedside_trainer.import_base import import_base
+from bedside_trainer.import_base import bootstrap, import_base
 from bedside_trainer.run import train
 
 COMMANDS: tuple[Command, ...] = (
@@ -10,6 +10,13 @@ COMMANDS: tuple[Command, ...] = (
         "import-base",
         "register a base model: a GGUF from an installed package, or a local directory",
         import_base,
+        BaseConfig,
+        section="base",
+    ),
+    Command(
+        "bootstrap",
+        "import the base model if there is nothing to serve yet",
+        bootstrap,
         BaseConfig,
         section="base",
     ),

@@ -35,6 +35,20 @@ def import_base(config: BaseConfig, run: Run) -> None:
     say(f"{facts['architecture']}, {facts['num_parameters'] / 1e6:.1f}M parameters")
 
 
+def bootstrap(config: BaseConfig, run: Run) -> None:
+    """Import the base model of a house that has nothing to serve yet; otherwise do nothing.
+
+    Raises:
+        InputError: the source cannot be used; the message says why.
+    """
+    if run.registry.current() is not None:
+        say("a model is promoted; no base model is needed to start")
+    elif run.registry.slot(run.name, "base") is not None:
+        say(f"run {run.name!r} has its base model")
+    else:
+        import_base(config, run)
+
+
 def _source_files(config: BaseConfig) -> dict[str, Path]:
     if config.gguf_package:
         return gguf_package.find(config.gguf_package)

@@ -14,15 +14,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bedside_core.errors import ArtifactError
-from bedside_inference.config import InferenceConfig, socket_path, state_path
+from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway import errors
 from bedside_inference.gateway.bodies import check_body, read_body, require_json
 from bedside_inference.gateway.engine_client import EngineClient
-from bedside_inference.gateway.errors import ApiError, invalid_key, not_ready
+from bedside_inference.gateway.errors import ApiError, invalid_key
 from bedside_inference.gateway.exchange import Envelope, Metrics, exchange_of
 from bedside_inference.gateway.relay import EngineAnswer
 from bedside_inference.keys import KeyStore
-from bedside_inference.state import ServedModel, StateFile
 
 GENERATING = ("/v1/chat/completions", "/v1/completions")
 ROUTES = frozenset({*GENERATING, "/v1/models", "/livez", "/readyz", "/metrics"})
@@ -32,24 +31,11 @@ class Gateway:
     """What the routes share."""
 
     def __init__(self, config: InferenceConfig, home: Path) -> None:
+        self.model_name = config.model_name
         self.max_body_bytes = config.gateway.max_body_bytes
         self.keys = KeyStore(home)
-        self.state = StateFile(state_path(home))
         self.metrics = Metrics()
-        self.engine = EngineClient(
-            socket_path(config, home), read_timeout=config.gateway.read_timeout_seconds
-        )
-
-    def served(self) -> ServedModel:
-        """The model behind the engine.
-
-        Raises:
-            ApiError: 503 while there is none.
-        """
-        served = self.state.read()
-        if served is None:
-            raise not_ready()
-        return served
+        self.engine = EngineClient(config, home)
 
     async def require_key(self, request: Request) -> None:
         """Let only holders of a valid key pass; hung on routes, never decided by a path or host.
@@ -71,7 +57,7 @@ def build(config: InferenceConfig, home: Path) -> ASGIApp:
     """The gateway as an ASGI application.
 
     Raises:
-        ConfigError: the engine's socket path is too long.
+        ConfigError: the engine's socket path is too long, or its token is missing.
     """
     gateway = Gateway(config, home)
 
@@ -91,19 +77,19 @@ def build(config: InferenceConfig, home: Path) -> ASGIApp:
     errors.install(app)
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
-    return Envelope(app, ROUTES, gateway.metrics, gateway.state)
+    return Envelope(app, ROUTES, gateway.metrics)
 
 
 def _api(gateway: Gateway) -> APIRouter:
     router = APIRouter(dependencies=[Depends(gateway.require_key)], redirect_slashes=False)
 
     @router.get("/v1/models")
-    async def models() -> dict[str, Any]:
-        served = gateway.served()
+    async def models(request: Request) -> dict[str, Any]:
+        served = exchange_of(request.scope).served = await gateway.engine.served()
         model = {
-            "id": served.name,
+            "id": gateway.model_name,
             "object": "model",
-            "created": int(served.started.timestamp()),
+            "created": int(served.created.timestamp()),
             "owned_by": "bedside",
         }
         return {"object": "list", "data": [model]}
@@ -113,7 +99,7 @@ def _api(gateway: Gateway) -> APIRouter:
         async def generate(request: Request) -> Response:
             require_json(request)
             raw = await read_body(request, gateway.max_body_bytes)
-            check_body(raw, gateway.served())
+            check_body(raw, gateway.model_name)
             return EngineAnswer(gateway.engine, path, raw)
 
     for path in GENERATING:
@@ -130,10 +116,12 @@ def _probes(gateway: Gateway) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        served = gateway.state.read()
-        if served is None or not await gateway.engine.healthy():
-            return JSONResponse({"status": "model loading"}, 503, {"Retry-After": "5"})
-        return JSONResponse({"status": "ready", "model": served.name, "verdict": served.verdict})
+        try:
+            served = await gateway.engine.served()
+        except ApiError as error:
+            return JSONResponse({"status": "model loading"}, error.status, error.headers)
+        said = {"model": served.model, "verdict": served.verdict}
+        return JSONResponse({"status": "ready", "name": gateway.model_name, **said})
 
     @router.get("/metrics")
     async def metrics() -> Response:

@@ -8,7 +8,6 @@ from typing import Never
 from fastapi import Request
 
 from bedside_inference.gateway.errors import ApiError
-from bedside_inference.state import ServedModel
 
 DISCARD_FACTOR = 8
 """How many times the limit is read and thrown away, so that a client that is still writing gets to
@@ -38,7 +37,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def check_body(raw: bytes, served: ServedModel) -> None:
+def check_body(raw: bytes, model_name: str) -> None:
     """Check what the gateway itself relies on; the engine checks the rest.
 
     Raises:
@@ -53,7 +52,7 @@ def check_body(raw: bytes, served: ServedModel) -> None:
     model = body.get("model")
     if not isinstance(model, str):
         raise ApiError(400, "missing_model", "'model' must be given, as a string.", param="model")
-    if model != served.name:
+    if model != model_name:
         raise ApiError(
             404,
             "model_not_found",

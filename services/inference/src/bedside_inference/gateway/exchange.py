@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bedside_core import log
 from bedside_inference.gateway.errors import CLIENT_CLOSED
-from bedside_inference.state import StateFile
+from bedside_inference.served import ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ class Exchange:
     started: float = field(default_factory=time.monotonic)
     key: str | None = None
     """Id of the API key."""
+    served: ServedModel | None = None
+    """The model that answers, once it does."""
     status: int = CLIENT_CLOSED
     first_byte: float | None = None
     """Seconds until the first byte of the answer's body."""
@@ -80,10 +82,8 @@ class Metrics:
 class Envelope:
     """The outermost ASGI layer (pure, so that disconnects reach what is inside)."""
 
-    def __init__(
-        self, app: ASGIApp, routes: frozenset[str], metrics: Metrics, state: StateFile
-    ) -> None:
-        self.app, self.routes, self.metrics, self.state = app, routes, metrics, state
+    def __init__(self, app: ASGIApp, routes: frozenset[str], metrics: Metrics) -> None:
+        self.app, self.routes, self.metrics = app, routes, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,12 +92,11 @@ class Envelope:
         path = scope["path"]
         exchange = Exchange(route=path if path in self.routes else "unknown")
         scope["bedside"] = exchange
-        marks = self._marks(exchange)
 
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *marks]
+                message["headers"] = [*message.get("headers", ()), *_marks(exchange)]
             elif exchange.first_byte is None and message.get("body"):
                 exchange.first_byte = time.monotonic() - exchange.started
             await send(message)
@@ -107,14 +106,6 @@ class Envelope:
                 await self.app(scope, receive, marked_send)
             finally:
                 self._record(exchange)
-
-    def _marks(self, exchange: Exchange) -> list[tuple[bytes, bytes]]:
-        marks = [(b"x-request-id", exchange.id.encode())]
-        served = self.state.read()
-        if served is not None:
-            marks.append((b"x-bedside-model", served.model.encode()))
-            marks.append((b"x-bedside-verdict", served.verdict.encode()))
-        return marks
 
     def _record(self, exchange: Exchange) -> None:
         seconds = time.monotonic() - exchange.started
@@ -133,3 +124,11 @@ class Envelope:
                 first_byte_seconds=None if first is None else round(first, 4),
             ),
         )
+
+
+def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    marks = [(b"x-request-id", exchange.id.encode())]
+    if exchange.served is not None:
+        marks.append((b"x-bedside-model", exchange.served.model.encode()))
+        marks.append((b"x-bedside-verdict", exchange.served.verdict.encode()))
+    return marks

@@ -46,7 +46,8 @@ class EngineAnswer(Response):
         stream = EventStream(send)
         answer: Response | None = None
         try:
-            async with self.engine.ask(self.path, self.request_body, exchange.id) as found:
+            asked = self.engine.ask(self.path, self.request_body, exchange.id)
+            async with asked as (found, exchange.served):
                 if found.content_type == EVENT_STREAM:
                     await self._stream(found, stream)
                 else:

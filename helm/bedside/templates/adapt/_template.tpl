@@ -1,0 +1,88 @@
+{{/* The pod of the adaptation: the root. First each image checks its part of the config, so that a
+slip in the last section is not found after hours of training; then the steps, in order. */}}
+{{- define "bedside.adaptTemplate" -}}
+metadata:
+  labels:
+    {{- include "bedside.selectorLabels" (list . "adapt") | nindent 4 }}
+  annotations:
+    bedside/run: {{ .Values.adapt.run | quote }}
+    checksum/config: {{ include "bedside.checksum" (list . "name" "base" "corpus" "trainer" "merger" "eval") }}
+    {{- with .Values.adapt.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  {{- include "bedside.pod" . | nindent 2 }}
+  {{- include "bedside.noDns" . | nindent 2 }}
+  {{- with include "bedside.placement" (list .Values.adapt .Values.trainer.gpu) | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  restartPolicy: Never
+  # Time to save the state of an interrupted training.
+  terminationGracePeriodSeconds: 120
+  initContainers:
+    {{- range $service := list "corpus" "trainer" "merger" "eval" }}
+    - name: check-{{ $service }}
+      {{- include "bedside.adaptStep" (list $ $service "check") | nindent 6 }}
+    {{- end }}
+    - name: import-base
+      {{- include "bedside.adaptStep" (list . "trainer" "trainer" "import-base") | nindent 6 }}
+    - name: corpus
+      {{- include "bedside.adaptStep" (list . "corpus" "corpus" "build") | nindent 6 }}
+    - name: trainer
+      {{- include "bedside.adaptStep" (list . "trainer" "trainer" "run") | nindent 6 }}
+    - name: merger
+      {{- include "bedside.adaptStep" (list . "merger" "merger" "run") | nindent 6 }}
+    - name: eval
+      {{- include "bedside.adaptStep" (list . "eval" "eval" "run") | nindent 6 }}
+  containers:
+    - name: promote
+      {{- include "bedside.container" (list . "eval") | nindent 6 }}
+      args: [registry, promote, {{ .Values.config.name }}/evidence]
+      resources:
+        {{- toYaml .Values.eval.resources | nindent 8 }}
+      volumeMounts:
+        - {name: registry, mountPath: /var/lib/bedside}
+        - {name: tmp, mountPath: /tmp}
+  volumes:
+    {{- include "bedside.configVolume" . | nindent 4 }}
+    {{- include "bedside.dataVolume" . | nindent 4 }}
+    {{- include "bedside.claimVolume" (list . "registry" .Values.registry) | nindent 4 }}
+    {{- include "bedside.claimVolume" (list . "signing" .Values.signing) | nindent 4 }}
+    {{- include "bedside.shmVolume" .Values.trainer.shmSize | nindent 4 }}
+    {{- include "bedside.scratchVolume" (list . "tmp") | nindent 4 }}
+{{- end }}
+
+{{/* One step of it: list root service verb... Only training gets GPUs, only eval the signing key. */}}
+{{- define "bedside.adaptStep" -}}
+{{- $root := index . 0 -}}
+{{- $service := index . 1 -}}
+{{- $values := get $root.Values $service -}}
+{{- $verb := slice . 2 -}}
+{{- $trains := eq (join " " $verb) "trainer run" -}}
+{{- $signs := eq (join " " $verb) "eval run" -}}
+{{ include "bedside.container" (list $root $service) }}
+args: [{{ join ", " $verb }}, --config, /work/configs/run.yaml]
+{{- if $signs }}
+env:
+  - {name: BEDSIDE_SIGNING_KEY, value: /var/lib/bedside-signing/signing.pem}
+{{- end }}
+resources:
+  {{- if $trains }}
+  {{- include "bedside.gpuResources" $values | nindent 2 }}
+  {{- else }}
+  {{- toYaml $values.resources | nindent 2 }}
+  {{- end }}
+volumeMounts:
+  - {name: config, mountPath: /work/configs, readOnly: true}
+  - {name: data, mountPath: /work/data, readOnly: true}
+  {{- if ne (first $verb) "check" }}
+  - {name: registry, mountPath: /var/lib/bedside}
+  {{- end }}
+  {{- if $signs }}
+  - {name: signing, mountPath: /var/lib/bedside-signing}
+  {{- end }}
+  {{- if $trains }}
+  - {name: shm, mountPath: /dev/shm}
+  {{- end }}
+  - {name: tmp, mountPath: /tmp}
+{{- end }}

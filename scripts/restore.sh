@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Put a backup into a stack that has nothing yet: scripts/restore.sh FILE.tar
+# Checks every artifact against its manifest afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+file=${1:?usage: scripts/restore.sh FILE.tar}
+die() { printf 'bedside: %s\n' "$1" >&2; exit "${2:-2}"; }
+
+[ -r "$file" ] || die "$file cannot be read"
+[ -z "$(docker compose ps --quiet engine gateway)" ] || die "the stack is running - docker compose down, then restore"
+held=$(docker compose run --rm --no-deps -T --entrypoint ls archive -A bedside/artifacts 2>/dev/null || true)
+[ -z "$held" ] || die "this stack's registry is not empty - restore into a new project (COMPOSE_PROJECT_NAME)"
+
+docker compose run --rm --no-deps -T archive --extract --file - --preserve-permissions <"$file" ||
+  die "$file could not be unpacked; remove the volumes (docker compose down --volumes) before the next try" 4
+docker compose run --rm --no-deps -T --entrypoint bedside archive registry verify ||
+  die "the backup is damaged; the message above names the file" 4
+echo "restored; docker compose up -d"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Prove what the running stack promises: scripts/selftest.sh [REPORT]
+# Asks every container from within, with a listener outside the clinical network as the positive
+# control. REPORT (default selftest.jsonl) gets one JSON object per check. Exit 5 if any check failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+report=${1:-selftest.jsonl}
+
+docker compose up --detach --no-deps listener
+trap 'docker compose rm --stop --force listener >/dev/null 2>&1' EXIT
+address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' \
+  "$(docker compose ps --quiet listener)"):9000
+
+failed=0
+ask() {
+  "$@" >>"$report.part" || { [ $? -eq 5 ] || return; failed=1; }
+}
+rm -f "$report.part"
+for service in engine gateway; do
+  # shellcheck disable=SC2016  # the variables are the container's
+  ask docker compose exec -T --env BEDSIDE_SELFTEST_LISTENER="$address" "$service" \
+    sh -c 'exec bedside inference selftest "$BEDSIDE_SERVICE" --config "$BEDSIDE_CONFIG" --set inference.engine.url=http://engine:8000'
+done
+for service in corpus trainer merger eval; do
+  ask docker compose run --rm --no-deps -T --env BEDSIDE_SELFTEST_LISTENER="$address" "$service" selftest
+done
+mv "$report.part" "$report"
+sed -E 's/^\{"ok": true, "where": "([^"]*)", "check": "([^"]*)", .*/ok      \1: \2/;
+        s/^\{"ok": false, "where": "([^"]*)", "check": "([^"]*)", "detail": (.*)\}$/FAILED  \1: \2 \3/' "$report"
+echo "report: $report"
+[ "$failed" -eq 0 ] || { echo "bedside: the self-test failed; the lines above that begin with FAILED say where" >&2; exit 5; }

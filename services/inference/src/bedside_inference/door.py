@@ -1,0 +1,72 @@
+"""The outermost layer of vLLM's server: who may ask what, and which model answers.
+
+Covered: every path that is not listed is 404, whatever vLLM adds; on a network every listed path
+but `/health` wants the house's engine token; every response names the verified model.
+Not covered: what a request's body asks for (the gateway's task), and encryption on the wire.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from typing import TYPE_CHECKING
+
+from bedside_inference.secret import ENGINE_TOKEN, read_secret
+from bedside_inference.served import HEADER, VARIABLE, ServedModel
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN = frozenset({("GET", "/health")})
+ALLOWED = OPEN | {
+    ("GET", "/metrics"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+}
+NETWORK = "BEDSIDE_ENGINE_NETWORK"
+"""Set to 1 where vLLM listens on a network, not on a Unix socket in a private directory."""
+
+
+class Door:
+    """A pure ASGI middleware, named to vLLM with `--middleware`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Read what is served and the token from the environment.
+
+        Raises:
+            ConfigError: the token is missing or a placeholder.
+        """
+        self.app = app
+        served = ServedModel.model_validate_json(os.environ[VARIABLE])
+        self.mark = (HEADER.lower().encode(), served.model_dump_json().encode())
+        self.token = read_secret(ENGINE_TOKEN) if os.environ.get(NETWORK) == "1" else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
+
+        async def marked_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), self.mark]
+            await send(message)
+
+        status = self._refusal(scope)
+        if status is None:
+            await self.app(scope, receive, marked_send)
+        else:
+            await marked_send({"type": "http.response.start", "status": status, "headers": []})
+            await marked_send({"type": "http.response.body", "body": b""})
+
+    def _refusal(self, scope: Scope) -> int | None:
+        asked = (scope["method"], scope["path"])
+        if asked not in ALLOWED:
+            return 404
+        if self.token is None or asked in OPEN:
+            return None
+        expected = f"Bearer {self.token}".encode()
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        return None if hmac.compare_digest(given, expected) else 401

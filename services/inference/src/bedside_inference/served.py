@@ -1,0 +1,27 @@
+"""Which model stands behind an answer: the engine says it with each of its responses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+HEADER = "X-Bedside-Served"
+"""The engine's response header that holds a `ServedModel` as JSON."""
+
+VARIABLE = "BEDSIDE_SERVED"
+"""Environment variable through which the engine verb tells vLLM's process what it serves."""
+
+
+class ServedModel(BaseModel):
+    """The model behind the engine and what it stands on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: str
+    """Digest of the model artifact."""
+    created: AwareDatetime
+    """When that artifact was made."""
+    evidence: str | None
+    """Digest of the evidence that promoted it; none for an unproven model."""
+    verdict: Literal["PROMOTE", "UNPROVEN"]

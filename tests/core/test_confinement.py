@@ -1,0 +1,130 @@
+"""Each check finds what it is there to find; the whole test in real containers is tests/docker."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from bedside_core import confinement
+from bedside_core.confinement import Check
+from bedside_core.errors import PolicyError
+
+ROUTES = """Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
+eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+"""
+IPV6 = (
+    "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+    "fe800000000000000000000000000001 00000400 00000001 00000000 00000003 eth1\n"
+    "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+    "00000000000000000000000000000000 ffffffff 00000001 00000000 00200200 lo\n"
+)
+
+
+@pytest.fixture
+def files(monkeypatch) -> dict[str, str]:
+    """What the kernel's files say."""
+    said: dict[str, str] = {}
+    monkeypatch.setattr(confinement, "_lines", lambda path: said.get(path, "").splitlines())
+    return said
+
+
+def test_default_routes_are_found(files) -> None:
+    files["/proc/net/route"] = ROUTES
+    files["/proc/net/ipv6_route"] = IPV6
+    assert confinement.default_routes() == ["eth0 (IPv4)", "eth1 (IPv6)"]
+
+
+def test_a_network_without_a_way_out(files) -> None:
+    files["/proc/net/route"] = "\n".join(ROUTES.splitlines()[::2])
+    assert confinement.default_routes() == []
+
+
+def serve_dns(code: int) -> tuple[socket.socket, threading.Thread]:
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+
+    def answer() -> None:
+        query, client = server.recvfrom(512)
+        server.sendto(query[:3] + bytes([code]) + query[4:], client)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    return server, thread
+
+
+@pytest.mark.parametrize(("code", "found"), [(0, True), (3, True), (2, False), (5, False)])
+def test_a_resolver_that_knows_the_world(files, monkeypatch, code, found) -> None:
+    server, thread = serve_dns(code)
+    files["/etc/resolv.conf"] = "search x\nnameserver 127.0.0.53\n"
+    port = server.getsockname()[1]
+
+    class Redirected(socket.socket):
+        def sendto(self, data: bytes, address: tuple[str, int]) -> int:
+            assert address == ("127.0.0.53", 53)
+            return super().sendto(data, ("127.0.0.1", port))
+
+    monkeypatch.setattr(confinement.socket, "socket", Redirected)
+    answers = confinement.resolver_answers()
+    thread.join()
+    server.close()
+    assert answers == ([f"127.0.0.53 answers with code {code}"] if found else [])
+
+
+def test_a_proxy_is_found(monkeypatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert confinement.no_proxy().ok
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    assert confinement.no_proxy() == Check("no proxy", False, "https_proxy")
+
+
+def test_a_connection_that_must_not_be(monkeypatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        assert confinement.must_not_connect("x", address) == Check("x", False, "connected")
+    assert confinement.must_not_connect("x", address) == Check("x", True, "ECONNREFUSED")
+
+
+def test_rights_of_this_process(monkeypatch) -> None:
+    found = {check.name: check for check in confinement.rights()}
+    assert found["not root"].ok == (os.getuid() != 0)
+    assert set(found) == {
+        *("not root", "no capabilities", "no new privileges", "read-only root file system"),
+        *("no container engine's socket", "telemetry switched off"),
+    }
+
+
+def test_one_telemetry_switch_is_missing(monkeypatch) -> None:
+    for name in confinement.TELEMETRY_OFF:
+        monkeypatch.setenv(name, "1")
+    assert list(confinement.rights())[-1].ok
+    monkeypatch.setenv("DO_NOT_TRACK", "0")
+    last = list(confinement.rights())[-1]
+    assert last == Check("telemetry switched off", False, "DO_NOT_TRACK")
+
+
+def test_engine_socket_is_found(monkeypatch, tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    path.touch()
+    monkeypatch.setattr(confinement, "ENGINE_SOCKETS", (str(path),))
+    [check] = [c for c in confinement.rights() if "socket" in c.name]
+    assert check == Check("no container engine's socket", False, str(path))
+
+
+def test_report_has_every_check_and_fails_with_the_names_of_the_failed(capsys) -> None:
+    checks = [Check("a", True, "x"), Check("b", False, "y"), Check("c", False, "z")]
+    with pytest.raises(PolicyError, match="self-test of the engine failed: b, c") as caught:
+        confinement.report("engine", checks)
+    assert caught.value.exit_code == 5
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"ok": True, "where": "engine", "check": "a", "detail": "x"},
+        {"ok": False, "where": "engine", "check": "b", "detail": "y"},
+        {"ok": False, "where": "engine", "check": "c", "detail": "z"},
+    ]

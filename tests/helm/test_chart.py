@@ -1,0 +1,102 @@
+"""The chart as a whole: lint, the schemas of Kubernetes, and what exactly is rendered.
+
+After a wanted change, `BEDSIDE_GOLDEN=1 pytest tests/helm/test_chart.py` writes the golden files
+anew; the diff then belongs into the review.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes_validate.utils import all_versions
+
+TOKEN = re.compile(r'^(  engine-token: )"[^"]+"$', re.MULTILINE)
+MINORS = sorted(
+    {v.rpartition(".")[0] for v in all_versions()},
+    key=lambda v: tuple(map(int, v.split("."))),
+)[-2:]
+
+
+@pytest.mark.parametrize("name", [None, "cpu-demo", "one-gpu", "air-gap"])
+def test_lint_finds_something(helm: Any, name: str | None) -> None:
+    words = helm.values(name) if name else ()
+    done = helm.run("lint", "--strict", "--quiet", str(helm.chart), *words)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_kubernetes_would_refuse_an_object(render: Any, value_set: str, minor: str) -> None:
+    objects = render(value_set, "--kube-version", minor).objects
+    assert len(objects) >= 12
+    for item in objects:
+        assert kubernetes_validate.validate(item, minor, strict=True) == minor
+
+
+def test_what_is_rendered_changed_unnoticed(manifests: Any, value_set: str) -> None:
+    golden = Path(__file__).parent / "golden" / f"{value_set}.yaml"
+    text = TOKEN.sub(r'\1"<generated>"', manifests.text)
+    if os.environ.get("BEDSIDE_GOLDEN") == "1":
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_chart_and_packages_have_different_versions(chart: Path, root: Path) -> None:
+    about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
+    projects = [root / "packages/core/pyproject.toml", *root.glob("services/*/pyproject.toml")]
+    versions = {
+        tomllib.loads(p.read_text(encoding="utf-8"))["project"]["version"] for p in projects
+    }
+    assert {about["version"], about["appVersion"]} == versions
+
+
+def test_an_object_of_another_release_has_the_same_name(helm: Any) -> None:
+    def names(release: str) -> set[str]:
+        values = helm.values("cpu-demo")
+        text = helm.run("template", release, str(helm.chart), *values).stdout
+        return {f"{o['kind']}/{o['metadata']['name']}" for o in yaml.safe_load_all(text) if o}
+
+    first, second = names("first"), names("second")
+    assert len(first) == len(second) >= 12
+    assert first & second == set()
+
+
+def test_names_outgrow_what_kubernetes_allows(helm: Any) -> None:
+    done = helm.run("template", "r" * 53, str(helm.chart), *helm.values("cpu-demo"))
+    names = [o["metadata"]["name"] for o in yaml.safe_load_all(done.stdout) if o]
+    assert len(names) >= 12
+    assert [n for n in names if len(n) > 63] == []
+
+
+def test_the_generated_token_is_weak_or_always_the_same(helm: Any) -> None:
+    def token() -> bytes:
+        (secret,) = helm.template(*helm.values("cpu-demo")).of_kind("Secret")
+        return base64.b64decode(secret["data"]["engine-token"])
+
+    assert [len(made) for made in {token(), token()}] == [48, 48]
+
+
+def test_a_secret_is_made_though_one_is_named(render: Any) -> None:
+    manifests = render("air-gap")
+    assert manifests.of_kind("Secret") == []
+    for component in ("gateway", "engine"):
+        volumes = {v["name"]: v for v in manifests.pods[component].spec["volumes"]}
+        assert volumes["engine-token"]["secret"]["secretName"] == "bedside-engine-token"
+
+
+def test_claims_and_token_go_with_the_release(render: Any) -> None:
+    manifests = render("cpu-demo")
+    kept = [*manifests.of_kind("PersistentVolumeClaim"), *manifests.of_kind("Secret")]
+    policies = {
+        o["metadata"]["name"]: o["metadata"]["annotations"]["helm.sh/resource-policy"] for o in kept
+    }
+    assert policies == dict.fromkeys(
+        ("bedside-registry", "bedside-signing", "bedside-gateway", "bedside-engine-token"), "keep"
+    )

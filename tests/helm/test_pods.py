@@ -1,0 +1,256 @@
+"""Every pod of the release: Pod Security `restricted`, images, resources, probes, mounts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "runAsGroup": 10001,
+    "fsGroup": 10001,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def violations(pod: Any) -> list[str]:
+    """What Pod Security `restricted`, and the house's own rules on top, would object to."""
+    spec, found = pod.spec, []
+    if spec["securityContext"] != SECURITY:
+        found.append("securityContext of the pod")
+    if spec["automountServiceAccountToken"] or spec["enableServiceLinks"]:
+        found.append("account token or service links")
+    found += [key for key in ("hostNetwork", "hostPID", "hostIPC") if key in spec]
+    found += [v["name"] for v in spec["volumes"] if set(v) - {"name"} - VOLUMES]
+    for container in pod.containers:
+        if container["securityContext"] != CONTAINER_SECURITY:
+            found.append(f"securityContext of {container['name']}")
+        if any("hostPort" in port for port in container.get("ports", [])):
+            found.append(f"hostPort of {container['name']}")
+        if "lifecycle" in container or "command" in container:
+            found.append(f"{container['name']} runs something that is not the entry point")
+    return found
+
+
+def test_a_value_set_lacks_a_pod(render: Any, value_set: str) -> None:
+    expected = {"gateway", "engine", "test"} | ({"adapt"} if value_set != "one-gpu" else set())
+    assert set(render(value_set).pods) == expected
+
+
+def test_a_pod_is_not_restricted(manifests: Any) -> None:
+    assert {name: violations(pod) for name, pod in manifests.pods.items()} == {
+        name: [] for name in manifests.pods
+    }
+
+
+def test_an_optional_container_is_not_restricted(everything: Any) -> None:
+    found = {name: violations(pod) for name, pod in everything.pods.items()}
+    assert found == {"gateway": [], "engine": [], "adapt": [], "test": []}
+
+
+def test_a_container_has_no_requests_or_limits(everything: Any) -> None:
+    lacking = [
+        (name, container["name"], kind)
+        for name, pod in everything.pods.items()
+        for container in pod.containers
+        for kind in ("requests", "limits")
+        if not {"cpu", "memory"} <= set(container["resources"].get(kind, {}))
+    ]
+    assert lacking == []
+
+
+def images(manifests: Any) -> dict[str, str]:
+    """Image by container, over all pods."""
+    return {c["name"]: c["image"] for p in manifests.pods.values() for c in p.containers}
+
+
+def test_an_image_is_not_that_of_its_step(render: Any) -> None:
+    trainer, evaluation = "bedside/trainer:0.1.0", "bedside/eval:0.1.0"
+    assert images(render("cpu-demo")) == {
+        "bootstrap": trainer,
+        "verify": "bedside/engine:0.1.0",
+        "engine": "bedside/engine:0.1.0",
+        "gateway": "bedside/gateway:0.1.0",
+        "check-corpus": "bedside/corpus:0.1.0",
+        "check-trainer": trainer,
+        "check-merger": "bedside/merger:0.1.0",
+        "check-eval": evaluation,
+        "import-base": trainer,
+        "corpus": "bedside/corpus:0.1.0",
+        "trainer": trainer,
+        "merger": "bedside/merger:0.1.0",
+        "eval": evaluation,
+        "promote": evaluation,
+        "selftest": "bedside/gateway:0.1.0",
+    }
+
+
+def test_an_image_does_not_come_from_the_mirror(everything: Any) -> None:
+    mirrored = re.compile(r"mirror\.example:5000/hospital/bedside/[a-z]+:0\.1\.0(-cuda)?")
+    assert [i for i in images(everything).values() if not mirrored.fullmatch(i)] == []
+    for pod in everything.pods.values():
+        assert pod.spec["imagePullSecrets"] == [{"name": "mirror-credentials"}]
+        assert {c["imagePullPolicy"] for c in pod.containers} == {"IfNotPresent"}
+
+
+def test_the_tag_wins_over_the_digest(render: Any) -> None:
+    digest = "sha256:" + "0" * 64
+    words = ("--set", f"engine.image.tag=0.1.1,engine.image.digest={digest}")
+    words += ("--set", "gateway.image.tag=0.1.1")
+    found = images(render("one-gpu", *words))
+    assert (found["engine"], found["gateway"]) == (
+        f"bedside/engine@{digest}",
+        "bedside/gateway:0.1.1",
+    )
+
+
+def test_a_gpu_is_not_asked_for(render: Any) -> None:
+    pod = render("one-gpu").pods["engine"]
+    limits = {c["name"]: c["resources"]["limits"].get("nvidia.com/gpu") for c in pod.containers}
+    assert limits == {"bootstrap": None, "verify": None, "engine": 1}
+    assert pod.container("engine")["image"] == "bedside/engine:0.1.0-cuda"
+    assert pod.spec["runtimeClassName"] == "nvidia"
+    assert pod.spec["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    shm = next(v for v in pod.spec["volumes"] if v["name"] == "shm")
+    assert shm["emptyDir"] == {"medium": "Memory", "sizeLimit": "8Gi"}
+
+
+def test_a_gpu_is_asked_for_where_only_training_needs_it(render: Any) -> None:
+    pod = render("air-gap").pods["adapt"]
+    gpus = {c["name"] for c in pod.containers if "nvidia.com/gpu" in c["resources"]["limits"]}
+    assert gpus == {"trainer"}
+    assert pod.spec["runtimeClassName"] == "nvidia"
+
+
+def test_placement_of_pod_and_gpu_is_not_combined(render: Any) -> None:
+    words = ("--set", "engine.nodeSelector.ward=icu")
+    words += ("--set-json", 'engine.tolerations=[{"key": "icu", "operator": "Exists"}]')
+    spec = render("air-gap", *words).pods["engine"].spec
+    assert spec["nodeSelector"] == {"ward": "icu", "nvidia.com/gpu.present": "true"}
+    assert [t["key"] for t in spec["tolerations"]] == ["icu", "nvidia.com/gpu"]
+
+
+def test_a_pod_is_placed_by_the_gpu_it_does_not_use(render: Any) -> None:
+    spec = render("cpu-demo").pods["engine"].spec
+    assert {"runtimeClassName", "nodeSelector", "tolerations", "affinity"} & set(spec) == set()
+
+
+@pytest.mark.parametrize(("component", "default"), [("gateway", 10), ("engine", 60)])
+def test_a_pod_is_killed_before_it_has_drained(render: Any, component: str, default: int) -> None:
+    def grace(*words: str) -> int:
+        pod = render("cpu-demo", *words).pods[component]
+        return int(pod.spec["terminationGracePeriodSeconds"])
+
+    longer = f"config.inference.{component}.drain_seconds=300"
+    assert (grace(), grace("--set", longer)) == (default + 15, 315)
+
+
+def test_a_probe_asks_elsewhere(render: Any) -> None:
+    def paths(component: str) -> dict[str, str]:
+        container = render("cpu-demo").pods[component].container(component)
+        kinds = ("startup", "readiness", "liveness")
+        return {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in kinds}
+
+    assert paths("engine") == dict.fromkeys(("startup", "readiness", "liveness"), "/health")
+    assert paths("gateway") == {"startup": "/livez", "readiness": "/readyz", "liveness": "/livez"}
+
+
+def test_a_slow_start_is_taken_for_a_failed_one(render: Any) -> None:
+    manifests = render("cpu-demo", "--set", "engine.startupSeconds=3601")
+    probe = manifests.pods["engine"].container("engine")["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 3610
+    engine = next(
+        o for o in manifests.of_kind("Deployment") if o["metadata"]["name"] == "bedside-engine"
+    )
+    assert engine["spec"]["progressDeadlineSeconds"] > 3610
+    assert engine["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_a_container_sees_what_it_must_not(everything: Any) -> None:
+    registry, token = "/var/lib/bedside", "/run/secrets/bedside"
+    data, signing = "/work/data", "/var/lib/bedside-signing"
+    step = {data: "ro", registry: "rw"}
+    expected = {
+        "gateway": {"gateway": {registry: "rw", token: "ro"}},
+        "engine": {
+            "bootstrap": {data: "ro", registry: "rw"},
+            "verify": {registry: "ro"},
+            "engine": {registry: "ro", token: "ro"},
+        },
+        "adapt": {
+            **{f"check-{s}": {data: "ro"} for s in ("corpus", "trainer", "merger", "eval")},
+            **dict.fromkeys(("import-base", "corpus", "trainer", "merger"), step),
+            "eval": {**step, signing: "rw"},
+            "promote": {registry: "rw"},
+        },
+        "test": {"selftest": {"/run/secrets/bedside-test": "ro"}},
+    }
+    found = {
+        name: {c["name"]: pod.mounts(c["name"]) for c in pod.containers}
+        for name, pod in everything.pods.items()
+    }
+    assert found == expected
+
+
+def test_the_gateway_mounts_the_registry(manifests: Any) -> None:
+    def claims(component: str) -> set[str]:
+        volumes = manifests.pods[component].spec["volumes"]
+        found = (v.get("persistentVolumeClaim", {}).get("claimName") for v in volumes)
+        return {name for name in found if name}
+
+    assert claims("gateway") == {"bedside-gateway"}
+    assert "bedside-registry" in claims("engine")
+
+
+def test_documents_are_given_to_another_group(everything: Any) -> None:
+    for component in ("engine", "adapt"):
+        volumes = {v["name"]: v for v in everything.pods[component].spec["volumes"]}
+        assert volumes["data"]["persistentVolumeClaim"]["readOnly"] is True
+
+
+def test_a_container_is_told_something_else(render: Any) -> None:
+    def words(component: str, container: str) -> str:
+        return " ".join(render("cpu-demo").pods[component].container(container)["args"])
+
+    config = "--config /work/configs/run.yaml"
+    url = "--set inference.engine.url=http://bedside-engine:8000"
+    assert {
+        "bootstrap": words("engine", "bootstrap"),
+        "verify": words("engine", "verify"),
+        "engine": words("engine", "engine"),
+        "gateway": words("gateway", "gateway"),
+        "selftest": words("test", "selftest"),
+    } == {
+        "bootstrap": f"trainer bootstrap {config}",
+        "verify": f"inference verify {config}",
+        "engine": f"inference engine {config} {url}",
+        "gateway": f"inference gateway {config} --set inference.gateway.host=0.0.0.0 {url}",
+        "selftest": f"inference selftest {config} client",
+    }
+
+
+def test_an_unproven_model_is_served_though_nobody_allowed_it(render: Any) -> None:
+    def allowed(manifests: Any) -> list[str]:
+        return [
+            container["name"]
+            for pod in manifests.pods.values()
+            for container in pod.containers
+            if {"name": "BEDSIDE_ALLOW_UNPROVEN", "value": "1"} in container.get("env", [])
+        ]
+
+    strict = render("air-gap")
+    assert allowed(strict) == []
+    assert [c["name"] for c in strict.pods["engine"].containers] == ["verify", "engine"]
+    assert allowed(render("cpu-demo")) == ["verify", "engine"]

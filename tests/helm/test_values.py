@@ -1,0 +1,162 @@
+"""Values: what is refused, and with which words; comments and order of what is offered."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+COMPONENTS = ("gateway", "engine", "adapt", "corpus", "trainer", "merger", "eval", "test")
+ORDER = ["image", "resources", "gpu", "shmSize"]
+PLACEMENT = ["annotations", "nodeSelector", "tolerations", "affinity"]
+
+
+@pytest.mark.parametrize(
+    ("typo", "place"),
+    [
+        ("gatewayy.image.tag=1", "at '': additional properties 'gatewayy' not allowed"),
+        ("engine.replicaz=2", "at '/engine': additional properties 'replicaz' not allowed"),
+        ("engine.gpu.enabeld=true", "at '/engine/gpu': additional properties 'enabeld'"),
+        ("gateway.storage.sizes=1Gi", "at '/gateway/storage': additional properties 'sizes'"),
+        ("trainer.image.tga=1", "at '/trainer/image': additional properties 'tga'"),
+        ("global.imageRegistri=a", "at '/global': additional properties 'imageRegistri'"),
+        ("networkPolicy.client=a", "at '/networkPolicy': additional properties 'client'"),
+        (
+            "networkPolicy.clients[0].podSelectr.a=b",
+            "at '/networkPolicy/clients/0': additional properties 'podSelectr'",
+        ),
+    ],
+)
+def test_a_misspelt_key_passes(helm: Any, typo: str, place: str) -> None:
+    assert place in helm.refusal("--set", typo)
+
+
+@pytest.mark.parametrize("component", ["gateway", "engine", "corpus", "trainer", "merger", "eval"])
+@pytest.mark.parametrize("tag", ["latest", "stable", "main"])
+def test_a_tag_that_is_no_version_passes(helm: Any, component: str, tag: str) -> None:
+    said = helm.refusal("--set", f"{component}.image.tag={tag}")
+    assert f"at '/{component}/image/tag': '{tag}' does not match pattern" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("gateway.image.repository=bedside/gateway:latest", "/gateway/image/repository"),
+        ("global.imageRegistry=http://mirror.example", "/global/imageRegistry"),
+        ("global.imagePullPolicy=Always", "/global/imagePullPolicy"),
+        ("engine.image.digest=sha256:12", "/engine/image/digest"),
+        ("engine.gpu.count=0", "/engine/gpu/count"),
+        ("engine.resources.limits.memory=null", "/engine/resources/limits"),
+        ("registry.accessMode=ReadWriteOncePod", "/registry/accessMode"),
+        ("config.name=../other", "/config/name"),
+        ("networkPolicy.clients=null", "/networkPolicy"),
+    ],
+)
+def test_a_wrong_value_passes(helm: Any, words: str, place: str) -> None:
+    assert f"at '{place}': " in helm.refusal("--set", words)
+
+
+@pytest.mark.parametrize("peers", ["[]", "[{}]"])
+def test_everybody_becomes_a_client_by_an_empty_list(helm: Any, peers: str) -> None:
+    said = helm.refusal("--set-json", f"networkPolicy.clients={peers}")
+    assert "at '/networkPolicy/clients" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "adapt.enabled=true",
+            "adapt.enabled: the adaptation reads documents - set data.existingClaim",
+        ),
+        (
+            "engine.allowUnproven=true",
+            "engine.allowUnproven: there is no base model to serve - set config.base",
+        ),
+        (
+            "engine.allowUnproven=true,config.base.directory=data/models/base",
+            "engine.allowUnproven: config.base.directory lies on the data claim",
+        ),
+        (
+            "config.inference.gateway.port=9000",
+            "config.inference.gateway.port: pods listen on 8080 here",
+        ),
+        (
+            "registry.existingClaim=one,gateway.storage.existingClaim=one",
+            "registry.existingClaim: one is also gateway.storage.existingClaim",
+        ),
+    ],
+)
+def test_values_that_contradict_each_other_pass(helm: Any, words: str, said: str) -> None:
+    assert said in helm.refusal("--set", words)
+
+
+def test_only_the_first_of_two_mistakes_is_named(helm: Any) -> None:
+    said = helm.refusal("--set", "adapt.enabled=true,engine.allowUnproven=true")
+    assert re.findall(r"^- (\S+):", said, re.MULTILINE) == ["adapt.enabled", "engine.allowUnproven"]
+
+
+def test_a_key_has_no_comment(chart: Path) -> None:
+    lines = (chart / "values.yaml").read_text(encoding="utf-8").splitlines()
+    # What Kubernetes defines needs no comment of ours: selectors, requests and limits.
+    foreign = re.compile(
+        r" *(- )?(requests|limits|(pod|namespace)Selector|matchLabels|k8s-app|kubernetes\.io/.*):"
+    )
+    keys = [
+        (number, line)
+        for number, line in enumerate(lines)
+        if re.match(r" *(- )?[\w./-]+:", line) and not foreign.match(line)
+    ]
+    assert len(keys) > 90
+    assert [line for number, line in keys if not lines[number - 1].lstrip().startswith("#")] == []
+
+
+def test_components_name_their_keys_in_another_order(chart: Path) -> None:
+    values = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))
+    for component in COMPONENTS:
+        keys = list(values[component])
+        own = [key for key in keys if key not in (*ORDER, *PLACEMENT)]
+        expected = [key for key in ORDER if key in keys] + own
+        expected += [key for key in PLACEMENT if key in keys]
+        assert keys == (expected if component != "test" else ["apiKeySecret", "resources"])
+
+
+def open_objects(schema: Any, path: str = "") -> list[str]:
+    """Places of a schema where any key may stand."""
+    if isinstance(schema, list):
+        return [p for item in schema for p in open_objects(item, path)]
+    if not isinstance(schema, dict):
+        return []
+    here = [path] if schema.get("type") == "object" and "additionalProperties" not in schema else []
+    return here + [p for key, item in schema.items() for p in open_objects(item, f"{path}/{key}")]
+
+
+def test_the_schema_lets_any_key_stand_somewhere(chart: Path) -> None:
+    schema = yaml.safe_load((chart / "values.schema.json").read_text(encoding="utf-8"))
+    config = "/properties/config"
+    resources = "/definitions/resources"
+    assert sorted(open_objects(schema)) == sorted(
+        [
+            config,
+            f"{config}/properties/base",
+            f"{config}/properties/inference",
+            f"{config}/properties/inference/properties/engine",
+            f"{config}/properties/inference/properties/gateway",
+            "/definitions/passthrough",
+            "/definitions/tolerations/items",
+            resources,
+            f"{resources}/properties/requests",
+            f"{resources}/properties/limits",
+        ]
+    )
+
+
+def test_the_defaults_hold_a_secret_or_a_tag(chart: Path) -> None:
+    values = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))
+    assert values["engineToken"] == {"existingSecret": ""}
+    assert values["test"]["apiKeySecret"] == ""
+    tags = {n: v["image"]["tag"] for n, v in values.items() if isinstance(v, dict) and "image" in v}
+    assert tags == dict.fromkeys(("gateway", "engine", "corpus", "trainer", "merger", "eval"), "")
