@@ -3,8 +3,9 @@
 SHELL := bash
 export BEDSIDE_ENVS ?= .venvs
 SERVICES := core corpus trainer merger eval inference engine
+images up: export GIT_REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 
-.PHONY: help demo test setup lint fmt e2e lock clean
+.PHONY: help demo test setup lint e2e images up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -18,23 +19,24 @@ test: lint ## unit, property and integration tests; sets up what it needs
 setup: ## the environment of every service, hash-locked, under .venvs
 	@bash scripts/setup.sh $(SERVICES)
 
-lint: ## ruff and mypy --strict on the sources
+lint: ## ruff and mypy --strict on the sources; `ruff format .` and `ruff check --fix .` mend
 	@bash scripts/setup.sh dev
 	.venvs/dev/bin/ruff format --check .
 	.venvs/dev/bin/ruff check .
 	.venvs/dev/bin/mypy packages/*/src services/*/src demo/run.py
 
-fmt: ## format, and mend what ruff can mend
-	@bash scripts/setup.sh dev
-	.venvs/dev/bin/ruff format .
-	.venvs/dev/bin/ruff check --fix .
+e2e: setup ## check what the demo left in BEDSIDE_HOME; SUITE=tests/stack: the containers instead
+	@bash scripts/setup.sh dev bundle
+	.venvs/dev/bin/pytest $(or $(SUITE),tests/e2e) --run-e2e --durations=0 $(ARGS)
 
-e2e: setup ## check what the demo left in BEDSIDE_HOME, with the real stack running
-	@bash scripts/setup.sh dev
-	.venvs/dev/bin/pytest tests/e2e --run-e2e --durations=0 $(ARGS)
+images: ## build every image of compose.yaml
+	docker compose --profile '*' build
 
-lock: ## recompile the lock files from the pyproject files
-	bash scripts/lock.sh
+up: ## start the stack of compose.yaml; says what to do next
+	@bash scripts/up.sh
+
+down: ## stop it and remove its containers; volumes stay
+	docker compose --profile '*' down
 
 clean: ## remove the environments and caches (never bedside-home)
 	rm -rf .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis

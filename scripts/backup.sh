@@ -3,8 +3,8 @@
 # Registry (artifacts, runs, promotions, public key), the signing key and the gateway's state. The
 # file holds the private key and hashed API keys: keep it as you keep those. The stack may run.
 set -euo pipefail
+file=$(realpath "${1:?usage: scripts/backup.sh FILE.tar}")
 cd "$(dirname "$0")/.."
-file=${1:?usage: scripts/backup.sh FILE.tar}
 [ ! -e "$file" ] || { echo "bedside: $file exists - name another" >&2; exit 2; }
 umask 077
 trap 'rm -f "$file.part"' EXIT

@@ -2,11 +2,13 @@
 # Put a backup into a stack that has nothing yet: scripts/restore.sh FILE.tar
 # Checks every artifact against its manifest afterwards.
 set -euo pipefail
+file=$(realpath "${1:?usage: scripts/restore.sh FILE.tar}")
 cd "$(dirname "$0")/.."
-file=${1:?usage: scripts/restore.sh FILE.tar}
 die() { printf 'bedside: %s\n' "$1" >&2; exit "${2:-2}"; }
 
 [ -r "$file" ] || die "$file cannot be read"
+docker image inspect "$(docker compose --profile archive config --images archive)" >/dev/null 2>&1 ||
+  die "the images are not here - make images, or bedside bundle load, then restore"
 [ -z "$(docker compose ps --quiet engine gateway)" ] || die "the stack is running - docker compose down, then restore"
 held=$(docker compose run --rm --no-deps -T --entrypoint ls archive -A bedside/artifacts 2>/dev/null || true)
 [ -z "$held" ] || die "this stack's registry is not empty - restore into a new project (COMPOSE_PROJECT_NAME)"

@@ -3,8 +3,8 @@
 # Asks every container from within, with a listener outside the clinical network as the positive
 # control. REPORT (default selftest.jsonl) gets one JSON object per check. Exit 5 if any check failed.
 set -euo pipefail
+report=$(realpath "${1:-selftest.jsonl}")
 cd "$(dirname "$0")/.."
-report=${1:-selftest.jsonl}
 
 docker compose up --detach --no-deps listener
 trap 'docker compose rm --stop --force listener >/dev/null 2>&1' EXIT
@@ -13,13 +13,17 @@ address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddre
 
 failed=0
 ask() {
-  "$@" >>"$report.part" || { [ $? -eq 5 ] || return; failed=1; }
+  local code=0
+  "$@" >>"$report.part" || code=$?
+  case $code in 0) ;; 5) failed=1 ;; *) exit "$code" ;; esac
 }
 rm -f "$report.part"
 for service in engine gateway; do
   # shellcheck disable=SC2016  # the variables are the container's
   ask docker compose exec -T --env BEDSIDE_SELFTEST_LISTENER="$address" "$service" \
-    sh -c 'exec bedside inference selftest "$BEDSIDE_SERVICE" --config "$BEDSIDE_CONFIG" --set inference.engine.url=http://engine:8000'
+    sh -c 'exec bedside inference selftest "$BEDSIDE_SERVICE" --config "$BEDSIDE_CONFIG" \
+      --set inference.engine.url=http://engine:8000 \
+      --set inference.gateway.host=127.0.0.1 --set inference.gateway.port=8080'
 done
 for service in corpus trainer merger eval; do
   ask docker compose run --rm --no-deps -T --env BEDSIDE_SELFTEST_LISTENER="$address" "$service" selftest

@@ -13,7 +13,7 @@ said=$(docker version --format '{{.Server.Version}}' 2>&1) || case $said in
 esac
 docker compose config --quiet || die "compose.yaml or .env is not right; the message above says where"
 
-docker compose up --detach --wait "$@" || die "the stack is not up; the message above says why, \`docker compose logs\` says more. \
+docker compose up --detach --wait --wait-timeout 1800 "$@" || die "the stack is not up; the message above says why, \`docker compose logs\` says more. \
 A port in use: set BEDSIDE_PORT in .env. The same command goes on from here"
 cat <<'NEXT'
 The gateway answers. Next:

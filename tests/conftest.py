@@ -15,14 +15,16 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--run-e2e", action="store_true", help="run tests/e2e (real stack, minutes)")
+    parser.addoption(
+        "--run-e2e", action="store_true", help="run tests/e2e and tests/stack (minutes)"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--run-e2e"):
         return
     for item in items:
-        if "e2e" in item.path.relative_to(ROOT).parts:
+        if {"e2e", "stack"} & set(item.path.relative_to(ROOT).parts):
             item.add_marker(pytest.mark.skip(reason="needs --run-e2e"))
 
 

@@ -128,3 +128,20 @@ def test_report_has_every_check_and_fails_with_the_names_of_the_failed(capsys) -
         {"ok": False, "where": "engine", "check": "b", "detail": "y"},
         {"ok": False, "where": "engine", "check": "c", "detail": "z"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("how", "ok"), [(None, False), ("ECONNREFUSED", False), ("no answer", True), ("x", True)]
+)
+def test_a_host_that_answers_is_a_neighbour(files, monkeypatch, how, ok) -> None:
+    files["/proc/net/route"] = ROUTES
+    asked = []
+
+    def connect(address: tuple[str, int]) -> str | None:
+        asked.append(address)
+        return how
+
+    monkeypatch.setattr(confinement, "connect", connect)
+    found = "no answer" if ok else "172.17.0.1"
+    assert confinement.host_is_silent() == Check("the host is out of reach", ok, found)
+    assert asked == [("172.17.0.1", 9)]

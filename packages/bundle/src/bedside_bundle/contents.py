@@ -15,7 +15,8 @@ from bedside_core.registry import Registry
 COMPOSE = "compose.yaml"
 DEPLOY = (
     COMPOSE, "compose.gpu.yaml", ".env.example", "configs", "demo", "scripts/backup.sh",
-    "scripts/restore.sh", "scripts/selftest.sh", "docs", "README.md", "CHANGELOG.md", "LICENSE",
+    "scripts/restore.sh", "scripts/selftest.sh", "scripts/up.sh", "docs", "README.md",
+    "CHANGELOG.md", "LICENSE",
 )  # fmt: skip
 """What an operator gets; whatever of it the checkout has."""
 NOT_SECRET = (".env.example", ".helmignore")

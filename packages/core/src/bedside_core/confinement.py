@@ -8,6 +8,7 @@ Not covered: what the host itself could do, and other containers - run it in eac
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import os
 import socket
@@ -35,6 +36,7 @@ NOWHERE = ("192.0.2.1", 443)
 UNKNOWN_NAME = "bedside-selftest.invalid"
 """A name that never exists (RFC 2606); a resolver with a way out says so (NXDOMAIN)."""
 
+DISCARD_PORT = 9
 TIMEOUT_SECONDS = 3
 NXDOMAIN, NOERROR = 3, 0
 
@@ -94,6 +96,7 @@ def ways_out() -> Iterator[Check]:
     yield must_not_connect("no connection to 192.0.2.1", NOWHERE)
     if LISTENER in os.environ:
         yield must_not_connect("no connection to the listener outside", listener())
+    yield host_is_silent()
 
 
 def rights() -> Iterator[Check]:
@@ -156,6 +159,21 @@ def resolver_answers() -> list[str]:
         if code in (NOERROR, NXDOMAIN):
             found.append(f"{server} answers with code {code}")
     return found
+
+
+def host_is_silent() -> Check:
+    """That the first address of each network here, by custom the host's, is nobody's.
+
+    A refused connection counts: somebody was there to refuse it.
+    """
+    found = []
+    for line in _lines("/proc/net/route")[1:]:
+        destination = line.split()[1]
+        if destination != "00000000":
+            first = ipaddress.ip_address(int(destination, 16).to_bytes(4, "little")) + 1
+            if connect((str(first), DISCARD_PORT)) in (None, "ECONNREFUSED"):
+                found.append(str(first))
+    return Check("the host is out of reach", not found, ", ".join(found) or "no answer")
 
 
 def no_proxy() -> Check:

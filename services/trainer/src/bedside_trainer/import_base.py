@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bedside_core.console import say
@@ -46,7 +47,8 @@ def bootstrap(config: BaseConfig, run: Run) -> None:
     elif run.registry.slot(run.name, "base") is not None:
         say(f"run {run.name!r} has its base model")
     else:
-        import_base(config, run)
+        # Under the verb's own name, so that a later `import-base` finds its recipe and reuses it.
+        import_base(config, replace(run, verb="import-base"))
 
 
 def _source_files(config: BaseConfig) -> dict[str, Path]:

@@ -1,0 +1,346 @@
+"""From `docker compose up` on a bare machine to its removal, in the order of the file.
+
+What one test starts the next one finds, as an operator would; each leaves a stack that serves.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+
+import openai
+import pytest
+
+ADAPT = ("run", "--rm", "-T", "promote")
+
+
+# --- first start -------------------------------------------------------------------------------
+
+
+def test_first_start_serves_the_base_model_and_says_that_it_is_unproven(stack, key) -> None:
+    assert stack.ready()["verdict"] == "UNPROVEN"
+    client = stack.client(key)
+    headers, chunks = stack.ask(key)
+    text = [c.choices[0].delta.content for c in chunks if c.choices and c.choices[0].delta.content]
+    assert len(text) > 1
+    assert headers["x-bedside-verdict"] == "UNPROVEN"
+    answer = client.chat.completions.create(
+        model=stack.model, messages=[{"role": "user", "content": "Hallo"}], max_tokens=4
+    )
+    assert answer.usage.completion_tokens == 4
+    with pytest.raises(openai.AuthenticationError):
+        stack.client("bsk-wrong").models.list()
+
+
+def test_only_the_gateway_listens_and_only_on_loopback(stack) -> None:
+    assert stack.container("engine")["NetworkSettings"]["Ports"] in ({}, {"8000/tcp": None})
+    [binding] = stack.container("gateway")["NetworkSettings"]["Ports"]["8080/tcp"]
+    assert binding == {"HostIp": "127.0.0.1", "HostPort": str(stack.port)}
+
+
+def test_up_again_changes_nothing(stack) -> None:
+    before = {name: stack.container(name)["Id"] for name in ("engine", "gateway")}
+    started = stack.container("engine")["State"]["StartedAt"]
+    stack.compose("up", "--detach", "--wait")
+    assert {name: stack.container(name)["Id"] for name in before} == before
+    assert stack.container("engine")["State"]["StartedAt"] == started
+
+
+# --- self-test ---------------------------------------------------------------------------------
+
+
+def test_selftest_proves_every_container(stack, key, tmp_path) -> None:
+    report = tmp_path / "report.jsonl"
+    stack.run("bash", "scripts/selftest.sh", str(report))
+    checks = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [c for c in checks if not c["ok"]] == []
+    proved = {(c["where"], c["check"]) for c in checks}
+    for where in ("engine", "corpus", "trainer", "merger", "eval"):
+        for check in (
+            *("no default route", "no name resolution", "no proxy", "not root"),
+            *("no connection to 192.0.2.1", "no connection to the listener outside"),
+            *(
+                "the host is out of reach",
+                "read-only root file system",
+                "no capabilities",
+                "telemetry switched off",
+            ),
+        ):
+            assert (where, check) in proved
+    assert ("engine", "served weights equal the manifest") in proved
+    assert ("engine", "401 without the engine's token") in proved
+    assert ("gateway", "the listener outside is there") in proved
+    assert ("gateway", "streaming works") in proved
+    assert ("gateway", "401 without a key") in proved
+
+
+def test_selftest_finds_an_engine_that_somebody_gave_a_way_out(stack, key, tmp_path) -> None:
+    edge, engine = f"{stack.project}_edge", stack.container("engine")["Id"]
+    report = tmp_path / "report.jsonl"
+    stack.run("docker", "network", "connect", edge, engine)
+    try:
+        done = stack.run("bash", "scripts/selftest.sh", str(report), check=False)
+    finally:
+        stack.run("docker", "network", "disconnect", edge, engine)
+    assert done.returncode == 5
+    checks = [json.loads(line) for line in report.read_text().splitlines()]
+    failed = {(c["where"], c["check"]) for c in checks if not c["ok"]}
+    assert ("engine", "no default route") in failed
+    assert ("engine", "no connection to the listener outside") in failed
+    assert {where for where, _ in failed} == {"engine"}
+
+
+# --- faults ------------------------------------------------------------------------------------
+
+
+def test_engine_killed_in_mid_stream(stack, key) -> None:
+    before = stack.container("engine")["RestartCount"]
+    _, chunks = stack.ask(key, max_tokens=600)
+    got = 0
+    with pytest.raises(openai.APIError) as caught:
+        for _ in chunks:
+            got += 1
+            if got == 4:
+                stack.kill("engine")
+    assert caught.value.code == "engine_error"
+    assert int(stack.wait_for(503)["retry-after"]) > 0
+    with pytest.raises(openai.InternalServerError) as refused:
+        stack.ask(key)
+    assert refused.value.status_code == 503
+    assert int(refused.value.response.headers["retry-after"]) > 0
+    stack.wait_until_restarted("engine", before)
+    stack.ready()
+    assert stack.ask(key)[0]["x-bedside-verdict"] == "UNPROVEN"
+
+
+def test_gateway_killed_and_restarted_keeps_its_keys(stack, key) -> None:
+    before = stack.container("gateway")["RestartCount"]
+    stack.kill("gateway")
+    stack.wait_until_restarted("gateway", before)
+    stack.ready()
+    assert [model.id for model in stack.client(key).models.list()] == [stack.model]
+    stack.compose("restart", "gateway")
+    stack.ready()
+    client = stack.client(key, max_retries=3)
+    assert [model.id for model in client.models.list()] == [stack.model]
+
+
+def test_corrupted_model_is_not_served_and_a_repaired_one_is(stack, key) -> None:
+    flip = (
+        "import os, pathlib\n"
+        "[path] = pathlib.Path('/var/lib/bedside/artifacts').glob('*/model.safetensors')\n"
+        "with path.open('r+b') as file:\n"
+        "    file.seek(-1, 2); byte = file.read(1)[0]\n"
+        "    file.seek(-1, 2); file.write(bytes([byte ^ 1]))\n"
+    )
+    stack.once("archive", "-c", flip, options=("--entrypoint", "python3"))
+    before = stack.container("engine")["RestartCount"]
+    stack.compose("restart", "engine")
+    stack.wait_for(503)
+    stack.wait_until_restarted("engine", before)
+    assert "model.safetensors was changed" in stack.told("engine")
+    stack.once("archive", "-c", flip, options=("--entrypoint", "python3"))
+    assert stack.ready()["verdict"] == "UNPROVEN"  # by its restart policy alone
+
+
+def test_port_that_is_taken(stack, new_stack) -> None:
+    second = new_stack("port")
+    second.port = stack.port
+    done = second.run("bash", "scripts/up.sh", "gateway", check=False)
+    assert done.returncode == 2
+    assert "set BEDSIDE_PORT" in done.stderr
+    second.port += 1
+    second.run("bash", "scripts/up.sh", "gateway")
+    assert second.get("/livez")[0] == 200
+    second.remove()
+
+
+def test_registry_volume_that_is_full(new_stack, tmp_path) -> None:
+    small = tmp_path / "small.yaml"
+    small.write_text(
+        "volumes: {registry: {driver_opts: {type: tmpfs, device: tmpfs, "
+        "o: 'size=40m,uid=10001,gid=10001'}}}\n"
+    )
+    full = new_stack("full", small)
+    done = full.compose("run", "--rm", "-T", "bootstrap", check=False)
+    assert done.returncode == 4
+    assert "disk full while writing" in done.stderr
+    full.remove()
+
+
+def test_user_without_write_access(stack) -> None:
+    done = stack.once("base", options=("--user", "23456"), check=False)
+    assert done.returncode == 4
+    assert "no right to write" in done.stderr
+
+
+def test_a_placeholder_is_no_token(new_stack) -> None:
+    second = new_stack("placeholder")
+    script = "echo changeme-changeme-changeme-changeme > /run/secrets/bedside/engine-token"
+    second.once("secrets", "-c", script, options=("--entrypoint", "sh"))
+    done = second.compose("up", "--detach", "gateway", check=False)
+    assert done.returncode != 0
+    assert "a placeholder - remove the file" in second.told("secrets")
+    refused = second.once("gateway", check=False)
+    assert refused.returncode == 2
+    assert "a placeholder - remove the file" in refused.stderr
+    second.remove()
+
+
+def test_engine_that_never_becomes_healthy(new_stack, tmp_path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        "services: {engine: {command: [inference, engine, --config, configs/tiny.yaml, --set, "
+        "'inference.engine.url=http://engine:8000', --set, inference.engine.max_model_len=999999]}}"
+    )
+    second = new_stack("broken", broken)
+    done = second.compose("up", "--detach", "--wait", "--wait-timeout", "90", check=False)
+    assert done.returncode != 0
+    assert second.get("/readyz")[0] == 503
+    assert second.get("/livez")[0] == 200
+    second.overrides = ()
+    second.compose("up", "--detach", "--wait")
+    assert second.ready()["verdict"] == "UNPROVEN"
+    second.remove()
+
+
+# --- adapting ----------------------------------------------------------------------------------
+
+
+def test_training_that_was_killed_goes_on(stack) -> None:
+    adapting = subprocess.Popen(
+        ["docker", "compose", *ADAPT], cwd=stack.root, env=stack.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 600
+    saved = (
+        "import pathlib; print(len(list(pathlib.Path('/var/lib/bedside/work').glob('*/step-*'))))"
+    )
+    while True:
+        assert time.monotonic() < deadline, "the training saved no state"
+        running = stack.compose("ps", "--quiet", "--status", "running", "trainer").stdout.split()
+        if running and int(
+            stack.once("archive", "-c", saved, options=("--entrypoint", "python3")).stdout or 0
+        ):
+            break
+        time.sleep(1)
+    stack.kill("trainer")
+    output = adapting.communicate(timeout=120)[0].decode()
+    assert adapting.returncode != 0, output
+    assert "trainer" in output
+
+
+def test_adapting_ends_in_a_promotion(stack) -> None:
+    done = stack.compose(*ADAPT)
+    assert done.stdout.startswith("promoted "), done.stdout
+    assert "resumed" in stack.told("trainer")
+
+
+def test_promoted_model_is_taken_up_without_breaking_a_stream(stack, key) -> None:
+    unproven = stack.ready()["model"]
+    headers, chunks = stack.ask(key, max_tokens=300)
+    assert headers["x-bedside-model"] == unproven
+    next(iter(chunks))
+    restart = threading.Thread(target=stack.compose, args=("restart", "engine"))
+    restart.start()
+    reasons = [c.choices[0].finish_reason for c in chunks if c.choices]
+    assert reasons[-1] in ("stop", "length")
+    restart.join()
+    proven = stack.ready()
+    assert (proven["verdict"], proven["model"] != unproven) == ("PROMOTE", True)
+    assert stack.ask(key)[0]["x-bedside-model"] == proven["model"]
+
+
+def test_rollback_is_refused_while_there_is_nothing_before(stack) -> None:
+    done = stack.once(
+        "archive", "registry", "rollback", options=("--entrypoint", "bedside"), check=False
+    )
+    assert done.returncode == 5
+    assert "nothing was promoted before" in done.stderr
+
+
+# --- bundle, backup, removal -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def bundle_tool(root, tmp_path_factory):
+    """Run `bedside bundle` without any network; the Docker Engine is a Unix socket away."""
+    program = str(root / ".venvs/bundle/bin/bedside")
+
+    def run(stack, *words: str, network: bool = False, **more: str):
+        prefix = () if network else ("unshare", "--net")
+        settings = tuple(f"{name}={value}" for name, value in more.items())
+        return stack.run("env", *settings, *prefix, program, "bundle", *words, check=False)
+
+    return run
+
+
+def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_path) -> None:
+    registry = subprocess.run(
+        ["docker", "compose", "run", "--rm", "--no-deps", "-T", "archive", "--create", "--file",
+         "-", "bedside"],
+        cwd=stack.root, env=stack.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        check=True,
+    ).stdout  # fmt: skip
+    subprocess.run(["tar", "-xf", "-", "-C", str(tmp_path)], input=registry, check=True)
+    del registry
+    home = {
+        "BEDSIDE_HOME": str(tmp_path / "bedside"),
+        "BEDSIDE_BUNDLE_KEY": str(tmp_path / "k.pem"),
+    }
+    assert bundle_tool(stack, "key", **home).returncode == 0
+    archive, public = str(tmp_path / "bedside.tar"), str(tmp_path / "k.pub")
+    made = bundle_tool(stack, "create", archive, network=True, **home)
+    assert made.returncode == 0, made.stderr
+    assert bundle_tool(stack, "verify", archive, public).returncode == 0
+
+    offset = 700 << 20  # somewhere within the images
+    flip(archive, offset)
+    refused = bundle_tool(stack, "verify", archive, public)
+    assert refused.returncode == 4
+    assert "images.tar" in refused.stderr
+    flip(archive, offset)
+
+    image = stack.container("gateway")["Image"]
+    stack.compose("--profile", "*", "down")
+    stack.run("docker", "image", "rm", "--force", "bedside/gateway:0.1.0")
+    loaded = bundle_tool(stack, "load", archive, public, str(tmp_path / "target"))
+    assert loaded.returncode == 0, loaded.stderr
+    found = stack.run("docker", "image", "inspect", "--format", "{{.Id}}", "bedside/gateway:0.1.0")
+    assert found.stdout.strip() == image
+    assert (tmp_path / "target" / "deploy" / "compose.yaml").exists()
+    assert list((tmp_path / "target" / "sbom").glob("*.cdx.json"))
+
+
+def flip(path: str, offset: int) -> None:
+    with open(path, "r+b") as file:  # noqa: PTH123
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_backup_restored_into_a_new_project_serves_the_same(
+    stack, key, new_stack, tmp_path
+) -> None:
+    saved = tmp_path / "backup.tar"
+    stack.run("bash", "scripts/backup.sh", str(saved))
+    assert saved.stat().st_mode & 0o777 == 0o600
+    refused = stack.run("bash", "scripts/restore.sh", str(saved), check=False)
+    assert refused.returncode == 2
+    assert "not empty" in refused.stderr
+    second = new_stack("restored")
+    second.run("bash", "scripts/restore.sh", str(saved))
+    second.run("bash", "scripts/up.sh")
+    assert second.ready()["verdict"] == "PROMOTE"
+    assert second.ask(key)[0]["x-bedside-verdict"] == "PROMOTE"
+    second.remove()
+
+
+def test_removal_leaves_nothing(stack) -> None:
+    stack.remove()
+    label = f"label=com.docker.compose.project={stack.project}"
+    for what in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
+        assert stack.run("docker", *what, "--quiet", "--filter", label).stdout == ""
