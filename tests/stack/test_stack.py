@@ -6,6 +6,7 @@ What one test starts the next one finds, as an operator would; each leaves a sta
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -278,14 +279,8 @@ def bundle_tool(root, tmp_path_factory):
 
 
 def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_path) -> None:
-    registry = subprocess.run(
-        ["docker", "compose", "run", "--rm", "--no-deps", "-T", "archive", "--create", "--file",
-         "-", "bedside"],
-        cwd=stack.root, env=stack.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        check=True,
-    ).stdout  # fmt: skip
-    subprocess.run(["tar", "-xf", "-", "-C", str(tmp_path)], input=registry, check=True)
-    del registry
+    saving = "docker compose run --rm --no-deps -T archive --create --file - bedside"
+    stack.run("bash", "-o", "pipefail", "-c", f"{saving} | tar --extract --directory {tmp_path}")
     home = {
         "BEDSIDE_HOME": str(tmp_path / "bedside"),
         "BEDSIDE_BUNDLE_KEY": str(tmp_path / "k.pem"),
@@ -303,15 +298,16 @@ def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_pa
     assert "images.tar" in refused.stderr
     flip(archive, offset)
 
-    image = stack.container("gateway")["Image"]
+    inspect = ("docker", "image", "inspect", "--format", "{{.Id}}", "bedside/gateway:0.1.0")
+    image = stack.run(*inspect).stdout
     stack.compose("--profile", "*", "down")
     stack.run("docker", "image", "rm", "--force", "bedside/gateway:0.1.0")
     loaded = bundle_tool(stack, "load", archive, public, str(tmp_path / "target"))
     assert loaded.returncode == 0, loaded.stderr
-    found = stack.run("docker", "image", "inspect", "--format", "{{.Id}}", "bedside/gateway:0.1.0")
-    assert found.stdout.strip() == image
+    assert stack.run(*inspect).stdout == image
     assert (tmp_path / "target" / "deploy" / "compose.yaml").exists()
     assert list((tmp_path / "target" / "sbom").glob("*.cdx.json"))
+    shutil.rmtree(tmp_path)  # gigabytes
 
 
 def flip(path: str, offset: int) -> None:

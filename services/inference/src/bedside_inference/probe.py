@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,10 +55,10 @@ def ask(
             address.hostname or "", address.port, timeout=timeout
         )
     sent = {"Content-Type": "application/json"} if body is not None else {}
-    try:
+    with closing(connection):
         connection.request(
             "GET" if body is None else "POST", path, body, {**sent, **(headers or {})}
         )
-        yield connection.getresponse()
-    finally:
-        connection.close()
+        # Closed by itself: a connection that ends with its answer has given it the socket.
+        with connection.getresponse() as answer:
+            yield answer

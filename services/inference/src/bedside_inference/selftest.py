@@ -8,10 +8,15 @@ client    from anywhere: the API at BEDSIDE_URL, with the key in BEDSIDE_API_KEY
 
 from __future__ import annotations
 
+import errno
+import http.client
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from bedside_core.confinement import LISTENER, Check, connect, listener, no_proxy, report, rights
 from bedside_core.confinement import ways_out as confinement
@@ -54,10 +59,15 @@ def engine(config: InferenceConfig, run: Run) -> Iterator[Check]:
     """The engine, from within its container."""
     yield from confinement()
     yield from rights()
+    yield from _reachable(_serving(config, run))
+
+
+def _serving(config: InferenceConfig, run: Run) -> Iterator[Check]:
     where = config.engine.url or socket_path(config, run.registry.home)
     with ask(where, "/health") as answer:
-        served = ServedModel.model_validate_json(answer.headers.get(HEADER, ""))
-    yield _weights(run, served)
+        yield Check("healthy", answer.status == 200, str(answer.status))
+        named = answer.headers.get(HEADER, "")
+    yield _weights(run, named)
     if config.engine.url:
         body = json.dumps({"model": config.model_name, "messages": []}).encode()
         with ask(where, CHAT, body=body) as answer:
@@ -74,7 +84,7 @@ def gateway(config: InferenceConfig, run: Run) -> Iterator[Check]:
     keys = KeyStore(run.registry.home)
     key_id, key = keys.create()
     try:
-        yield from api(base_url(config.gateway), config.model_name, key)
+        yield from _reachable(api(base_url(config.gateway), config.model_name, key))
     finally:
         keys.revoke(key_id)
 
@@ -83,17 +93,34 @@ def client(config: InferenceConfig) -> Iterator[Check]:
     """The API from outside both containers.
 
     Raises:
-        ConfigError: no address is set, or the key file cannot be read.
+        ConfigError: no usable address is set, or the key file holds no key.
     """
-    url = os.environ.get(URL)
-    if not url:
-        raise ConfigError(f"{URL} is not set - name the gateway, for example http://gateway:8080")
-    path = os.environ.get(KEY_FILE)
+    yield from _reachable(api(_address(), config.model_name, _given_key()))
+
+
+def _address() -> str:
+    url = os.environ.get(URL, "")
     try:
-        key = Path(path).read_text(encoding="ascii").strip() if path else None
+        parts = urlsplit(url)
+        whole = parts.scheme == "http" and parts.hostname and parts.path in ("", "/")
+        usable = whole and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        problem = "is not http://HOST:PORT" if url else "is not set"
+        raise ConfigError(f"{URL} {problem} - name the gateway, for example http://gateway:8080")
+    return url
+
+
+def _given_key() -> str | None:
+    path = os.environ.get(KEY_FILE)
+    if not path:
+        return None
+    try:
+        (key,) = Path(path).read_text(encoding="ascii").split()
     except (OSError, ValueError):
-        raise ConfigError(f"{KEY_FILE}: {path} is not readable") from None
-    yield from api(url, config.model_name, key)
+        raise ConfigError(f"{KEY_FILE}: {path} is not a readable file with one key") from None
+    return key
 
 
 def api(url: str, model: str, key: str | None) -> Iterator[Check]:
@@ -120,7 +147,10 @@ def api(url: str, model: str, key: str | None) -> Iterator[Check]:
 
 def _with_key(url: str, model: str, headers: dict[str, str]) -> Iterator[Check]:
     with ask(url, "/v1/models", headers=headers) as answer:
-        names = [m["id"] for m in json.loads(answer.read())["data"]] if answer.status == 200 else []
+        try:
+            names = [m["id"] for m in json.loads(answer.read())["data"]]
+        except (ValueError, KeyError, TypeError):
+            names = []  # an error, or no gateway's answer
         yield Check("the model is listed", names == [model], f"{answer.status}, {names}")
     body = json.dumps(
         {
@@ -138,16 +168,35 @@ def _with_key(url: str, model: str, headers: dict[str, str]) -> Iterator[Check]:
         yield Check("streaming works", whole, f"{answer.status}, {len(events)} events")
 
 
-def _weights(run: Run, served: ServedModel) -> Check:
-    """That the directory vLLM was started on has the digest it reports, with every hash right."""
-    name = "served weights equal the manifest"
-    model = run.registry.get(served.model)
+def _reachable(checks: Iterator[Check]) -> Iterator[Check]:
+    """The checks, ended by one that fails where there is no connection or it breaks."""
     try:
+        yield from checks
+    except (OSError, http.client.HTTPException) as error:
+        # Not the error's own words: they may quote what was answered.
+        number = getattr(error, "errno", None)
+        yield Check("reachable", False, errno.errorcode.get(number or 0, type(error).__name__))
+
+
+def _weights(run: Run, named: str) -> Check:
+    """That the directory vLLM was started on has the digest it reports, with every hash right.
+
+    Args:
+        run: whose registry holds the model.
+        named: what the engine says that it serves.
+    """
+    name = "served weights equal the manifest"
+    try:
+        served = ServedModel.model_validate_json(named)
+        model = run.registry.get(served.model)
         model.verify()
+    except ValidationError:
+        return Check(name, False, "the engine names no model")
     except ArtifactError as error:
         return Check(name, False, str(error))
-    loaded = [path for path in _model_arguments() if path == str(model.path)]
-    return Check(name, bool(loaded), f"{served.model[:12]}, {served.verdict}")
+    if str(model.path) not in _model_arguments():
+        return Check(name, False, f"no process here was started on {model.path}")
+    return Check(name, True, f"{served.model[:12]}, {served.verdict}")
 
 
 def _model_arguments() -> Iterator[str]:
