@@ -12,7 +12,7 @@ import pytest
 
 from bedside_core import confinement
 from bedside_core.confinement import Check
-from bedside_core.errors import PolicyError
+from bedside_core.errors import ConfigError, PolicyError
 
 ROUTES = """Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
 eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
@@ -145,3 +145,10 @@ def test_a_host_that_answers_is_a_neighbour(files, monkeypatch, how, ok) -> None
     found = "no answer" if ok else "172.17.0.1"
     assert confinement.host_is_silent() == Check("the host is out of reach", ok, found)
     assert asked == [("172.17.0.1", 9)]
+
+
+@pytest.mark.parametrize("value", ["", "10.0.0.1", ":9000", "10.0.0.1:x", "10.0.0.1:99999"])
+def test_listener_without_an_address(monkeypatch, value) -> None:
+    monkeypatch.setenv(confinement.LISTENER, value)
+    with pytest.raises(ConfigError, match="write address:port"):
+        confinement.listener()

@@ -83,3 +83,66 @@ def test_a_service_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("BEDSIDE_ENVS", str(tmp_path))
     with pytest.raises(ConfigError, match="service 'nowhere' is not installed here - run `make"):
         executable("nowhere")
+
+
+@pytest.fixture
+def run_config(tmp_path) -> str:
+    path = tmp_path / "run.yaml"
+    path.write_text("name: ward\n")
+    return str(path)
+
+
+def test_promote_takes_what_this_run_has_made(root, tmp_path, registry, chain, judge, run_config):
+    other = judge(chain["checkpoint"], chain["base"])
+    registry.set_slot("elsewhere", "evidence", other.digest)
+    registry.set_slot("ward", "evidence", chain["evidence"].digest)
+    done = bedside("promote", "--config", run_config, root=root, home=tmp_path / "home")
+    model, evidence = chain["merged"].digest, chain["evidence"].digest
+    said = f"promoted {model[:12]} on evidence {evidence[:12]}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+    [entry] = registry.promotions()
+    assert (entry.action, entry.model, entry.evidence) == ("promote", model, evidence)
+    again = bedside("promote", "--config", run_config, root=root, home=tmp_path / "home")
+    assert (again.returncode, again.stdout) == (0, said)
+    assert registry.promotions() == [entry]
+
+
+def test_promote_follows_the_name_that_an_override_gives(
+    root, tmp_path, registry, chain, run_config
+):
+    registry.set_slot("icu", "evidence", chain["evidence"].digest)
+    words = ("promote", "--config", run_config, "--set", "name=icu")
+    assert bedside(*words, root=root, home=tmp_path / "home").returncode == 0
+    assert [entry.model for entry in registry.promotions()] == [chain["merged"].digest]
+
+
+@pytest.mark.parametrize("verdict", ["REJECT", "NOT_ENOUGH_EVIDENCE"])
+def test_promote_refuses_any_other_verdict(
+    root, tmp_path, registry, chain, judge, run_config, verdict
+):
+    evidence = judge(chain["merged"], chain["base"], verdict)
+    registry.set_slot("ward", "evidence", evidence.digest)
+    done = bedside("promote", "--config", run_config, root=root, home=tmp_path / "home")
+    assert (done.returncode, done.stdout) == (5, "")
+    said = f"the verdict on {chain['merged'].digest[:12]} is {verdict}: medical_de improved"
+    assert done.stderr == f"bedside: {said}\n"
+    assert registry.promotions() == []
+
+
+def test_promote_finds_weights_that_were_changed(root, tmp_path, registry, chain, run_config):
+    registry.set_slot("ward", "evidence", chain["evidence"].digest)
+    (chain["merged"].path / "weights.bin").write_bytes(b"v" * 1000)
+    done = bedside("promote", "--config", run_config, root=root, home=tmp_path / "home")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "weights.bin was changed" in done.stderr
+    assert registry.promotions() == []
+
+
+def test_promote_before_the_evaluation(root, tmp_path, registry, chain, run_config):
+    registry.set_slot("ward", "merged", chain["merged"].digest)
+    done = bedside("promote", "--config", run_config, root=root, home=tmp_path / "home")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "bedside: run 'ward' has no evidence yet - `bedside registry list` shows what there is\n"
+    )
+    assert registry.promotions() == []

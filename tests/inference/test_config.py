@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from bedside_core.config import load_document, validate
 from bedside_core.errors import ConfigError
@@ -78,3 +79,11 @@ def test_port_in_use() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"port {port} on 127\.0\.0\.1 is in use"):
             listen(GatewayConfig(port=port))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://engine:8000", "http://engine", "http://engine:0", "http://engine:65536", "x"]
+)
+def test_engine_url_that_is_none(url) -> None:
+    with pytest.raises(ValidationError):
+        EngineConfig(url=url)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +86,12 @@ def test_a_damaged_file_lets_nobody_in_and_is_kept(tmp_path, content) -> None:
         with pytest.raises(ArtifactError, match=r"keys\.json"):
             act()
     assert store.path.read_bytes() == content
+
+
+def test_home_that_cannot_be_written(home, monkeypatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "gateway")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ArtifactError, match=r"no right to write keys\.json"):
+        KeyStore(home).create()

@@ -65,6 +65,19 @@ class Stack:
     def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("docker", "compose", *words, check=check)
 
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin a compose command and go on."""
+        return subprocess.Popen(
+            ["docker", "compose", *words], cwd=self.root, env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def wait_until_running(self, service: str, starting: subprocess.Popen[str]) -> None:
+        """Wait until a step runs, as long as the command that leads to it goes on."""
+        while not self.compose("ps", "--quiet", "--status", "running", service).stdout.split():
+            assert starting.poll() is None, f"{service} never ran: {starting.communicate()[0]}"
+            time.sleep(0.2)
+
     def once(self, service: str, *words: str, options: tuple[str, ...] = (), check: bool = True):
         """Run a one-shot container without what it depends on."""
         return self.compose(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bedside_core.cli import main
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError, InputError
+from bedside_core.registry import Promotion
 from bedside_trainer import gguf_package
 from bedside_trainer.config import BaseConfig
-from bedside_trainer.import_base import import_base
+from bedside_trainer.import_base import bootstrap, import_base
 from bedside_trainer.models import load_model
 
 
@@ -160,6 +162,64 @@ def test_a_second_import_reuses_the_first_until_a_file_changes(
     edit_json(source / "generation_config.json", max_length=64)
     import_base(config, run)
     assert len(house.registry.artifacts()) == 2
+
+
+def test_bootstrap_of_an_empty_house_imports_what_import_base_would(
+    model_directory: Path, new_house: Callable[[], Any]
+) -> None:
+    house = new_house()
+    config = BaseConfig(directory=model_directory, licence="MIT")
+    bootstrap(config, house.run("trainer", "bootstrap"))
+    base = house.registry.get("test/base")
+    assert base.manifest.recipe.verb == "trainer import-base"
+    import_base(config, house.run("trainer", "import-base"))
+    assert [artifact.digest for artifact in house.registry.artifacts()] == [base.digest]
+
+
+def test_bootstrap_serves_each_run_that_has_no_base_yet(model_directory: Path, house: Any) -> None:
+    """A second run on the same base gets its slot, not another copy of the weights."""
+    before = house.registry.artifacts()
+    config = BaseConfig(directory=model_directory, licence="Apache-2.0")
+    bootstrap(config, replace(house.run("trainer", "bootstrap"), name="other"))
+    assert house.registry.slot("other", "base") == house.registry.slot("test", "base")
+    assert len(house.registry.artifacts()) == len(before)
+
+
+NOWHERE = BaseConfig(directory=Path("/no/such/model"), licence="MIT")
+
+
+def test_bootstrap_leaves_a_base_alone_even_if_its_source_is_gone(
+    house: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = house.registry.slot("test", "base")
+    bootstrap(NOWHERE, house.run("trainer", "bootstrap"))
+    assert capsys.readouterr().out == "run 'test' has its base model\n"
+    assert house.registry.slot("test", "base") == before
+
+
+def test_bootstrap_adds_nothing_beside_a_promoted_model(
+    new_house: Callable[[], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = new_house()
+    entry = Promotion(
+        time="2026-11-01T00:00:00Z", action="promote", model="a" * 64, evidence="b" * 64
+    )
+    house.registry.home.mkdir()
+    house.registry.log_path.write_text(entry.model_dump_json() + "\n")
+    bootstrap(NOWHERE, house.run("trainer", "bootstrap"))
+    assert capsys.readouterr().out == "a model is promoted; no base model is needed to start\n"
+    assert house.registry.artifacts() == []
+    assert house.registry.slot("test", "base") is None
+
+
+def test_bootstrap_on_the_command_line_says_what_is_wrong_with_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    config = tmp_path / "run.yaml"
+    config.write_text("name: x\nbase: {directory: /no/such/model, licence: MIT}\n")
+    assert main(["trainer", "bootstrap", "--config", str(config)]) == 3
+    assert "/no/such/model: no such directory" in capsys.readouterr().err
 
 
 def test_sharded_weights_are_imported(

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from bedside_core.cli import Command
 from bedside_core.console import say
-from bedside_core.errors import PolicyError
+from bedside_core.errors import ConfigError, PolicyError
 from bedside_core.registry import Registry
 
 LISTENER = "BEDSIDE_SELFTEST_LISTENER"
@@ -186,8 +186,14 @@ def no_proxy() -> Check:
 
 
 def listener() -> tuple[str, int]:
-    """The listener that the test has started outside."""
+    """The listener that the test has started outside.
+
+    Raises:
+        ConfigError: the variable is not `address:port`.
+    """
     host, _, port = os.environ[LISTENER].rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ConfigError(f"{LISTENER}: write address:port")
     return host, int(port)
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bedside_core.config import Config
 from bedside_core.errors import ConfigError
@@ -27,7 +27,7 @@ class EngineConfig(Config):
     socket: Path | None = None
     """Unix socket of the engine, in a directory of mode 0700; by default `engine.sock` in the run
     directory."""
-    url: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+:[0-9]{1,5}$")] | None = None
+    url: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+:[0-9]+$")] | None = None
     """Where the gateway reaches an engine on another host or in another container of a private
     network, for example `http://engine:8000`; takes the place of the socket, and the engine then
     listens on that port of all its addresses and wants the house's engine token."""
@@ -35,6 +35,13 @@ class EngineConfig(Config):
     """How long a stopping engine lets answers finish, in seconds."""
     start_timeout_seconds: Annotated[int, Field(ge=1)] = 600
     """How long `up` waits for the engine to load the model."""
+
+    @field_validator("url")
+    @classmethod
+    def _port_exists(cls, url: str | None) -> str | None:
+        if url is not None and not 0 < int(url.rpartition(":")[2]) < 1 << 16:
+            raise ValueError("the port must lie between 1 and 65535")
+        return url
 
 
 class GatewayConfig(Config):

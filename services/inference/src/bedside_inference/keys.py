@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core import log
-from bedside_core.artifacts import write_atomic
+from bedside_core.artifacts import disk_errors, write_atomic
 from bedside_core.console import say, table
 from bedside_core.errors import ArtifactError, ConfigError, InputError
 from bedside_core.registry import Registry
@@ -113,10 +113,11 @@ class KeyStore:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.path.parent / "keys.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        with disk_errors(self.path.name):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self.path.parent / "keys.lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
 
     def _write(self, keys: tuple[StoredKey, ...]) -> None:
         content = KeyFile(keys=keys).model_dump_json(indent=2).encode() + b"\n"
