@@ -18,7 +18,7 @@ from bedside_inference.secret import make_secrets
 
 CHAT = "/v1/chat/completions"
 API = (("GET", "/v1/models"), ("POST", CHAT), ("POST", "/v1/completions"))
-GOOD = json.dumps({"model": "test", "messages": []}).encode()
+GOOD = json.dumps({"model": "test", "messages": [{"role": "user", "content": "Hallo"}]}).encode()
 
 
 async def error_of(answer) -> dict:
@@ -125,8 +125,11 @@ BAD_BODIES = [
     (b'{"model": null}', 400, "missing_model"),
     (b'{"model": ["test"]}', 400, "missing_model"),
     (b'{"model": "other"}', 404, "model_not_found"),
-    (b'{"model": "test", "stream": "yes"}', 400, "invalid_type"),
-    (b'{"model": "test", "stream": 1}', 400, "invalid_type"),
+    (b'{"model": "test"}', 400, "missing_messages"),
+    (b'{"model": "test", "messages": []}', 400, "invalid_value"),
+    (b'{"model": "test", "model": "test"}', 400, "invalid_json"),
+    (b'{"model": "test", "messages": [{"role": "a", "role": "b"}]}', 400, "invalid_json"),
+    (b'{"model": "test", "temperature": 1e999}', 400, "invalid_json"),
 ]
 
 
@@ -140,12 +143,16 @@ async def test_bad_bodies(engine, gateway) -> None:
     assert not engine.bodies
 
 
-async def test_body_reaches_the_engine_as_it_was(engine, gateway) -> None:
-    for stream in (True, False, None):
-        body = json.dumps({"model": "test", "ä": 1.50, "stream": stream}, indent=3).encode()
-        async with gateway.post(body) as answer:
+async def test_keys_share_no_prefix_cache(engine, gateway, home) -> None:
+    second = KeyStore(home).create()[1]
+    for key in (gateway.key, second, gateway.key):
+        async with gateway.post(GOOD, headers={"Authorization": f"Bearer {key}"}) as answer:
             assert answer.status == 200
-        assert engine.bodies[-1] == body
+    salts = [json.loads(body)["cache_salt"] for body in engine.bodies]
+    assert salts[0] == salts[2] != salts[1]
+    assert [len(bytes.fromhex(salt)) for salt in salts] == [32, 32, 32]
+    assert all(json.loads(b) == json.loads(GOOD) | {"cache_salt": s}
+               for b, s in zip(engine.bodies, salts, strict=True))  # fmt: skip
 
 
 async def test_media_type(engine, gateway) -> None:
@@ -241,7 +248,7 @@ async def test_only_our_headers_reach_the_engine(engine, gateway) -> None:
         "accept": "*/*",
         "connection": "close",
         "content-type": "application/json",
-        "content-length": str(len(GOOD)),
+        "content-length": str(len(engine.bodies[0])),
         "x-request-id": request_id,
     }
     assert request_id != "mine"
@@ -367,7 +374,7 @@ async def test_a_bug_is_an_error_object_without_its_message(engine, gateway, mon
     def broken(*arguments: object) -> None:
         raise RuntimeError("patient Müller")
 
-    monkeypatch.setattr("bedside_inference.gateway.app.check_body", broken)
+    monkeypatch.setattr("bedside_inference.gateway.app.prepare_body", broken)
     async with gateway.chat() as answer:
         assert answer.status == 500
         assert answer.headers["x-request-id"]

@@ -100,10 +100,10 @@ async def test_canary_of_a_client_that_leaves(engine, gateway, logged) -> None:
 
 
 async def test_canary_of_a_bug(engine, gateway, logged, monkeypatch) -> None:
-    def broken(raw: bytes, served: object) -> None:
+    def broken(raw: bytes, *others: object) -> None:
         raise ValueError(raw.decode())
 
-    monkeypatch.setattr("bedside_inference.gateway.app.check_body", broken)
+    monkeypatch.setattr("bedside_inference.gateway.app.prepare_body", broken)
     async with gateway.post(bodies()[0]) as answer:
         answers = [await answer.text()]
     assert "ValueError" in logged.getvalue()

@@ -62,7 +62,8 @@ async def test_leaving_before_the_first_byte_frees_the_engine(
     engine, gateway, stream: bool, path: str
 ) -> None:
     engine.script = wait_forever
-    body = json.dumps({"model": "test", "stream": stream, "prompt": "a"}).encode()
+    asked = {"messages": [{"role": "user", "content": "a"}]} if "chat" in path else {"prompt": "a"}
+    body = json.dumps({"model": "test", "stream": stream, **asked}).encode()
 
     async def ask() -> None:
         async with gateway.post(body, path):

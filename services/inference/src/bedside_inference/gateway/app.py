@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,15 +18,15 @@ from starlette.types import ASGIApp
 from bedside_core.errors import ArtifactError
 from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway import errors
-from bedside_inference.gateway.bodies import check_body, read_body, require_json
+from bedside_inference.gateway.bodies import prepare_body, read_body, require_json
 from bedside_inference.gateway.engine_client import EngineClient
 from bedside_inference.gateway.errors import ApiError, invalid_key
 from bedside_inference.gateway.exchange import Envelope, Metrics, exchange_of
+from bedside_inference.gateway.fields import REQUESTS
 from bedside_inference.gateway.relay import EngineAnswer
 from bedside_inference.keys import KeyStore
 
-GENERATING = ("/v1/chat/completions", "/v1/completions")
-ROUTES = frozenset({*GENERATING, "/v1/models", "/livez", "/readyz", "/metrics"})
+ROUTES = frozenset({*REQUESTS, "/v1/models", "/livez", "/readyz", "/metrics"})
 
 
 class Gateway:
@@ -36,6 +38,14 @@ class Gateway:
         self.keys = KeyStore(home)
         self.metrics = Metrics()
         self.engine = EngineClient(config, home)
+        self._salt_key = secrets.token_bytes(32)
+
+    def cache_salt(self, key_id: str | None) -> str:
+        """What keeps one key's prompts apart from another's in the engine's prefix cache.
+
+        Nobody can guess it, and it changes with each start of the gateway.
+        """
+        return hmac.new(self._salt_key, str(key_id).encode(), "sha256").hexdigest()
 
     async def require_key(self, request: Request) -> None:
         """Let only holders of a valid key pass; hung on routes, never decided by a path or host.
@@ -99,10 +109,11 @@ def _api(gateway: Gateway) -> APIRouter:
         async def generate(request: Request) -> Response:
             require_json(request)
             raw = await read_body(request, gateway.max_body_bytes)
-            check_body(raw, gateway.model_name)
-            return EngineAnswer(gateway.engine, path, raw)
+            salt = gateway.cache_salt(exchange_of(request.scope).key)
+            body = prepare_body(raw, path, gateway.model_name, salt)
+            return EngineAnswer(gateway.engine, path, body)
 
-    for path in GENERATING:
+    for path in REQUESTS:
         generating(path)
     return router
 
