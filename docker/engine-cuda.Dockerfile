@@ -43,12 +43,12 @@ ENV PATH=/opt/code/bin:${PATH} \
     VLLM_NO_USAGE_STATS=1 \
     DO_NOT_TRACK=1
 RUN mv /opt/bedside.pth "$(cat /opt/pth-path)" \
-    && install -d -o 10001 -g 10001 /work /run/bedside /var/lib/bedside /run/secrets/bedside \
+    && install -d -o 10001 -g 10001 /app /run/bedside /var/lib/bedside /run/secrets/bedside \
     && echo 'bedside:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && python3 -IB -c "import bedside_core.cli, bedside_inference.engine" \
     && bedside --help > /dev/null
 USER 10001:10001
-WORKDIR /work
+WORKDIR /app
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["bedside"]
 CMD ["--help"]

@@ -180,7 +180,7 @@ def test_documents_reach_what_serves(compose: Any) -> None:
     seen = {
         name
         for name in compose.services
-        if {"/work/data", "/work/demo"} & {target for target, _ in compose.mounts(name).values()}
+        if {"/app/data", "/app/demo"} & {target for target, _ in compose.mounts(name).values()}
     }
     assert seen & {"engine", "gateway", "secrets", "listener", "archive", "promote"} == set()
     assert seen >= {"base", "corpus", "trainer", "merger", "eval"}

@@ -52,7 +52,7 @@ def test_an_image_does_not_start_as_the_contract_says(dockerfiles: Any, name: st
         "ENTRYPOINT": '["bedside"]',
         "USER": "10001:10001",
         "STOPSIGNAL": "SIGTERM",
-        "WORKDIR": "/work",
+        "WORKDIR": "/app",
     }
 
 

@@ -13,7 +13,7 @@ def job(manifests: Any) -> Any:
 
 
 def test_steps_run_in_another_order(render: Any) -> None:
-    config = "--config /work/configs/run.yaml"
+    config = "--config /app/configs/run.yaml"
     pod = render("cpu-demo").pods["adapt"]
     steps = [(c["name"], " ".join(c["args"])) for c in pod.spec["initContainers"]]
     assert steps == [

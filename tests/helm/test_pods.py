@@ -180,7 +180,7 @@ def test_a_slow_start_is_taken_for_a_failed_one(render: Any) -> None:
 
 def test_a_container_sees_what_it_must_not(everything: Any) -> None:
     registry, token = "/var/lib/bedside", "/run/secrets/bedside"
-    data, signing = "/work/data", "/var/lib/bedside-signing"
+    data, signing = "/app/data", "/var/lib/bedside-signing"
     step = {data: "ro", registry: "rw"}
     expected = {
         "gateway": {"gateway": {registry: "rw", token: "ro"}},
@@ -224,7 +224,7 @@ def test_a_container_is_told_something_else(render: Any) -> None:
     def words(component: str, container: str) -> str:
         return " ".join(render("cpu-demo").pods[component].container(container)["args"])
 
-    config = "--config /work/configs/run.yaml"
+    config = "--config /app/configs/run.yaml"
     url = "--set inference.engine.url=http://bedside-engine:8000"
     assert {
         "bootstrap": words("engine", "bootstrap"),

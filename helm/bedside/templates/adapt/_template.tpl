@@ -61,7 +61,7 @@ spec:
 {{- $trains := eq (join " " $verb) "trainer run" -}}
 {{- $signs := eq (join " " $verb) "eval run" -}}
 {{ include "bedside.container" (list $root $service) }}
-args: [{{ join ", " $verb }}, --config, /work/configs/run.yaml]
+args: [{{ join ", " $verb }}, --config, /app/configs/run.yaml]
 {{- if $signs }}
 env:
   - {name: BEDSIDE_SIGNING_KEY, value: /var/lib/bedside-signing/signing.pem}
@@ -73,8 +73,8 @@ resources:
   {{- toYaml $values.resources | nindent 2 }}
   {{- end }}
 volumeMounts:
-  - {name: config, mountPath: /work/configs, readOnly: true}
-  - {name: data, mountPath: /work/data, readOnly: true}
+  - {name: config, mountPath: /app/configs, readOnly: true}
+  - {name: data, mountPath: /app/data, readOnly: true}
   {{- if ne (first $verb) "check" }}
   - {name: registry, mountPath: /var/lib/bedside}
   {{- end }}
