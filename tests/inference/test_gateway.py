@@ -17,7 +17,12 @@ from bedside_inference.keys import KeyStore
 from bedside_inference.secret import make_secrets
 
 CHAT = "/v1/chat/completions"
-API = (("GET", "/v1/models"), ("POST", CHAT), ("POST", "/v1/completions"))
+API = (
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/test"),
+    ("POST", CHAT),
+    ("POST", "/v1/completions"),
+)
 GOOD = json.dumps({"model": "test", "messages": [{"role": "user", "content": "Hallo"}]}).encode()
 
 
@@ -55,6 +60,10 @@ async def test_openai_client(engine, gateway) -> None:
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key) as client:
         models = await client.models.list()
         assert [model.id for model in models.data] == ["test"]
+        assert await client.models.retrieve("test") == models.data[0]
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.models.retrieve("other")
+        assert caught.value.code == "model_not_found"
         answer = await client.chat.completions.create(
             model="test", messages=[{"role": "user", "content": "Hallo"}]
         )
@@ -358,8 +367,8 @@ async def test_engine_on_a_network_gets_its_token(engine, config, home, key, mon
 async def test_metrics_have_bounded_labels(engine, gateway) -> None:
     async with gateway.chat() as answer:
         assert answer.status == 200
-    for path in ("/a", "/b", "/v1/x"):
-        async with gateway.session.get(f"{gateway.url}{path}"):
+    for path in ("/a", "/b", "/v1/x", "/v1/models/a", "/v1/models/b"):
+        async with gateway.session.get(f"{gateway.url}{path}", headers=gateway.authorization):
             pass
     async with gateway.session.get(f"{gateway.url}/metrics") as answer:
         assert answer.headers["content-type"].startswith("text/plain")
@@ -367,6 +376,7 @@ async def test_metrics_have_bounded_labels(engine, gateway) -> None:
     assert f'bedside_gateway_requests_total{{route="{CHAT}",status="200"}} 1.0' in text
     assert 'bedside_gateway_requests_total{route="unknown",status="404"} 3.0' in text
     assert f'time_to_first_byte_seconds_count{{route="{CHAT}"}} 1.0' in text
+    assert 'bedside_gateway_requests_total{route="/v1/models/{name}",status="404"} 2.0' in text
     assert "bedside_gateway_requests_in_flight 1.0" in text  # this very request
 
 

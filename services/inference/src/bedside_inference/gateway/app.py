@@ -20,12 +20,13 @@ from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway import errors
 from bedside_inference.gateway.bodies import prepare_body, read_body, require_json
 from bedside_inference.gateway.engine_client import EngineClient
-from bedside_inference.gateway.errors import ApiError, invalid_key
+from bedside_inference.gateway.errors import ApiError, invalid_key, unknown_model
 from bedside_inference.gateway.exchange import Envelope, Metrics, exchange_of
 from bedside_inference.gateway.fields import REQUESTS
 from bedside_inference.gateway.relay import EngineAnswer
 from bedside_inference.keys import KeyStore
 
+ONE_MODEL = "/v1/models/{name}"
 ROUTES = frozenset({*REQUESTS, "/v1/models", "/livez", "/readyz", "/metrics"})
 
 
@@ -46,6 +47,20 @@ class Gateway:
         Nobody can guess it, and it changes with each start of the gateway.
         """
         return hmac.new(self._salt_key, str(key_id).encode(), "sha256").hexdigest()
+
+    async def describe_model(self, request: Request) -> dict[str, Any]:
+        """The model object of the API.
+
+        Raises:
+            ApiError: 503 while no engine answers.
+        """
+        served = exchange_of(request.scope).served = await self.engine.served()
+        return {
+            "id": self.model_name,
+            "object": "model",
+            "created": int(served.created.timestamp()),
+            "owned_by": "bedside",
+        }
 
     async def require_key(self, request: Request) -> None:
         """Let only holders of a valid key pass; hung on routes, never decided by a path or host.
@@ -95,14 +110,14 @@ def _api(gateway: Gateway) -> APIRouter:
 
     @router.get("/v1/models")
     async def models(request: Request) -> dict[str, Any]:
-        served = exchange_of(request.scope).served = await gateway.engine.served()
-        model = {
-            "id": gateway.model_name,
-            "object": "model",
-            "created": int(served.created.timestamp()),
-            "owned_by": "bedside",
-        }
-        return {"object": "list", "data": [model]}
+        return {"object": "list", "data": [await gateway.describe_model(request)]}
+
+    @router.get(ONE_MODEL)
+    async def model(request: Request, name: str) -> dict[str, Any]:
+        exchange_of(request.scope).route = ONE_MODEL
+        if name != gateway.model_name:
+            raise unknown_model()
+        return await gateway.describe_model(request)
 
     def generating(path: str) -> None:
         @router.post(path)

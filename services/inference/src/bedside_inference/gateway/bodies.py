@@ -8,7 +8,7 @@ from typing import Any, Never
 from fastapi import Request
 from pydantic import ValidationError
 
-from bedside_inference.gateway.errors import ApiError
+from bedside_inference.gateway.errors import ApiError, unknown_model
 from bedside_inference.gateway.fields import REQUESTS, VENDOR_FIELDS, GenerationRequest
 
 DISCARD_FACTOR = 8
@@ -60,12 +60,7 @@ def prepare_body(raw: bytes, path: str, model_name: str, salt: str) -> bytes:
     if not isinstance(model, str):
         raise ApiError(400, "missing_model", "'model' must be given, as a string.", param="model")
     if model != model_name:
-        raise ApiError(
-            404,
-            "model_not_found",
-            "This model is not served here; GET /v1/models lists what is.",
-            param="model",
-        )
+        raise unknown_model()
     request = REQUESTS[path]
     try:
         request.model_validate(body)

@@ -60,6 +60,15 @@ def invalid_key() -> ApiError:
     )
 
 
+def unknown_model() -> ApiError:
+    return ApiError(
+        404,
+        "model_not_found",
+        "This model is not served here; GET /v1/models lists what is.",
+        param="model",
+    )
+
+
 def not_ready() -> ApiError:
     return ApiError(
         503,
