@@ -28,7 +28,8 @@ case $1 in
     into=(--quiet --python /usr/bin/python3 --target /opt/torch --no-deps --require-hashes)
     # TORCH=general: with CUDA libraries, for GPUs; TORCH=auto: small, where there is a CPU build
     if [ "${TORCH:-auto}" = general ]; then
-      $uv pip install "${into[@]}" -r requirements/torch-general.lock
+      # From the index alone: a CPU build among the wheels would pass for the same version.
+      env -u UV_FIND_LINKS $uv pip install "${into[@]}" -r requirements/torch-general.lock
     elif ! $uv pip install "${into[@]}" -r requirements/torch-cpu.lock; then
       echo "install: no CPU build of torch here - taking the general one, 3 GB more" >&2
       $uv pip install "${into[@]}" -r requirements/torch-general.lock
