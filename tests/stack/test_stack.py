@@ -94,6 +94,38 @@ def test_selftest_finds_an_engine_that_somebody_gave_a_way_out(stack, key, tmp_p
     assert {where for where, _ in failed} == {"engine"}
 
 
+def test_what_is_asked_is_found_nowhere_afterwards(stack, key) -> None:
+    """Neither in what the containers print nor in what they keep, refused or answered."""
+    canary = "Kanarienvogel-4711"
+    client = stack.client(key)
+    ask = {"model": stack.model, "messages": [{"role": "user", "content": canary}]}
+    assert client.chat.completions.create(**ask, max_tokens=4).choices
+    assert client.completions.create(model=stack.model, prompt=canary, max_tokens=4).choices
+    wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": canary}}}
+    for refused in (
+        {
+            **ask,
+            "messages": [{"role": "user", "content": canary * 2000}],
+        },  # longer than the context
+        {**ask, "response_format": wrong},
+        {**ask, "max_tokens": 100_000},
+        {**ask, "extra_body": {"chat_template": canary}},
+        {**ask, "model": canary},
+    ):
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.chat.completions.create(**refused)
+        assert canary not in caught.value.response.text
+    with client.chat.completions.create(**ask, max_tokens=400, stream=True) as stream:
+        next(iter(stream))  # and leave
+    stack.ready()
+    for service in ("engine", "gateway"):
+        assert canary not in stack.told(service)
+        search = ("grep", "-rlas", canary, "/tmp", "/run", "/var/lib/bedside", "/dev/shm")
+        found = stack.compose("exec", "-T", service, *search, check=False)
+        assert found.returncode in (1, 2)  # 2: it also met sockets, which it cannot read
+        assert found.stdout == ""
+
+
 # --- faults ------------------------------------------------------------------------------------
 
 
