@@ -11,10 +11,17 @@ trap 'rm -f "$file.part"' EXIT
 
 # What refers goes before what is referred to: an artifact is complete before anything names it, so
 # whatever a running step adds meanwhile cannot leave a name without its artifact.
-docker compose run --rm --no-deps -T archive --create --file - --ignore-failed-read \
-  --warning=no-file-changed --warning=no-failed-read --exclude='*.lock' \
+# shellcheck disable=SC2016  # the variables are the container's
+docker compose run --rm --no-deps -T --entrypoint sh archive -c '
+  for name; do if [ -e "$name" ]; then set -- "$@" "$name"; fi; shift; done
+  exec tar --create --file - --warning=no-file-changed --exclude="*.lock" "$@"' sh \
   bedside/promotions.jsonl bedside/runs bedside/keys bedside-signing bedside-gateway \
-  bedside/artifacts >"$file.part" || { [ $? -eq 1 ] || exit 4; }
+  bedside/artifacts >"$file.part" || code=$?
+# 1 is tar's "a file changed", and also what docker says when it could not run at all: look inside.
+if [ "${code:-0}" -gt 1 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null; then
+  echo "bedside: no backup was made; the message above says why" >&2
+  exit 4
+fi
 sync "$file.part"
 mv "$file.part" "$file"
 sha256sum "$file"

@@ -368,6 +368,10 @@ def test_backup_restored_into_a_new_project_serves_the_same(
     stack, key, new_stack, tmp_path
 ) -> None:
     saved = tmp_path / "backup.tar"
+    unable = stack.run(
+        "env", "BEDSIDE_VERSION=0.0.0", "bash", "scripts/backup.sh", str(saved), check=False
+    )
+    assert (unable.returncode, saved.exists()) == (4, False)  # no image, so no empty backup either
     stack.run("bash", "scripts/backup.sh", str(saved))
     assert saved.stat().st_mode & 0o777 == 0o600
     refused = stack.run("bash", "scripts/restore.sh", str(saved), check=False)
