@@ -12,13 +12,14 @@ cpu=(-c requirements/constraints.txt)
 
 lock() { local out=$1; shift; "$uv" pip compile "${options[@]}" "$@" -o "$out"; echo "$out"; }
 
-lock requirements/dev.lock "${cpu[@]}" packages/*/pyproject.toml services/*/pyproject.toml requirements/dev.in
+lock requirements/dev.lock "${cpu[@]}" --extra gateway packages/*/pyproject.toml services/*/pyproject.toml requirements/dev.in
 same=("${cpu[@]}" -c requirements/dev.lock)
 lock requirements/core.lock "${same[@]}" packages/core/pyproject.toml
 lock requirements/bundle.lock "${same[@]}" --extra create packages/bundle/pyproject.toml
-for service in corpus trainer merger eval inference; do
+for service in corpus trainer merger eval; do
   lock "services/$service/requirements.lock" "${same[@]}" "services/$service/pyproject.toml"
 done
+lock services/inference/requirements.lock "${same[@]}" --extra gateway services/inference/pyproject.toml
 lock services/inference/engine.lock "${cpu[@]}" --extra engine services/inference/pyproject.toml
 
 # torch stands apart, because it comes as a CPU build or as the general build with CUDA libraries.

@@ -57,13 +57,125 @@ class GatewayConfig(Config):
     """How long a stopping gateway lets answers finish, in seconds."""
 
 
+PriorityClass = Literal["emergency", "ward", "batch"]
+"""Who goes first when the engine is full."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class StateConfig(Config):
+    """Where keys, model switches and pending approvals are kept."""
+
+    url: Annotated[str, Field(pattern=r"^postgresql://")] | None = None
+    """A PostgreSQL database, for example `postgresql://bedside@db/bedside` (a password belongs into
+    the file that PGPASSFILE names); by default SQLite below BEDSIDE_HOME."""
+    poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.25
+    """How often a gateway looks for changes: the delay of a revocation or a kill switch."""
+    stale_seconds: Annotated[float, Field(gt=0, le=60)] = 30
+    """How long a gateway goes on with what it knows while the database is away; then 503."""
+
+
+class LimitsConfig(Config):
+    """Rates per key."""
+
+    url: Annotated[str, Field(pattern=r"^(postgresql|valkey)://")] | None = None
+    """Where several workers or replicas count together; by default each process for itself, which
+    allows only one worker."""
+
+
+class Weights(Config):
+    """Shares of the engine per class."""
+
+    emergency: Annotated[int, Field(ge=1)] = 16
+    ward: Annotated[int, Field(ge=1)] = 4
+    batch: Annotated[int, Field(ge=1)] = 1
+
+
+class AdmissionConfig(Config):
+    """How much one gateway process lets into the engine at a time, and how much waits before it."""
+
+    max_running: Annotated[int, Field(ge=1)] = 64
+    max_running_tokens: Annotated[int, Field(ge=1)] = 1 << 20
+    """Prompt and answer tokens of all running requests, estimated before and true afterwards."""
+    max_queued: Annotated[int, Field(ge=0)] = 256
+    max_queued_tokens: Annotated[int, Field(ge=0)] = 1 << 20
+    queue_timeout_seconds: Annotated[float, Field(gt=0)] = 60
+    weights: Weights = Weights()
+    """Shares of the engine while all classes wait."""
+    emergency_reserve: Annotated[int, Field(ge=0)] = 4
+    """Running requests that only the class `emergency` may fill."""
+
+
+class AuditConfig(Config):
+    """The record of every request; without it nothing is served."""
+
+    directory: Path | None = None
+    """By default `gateway/audit` below BEDSIDE_HOME."""
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60
+    checkpoint_records: Annotated[int, Field(ge=1)] = 1000
+    """After so many seconds or records the chain's head is signed."""
+    sync_seconds: Annotated[float, Field(gt=0)] = 1
+    """How often records are forced to the disk: what a power failure can take."""
+    segment_bytes: Annotated[int, Field(ge=4096)] = 64 << 20
+    segment_hours: Annotated[int, Field(ge=1)] = 24
+    """A new file begins after so many bytes or hours."""
+    retention_days: Annotated[int, Field(ge=1)] = 365
+    """Whole files older than this are deleted by `audit retain`, leaving a signed tombstone."""
+    pseudonym_days: Annotated[int, Field(ge=1)] = 30
+    """How long a person keeps the same pseudonym."""
+
+
+class OidcRole(Config):
+    """What a role of the identity provider may do here."""
+
+    models: tuple[Name, ...] | None = None
+    """Model names; by default all."""
+    department: Name = "unassigned"
+    priority: PriorityClass = "ward"
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+
+
+class OidcConfig(Config):
+    """Bearer tokens of the house's identity provider."""
+
+    issuer: Annotated[str, Field(pattern=r"^https?://")]
+    """Exactly as in the token's `iss`."""
+    audience: Annotated[str, Field(min_length=1)]
+    algorithms: tuple[
+        Literal[
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+        ],
+        ...,
+    ] = ("RS256", "ES256")
+    """Asymmetric ones only: with a shared secret whoever checks could also issue."""
+    jwks_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """By default what the issuer's discovery document names."""
+    ca_file: Path | None = None
+    """The house's own certificate authority."""
+    roles_claim: str = "roles"
+    """Where the roles stand, a dotted path, for example `realm_access.roles`."""
+    roles: Annotated[dict[str, OidcRole], Field(min_length=1)]
+    """By the name in the claim, the first that fits; a token with none is refused."""
+    leeway_seconds: Annotated[int, Field(ge=0, le=120)] = 30
+    refresh_seconds: Annotated[int, Field(ge=1)] = 300
+    """How often the provider's keys are fetched anew."""
+    outage_seconds: Annotated[int, Field(ge=0)] = 3600
+    """How long fetched keys stay good while the provider is away; then 503."""
+
+
 class InferenceConfig(Config):
     """Everything about serving."""
 
-    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "bedside"
+    model_name: Name = "bedside"
     """What clients call the model."""
     engine: EngineConfig = EngineConfig()
     gateway: GatewayConfig = GatewayConfig()
+    state: StateConfig = StateConfig()
+    limits: LimitsConfig = LimitsConfig()
+    admission: AdmissionConfig = AdmissionConfig()
+    audit: AuditConfig = AuditConfig()
+    oidc: OidcConfig | None = None
 
 
 def run_directory(home: Path) -> Path:
