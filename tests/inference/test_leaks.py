@@ -95,7 +95,7 @@ async def test_canary_of_a_client_that_leaves(engine, gateway, logged) -> None:
     request.cancel()
     await engine.freed()
     await asyncio.sleep(0.05)
-    assert "client left" in logged.getvalue()
+    assert "client_left" in logged.getvalue()
     await found_nowhere(gateway, logged, [])
 
 

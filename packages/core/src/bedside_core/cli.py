@@ -26,6 +26,10 @@ INTERRUPTED = 130
 """128 + SIGINT, what shells expect of a command that Ctrl-C ended."""
 
 
+CONFIG = "BEDSIDE_CONFIG"
+"""Names the run config where `--config` does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A verb of a service."""
@@ -38,7 +42,8 @@ class Command:
     section: str | None = None
     """The section of the run config that `config` describes; by default the service's name."""
     words: tuple[str, ...] = ()
-    """Names of positional arguments; one that ends in `?` may be left out."""
+    """Names of positional arguments; one that ends in `?` may be left out, a last one that ends in
+    `*` takes all that follow, as a list."""
     document: bool = False
     """Whether `run` wants the whole run config: `run(path, overrides, registry)`."""
 
@@ -112,15 +117,16 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     parser.description = command.help
     parser.set_defaults(command=command)
     for word in command.words:
-        optional = word.endswith("?")
-        parser.add_argument(word.rstrip("?"), nargs="?" if optional else None)
+        name = word.rstrip("?*")
+        parser.add_argument(name, nargs=word[len(name) :] or None)
     if command.config is not None or command.document:
         parser.add_argument(
             "--config",
             type=Path,
-            required=True,
+            default=os.environ.get(CONFIG),
+            required=CONFIG not in os.environ,
             metavar="FILE",
-            help="run config (YAML), see configs/",
+            help=f"run config (YAML), see configs/; by default what {CONFIG} names",
         )
         parser.add_argument(
             "--set",
@@ -134,7 +140,7 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
 
 def _call(service: str, command: Command, options: argparse.Namespace) -> None:
     registry = Registry.from_environment()
-    words: list[Any] = [getattr(options, word.rstrip("?")) for word in command.words]
+    words: list[Any] = [getattr(options, word.rstrip("?*")) for word in command.words]
     if command.document:
         command.run(options.config, options.overrides, registry, *words)
     elif command.config is None:

@@ -55,10 +55,24 @@ def _gateway(config: InferenceConfig, run: Run) -> None:
     serve(config, run)
 
 
-def _keys(registry: Registry, action: str, key: str | None) -> None:
+def _keys(config: InferenceConfig, run: Run, action: str, words: list[str]) -> None:
+    from bedside_inference.audit.journal import audited
     from bedside_inference.keys import manage
 
-    manage(registry, action, key)
+    manage(config, run.registry, action, words, audited(config.audit, run.registry.home))
+
+
+def _models(config: InferenceConfig, run: Run, action: str, words: list[str]) -> None:
+    from bedside_inference.audit.journal import audited
+    from bedside_inference.models import manage
+
+    manage(config, run.registry, action, words, audited(config.audit, run.registry.home))
+
+
+def _mock_engine(config: InferenceConfig, run: Run) -> None:
+    from bedside_inference.mock_engine import serve
+
+    serve(config, run)
 
 
 def _chat(config: InferenceConfig, run: Run, question: str | None) -> None:
@@ -72,7 +86,26 @@ COMMANDS: tuple[Command, ...] = (
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
     Command("verify", "check the model that would be served", _verify, InferenceConfig),
     Command("gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig),
-    Command("keys", "create, list or revoke API keys", _keys, words=("action", "key?")),
+    Command(
+        "keys",
+        "API keys: create [name=value]..., list, rotate ID, revoke ID",
+        _keys,
+        InferenceConfig,
+        words=("action", "words*"),
+    ),
+    Command(
+        "models",
+        "the model behind the name: list, switch, canary, rollback, stop or resume",
+        _models,
+        InferenceConfig,
+        words=("action", "words*"),
+    ),
+    Command(
+        "mock-engine",
+        "an engine without a model, to rehearse load",
+        _mock_engine,
+        InferenceConfig,
+    ),
     Command("secrets", "make the secrets between our containers that are missing", _secrets),
     Command(
         "health",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bedside_core.config import Config
 from bedside_core.errors import ConfigError
 
 MAX_SOCKET_PATH_BYTES = 107
 """`sun_path` of Linux (unix(7)) holds 108 bytes with the final zero."""
+
+
+EngineAddress = Annotated[str, Field(pattern=r"^(http://[A-Za-z0-9.-]+:[0-9]+|/.+)$")]
+"""`http://HOST:PORT` in a private network, or the path of a Unix socket."""
 
 
 class EngineConfig(Config):
@@ -44,16 +50,50 @@ class EngineConfig(Config):
         return url
 
 
+class TimeoutsConfig(Config):
+    """How long a gateway waits, in seconds."""
+
+    body: Annotated[float, Field(gt=0)] = 30
+    """For the whole body of a request."""
+    connect: Annotated[float, Field(gt=0)] = 5
+    """For a connection to the engine."""
+    first_token: Annotated[float, Field(gt=0)] = 120
+    between_tokens: Annotated[float, Field(gt=0)] = 60
+    answer: Annotated[float, Field(gt=0)] = 600
+    """For an answer that is not streamed, which comes in one piece at its end."""
+    write: Annotated[float, Field(gt=0)] = 60
+    """For a client to take what it asked for."""
+
+
+class HealthConfig(Config):
+    """When an engine counts as working: it gets on, not just its HTTP server."""
+
+    interval_seconds: Annotated[float, Field(gt=0)] = 2
+    strikes: Annotated[int, Field(ge=1)] = 3
+    """Failed looks in a row that make an engine unfit."""
+    stall_seconds: Annotated[float, Field(gt=0)] = 30
+    """A busy engine whose token counter rests for this long has failed a look."""
+    canary_seconds: Annotated[float, Field(gt=0)] = 60
+    """After so long without work an engine is asked for one token."""
+    canary_timeout_seconds: Annotated[float, Field(gt=0)] = 20
+
+
 class GatewayConfig(Config):
     """The door to the engine."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes; more than one need `inference.limits.url`."""
+    engines: tuple[EngineAddress, ...] = ()
+    """Engines to choose from, URLs or Unix sockets; by default the one of `inference.engine`."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
     """Larger request bodies are refused with 413."""
-    read_timeout_seconds: Annotated[int, Field(ge=1)] = 300
-    """Longest silence of the engine before a request fails, in seconds."""
-    drain_seconds: Annotated[int, Field(ge=0)] = 10
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    health: HealthConfig = HealthConfig()
+    drain_seconds: Annotated[int, Field(ge=0)] = 60
     """How long a stopping gateway lets answers finish, in seconds."""
 
 
@@ -61,6 +101,9 @@ PriorityClass = Literal["emergency", "ward", "batch"]
 """Who goes first when the engine is full."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+MAX_KEY_DAYS = 3650
 
 
 class StateConfig(Config):
@@ -73,14 +116,25 @@ class StateConfig(Config):
     """How often a gateway looks for changes: the delay of a revocation or a kill switch."""
     stale_seconds: Annotated[float, Field(gt=0, le=60)] = 30
     """How long a gateway goes on with what it knows while the database is away; then 503."""
+    key_days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS)] = 365
+    """How long a new API key is valid, in days."""
 
 
 class LimitsConfig(Config):
     """Rates per key."""
 
-    url: Annotated[str, Field(pattern=r"^(postgresql|valkey)://")] | None = None
-    """Where several workers or replicas count together; by default each process for itself, which
-    allows only one worker."""
+    url: Annotated[str, Field(pattern=r"^(postgresql|valkeys?)://")] | None = None
+    """Where several workers or replicas count together, for example
+    `postgresql://bedside@db/bedside` (a password belongs into the file that PGPASSFILE names) or
+    `valkey://bedside@valkey:6379/0` (with a user, the password is the secret `valkey-password`;
+    `valkeys` is TLS); by default each process counts for itself, which allows only one worker."""
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).password is not None:
+            raise ValueError("a password does not belong into a config file")
+        return url
 
 
 class Weights(Config):
@@ -103,7 +157,28 @@ class AdmissionConfig(Config):
     weights: Weights = Weights()
     """Shares of the engine while all classes wait."""
     emergency_reserve: Annotated[int, Field(ge=0)] = 4
-    """Running requests that only the class `emergency` may fill."""
+    """Running requests, and their part of the tokens, that only the class `emergency` may fill."""
+
+    @model_validator(mode="after")
+    def _others_run_too(self) -> AdmissionConfig:
+        if self.emergency_reserve >= self.max_running:
+            raise ValueError("emergency_reserve must be below max_running")
+        if self.max_running_tokens < self.max_running:
+            raise ValueError("max_running_tokens must be at least max_running")
+        return self
+
+
+class SyslogConfig(Config):
+    """Where `audit export syslog` sends, RFC 5424 over TLS (RFC 5425) and never otherwise."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 6514
+    ca_file: Path
+    """The authority that signed the receiver's certificate."""
+    certificate: Path | None = None
+    """Our own, PEM, where the receiver asks for one."""
+    key: Path | None = None
+    """Its private key, PEM; by default in the certificate's file."""
 
 
 class AuditConfig(Config):
@@ -123,6 +198,13 @@ class AuditConfig(Config):
     """Whole files older than this are deleted by `audit retain`, leaving a signed tombstone."""
     pseudonym_days: Annotated[int, Field(ge=1)] = 30
     """How long a person keeps the same pseudonym."""
+    syslog: SyslogConfig | None = None
+    """The house's SIEM."""
+
+
+SigningAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 
 
 class OidcRole(Config):
@@ -139,22 +221,17 @@ class OidcRole(Config):
 class OidcConfig(Config):
     """Bearer tokens of the house's identity provider."""
 
-    issuer: Annotated[str, Field(pattern=r"^https?://")]
-    """Exactly as in the token's `iss`."""
+    issuer: str
+    """Exactly as in the token's `iss`; https, or http on this machine itself."""
     audience: Annotated[str, Field(min_length=1)]
-    algorithms: tuple[
-        Literal[
-            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
-        ],
-        ...,
-    ] = ("RS256", "ES256")
+    algorithms: Annotated[tuple[SigningAlgorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
     """Asymmetric ones only: with a shared secret whoever checks could also issue."""
-    jwks_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    jwks_url: str | None = None
     """By default what the issuer's discovery document names."""
     ca_file: Path | None = None
     """The house's own certificate authority."""
-    roles_claim: str = "roles"
-    """Where the roles stand, a dotted path, for example `realm_access.roles`."""
+    roles_claim: Annotated[str, Field(min_length=1)] = "roles"
+    """Where the roles stand: a claim's whole name, or a dotted path like `realm_access.roles`."""
     roles: Annotated[dict[str, OidcRole], Field(min_length=1)]
     """By the name in the claim, the first that fits; a token with none is refused."""
     leeway_seconds: Annotated[int, Field(ge=0, le=120)] = 30
@@ -162,6 +239,56 @@ class OidcConfig(Config):
     """How often the provider's keys are fetched anew."""
     outage_seconds: Annotated[int, Field(ge=0)] = 3600
     """How long fetched keys stay good while the provider is away; then 503."""
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def _nobody_between(cls, url: str | None) -> str | None:
+        if url is not None and not is_secure(url):
+            raise ValueError(
+                "must be an https:// URL without a user name or fragment (http:// only on this "
+                "machine itself) - whoever can change its answers could issue tokens"
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _keys_last_until_the_next_fetch(self) -> OidcConfig:
+        if self.outage_seconds <= self.refresh_seconds:
+            raise ValueError(
+                "outage_seconds must be greater than refresh_seconds - or the keys would go stale "
+                "between two fetches"
+            )
+        return self
+
+
+def is_secure(url: str) -> bool:
+    """Whether nobody on the way can change what a URL answers: https, or this machine itself."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or "#" in url:
+            return False
+        return parts.port != 0 and (
+            parts.scheme == "https" or host == "localhost" or ip_address(host).is_loopback
+        )
+    except ValueError:
+        return False
+
+
+class MockConfig(Config):
+    """How `mock-engine` behaves, which stands in for a model in tests and rehearsals."""
+
+    first_token_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 50
+    """From a request's turn to its first token, in milliseconds."""
+    inter_token_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 10
+    """From each token to the next, the same for all running answers, as in a batch."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0
+    """Each of these waits is drawn evenly from its value minus to plus this share of it."""
+    tokens: Annotated[int, Field(ge=1)] = 32
+    """Length of an answer whose request names none; otherwise an answer is as long as it may be."""
+    max_running: Annotated[int, Field(ge=1)] = 256
+    """Requests that are answered at a time; others wait their turn, as in a full engine."""
+    prompt_bytes_per_token: Annotated[int, Field(ge=1)] = 4
+    """What usage is reckoned with."""
 
 
 class InferenceConfig(Config):
@@ -176,6 +303,7 @@ class InferenceConfig(Config):
     admission: AdmissionConfig = AdmissionConfig()
     audit: AuditConfig = AuditConfig()
     oidc: OidcConfig | None = None
+    mock: MockConfig = MockConfig()
 
 
 def run_directory(home: Path) -> Path:

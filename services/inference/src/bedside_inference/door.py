@@ -22,6 +22,8 @@ ALLOWED = OPEN | {
     ("GET", "/metrics"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/responses"),
 }
 NETWORK = "BEDSIDE_ENGINE_NETWORK"
 """Set to 1 where vLLM listens on a network, not on a Unix socket in a private directory."""

@@ -1,94 +1,240 @@
-"""The gateway's routes."""
+"""The gateway's routes, and what they share."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from bedside_core.errors import ArtifactError
+from bedside_inference.audit.journal import AuditLog, audit_directory
+from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway import errors
-from bedside_inference.gateway.bodies import prepare_body, read_body, require_json
-from bedside_inference.gateway.engine_client import EngineClient
-from bedside_inference.gateway.errors import ApiError, invalid_key, unknown_model
-from bedside_inference.gateway.exchange import Envelope, Metrics, exchange_of
+from bedside_inference.gateway.admission import Admission, engine_priority
+from bedside_inference.gateway.bodies import Prepared, prepare_body, read_body, require_json
+from bedside_inference.gateway.errors import (
+    ApiError,
+    audit_unavailable,
+    body_timeout,
+    forbidden_model,
+    invalid_key,
+    state_unavailable,
+    unknown_model,
+)
+from bedside_inference.gateway.exchange import Envelope, Exchange, exchange_of
 from bedside_inference.gateway.fields import REQUESTS
+from bedside_inference.gateway.fleet import Fleet
+from bedside_inference.gateway.limits import make_limits
+from bedside_inference.gateway.metrics import Metrics
+from bedside_inference.gateway.monitor import Monitor
+from bedside_inference.gateway.oidc import TokenVerifier
+from bedside_inference.gateway.pages import FILES, pages
+from bedside_inference.gateway.principal import Principal
 from bedside_inference.gateway.relay import EngineAnswer
-from bedside_inference.keys import KeyStore
+from bedside_inference.served import ServedModel
+from bedside_inference.state.records import PREFIX, Purpose, State
+from bedside_inference.state.store import Store
+from bedside_inference.state.watch import Watch
 
+MODELS = "/v1/models"
 ONE_MODEL = "/v1/models/{name}"
-ROUTES = frozenset({*REQUESTS, "/v1/models", "/livez", "/readyz", "/metrics"})
+ROUTES = frozenset({*REQUESTS, *FILES, MODELS, "/livez", "/readyz", "/metrics"})
+
+PURPOSE_HEADER = "x-purpose-of-use"
+PURPOSES = frozenset(get_args(Purpose))
+
+BYTES_PER_TOKEN = 3
+"""Of German prose with today's tokenizers, rounded down: an estimate must not be too low."""
+USUAL_ANSWER = 512
+"""Tokens that an answer without a limit is taken to have until its true number is known."""
 
 
 class Gateway:
-    """What the routes share."""
+    """One process's view of keys, engines, limits and audit."""
 
-    def __init__(self, config: InferenceConfig, home: Path) -> None:
-        self.model_name = config.model_name
-        self.max_body_bytes = config.gateway.max_body_bytes
-        self.keys = KeyStore(home)
+    def __init__(self, config: InferenceConfig, home: Path, salt_key: bytes) -> None:
+        """Make it; nothing runs or is opened yet.
+
+        `salt_key`: what every worker of this gateway salts the engine's prefix cache with.
+
+        Raises:
+            ConfigError: an engine's address or a certificate cannot be used.
+        """
+        self.config, self.home = config, home
+        self._salt_key = salt_key
         self.metrics = Metrics()
-        self.engine = EngineClient(config, home)
-        self._salt_key = secrets.token_bytes(32)
+        self.fleet = Fleet(config, home)
+        self.admission = Admission(config.admission)
+        self.limits = make_limits(config.limits)
+        self.tokens = TokenVerifier(config.oidc) if config.oidc else None
+        self.audit = AuditLog(audit_directory(config.audit, home), config.audit)
+        self.pseudonyms = Pseudonyms(audit_directory(config.audit, home), config.audit)
+        self._live: defaultdict[str, set[EngineAnswer]] = defaultdict(set)
 
-    def cache_salt(self, key_id: str | None) -> str:
-        """What keeps one key's prompts apart from another's in the engine's prefix cache.
-
-        Nobody can guess it, and it changes with each start of the gateway.
-        """
-        return hmac.new(self._salt_key, str(key_id).encode(), "sha256").hexdigest()
-
-    async def describe_model(self, request: Request) -> dict[str, Any]:
-        """The model object of the API.
-
-        Raises:
-            ApiError: 503 while no engine answers.
-        """
-        served = exchange_of(request.scope).served = await self.engine.served()
-        return {
-            "id": self.model_name,
-            "object": "model",
-            "created": int(served.created.timestamp()),
-            "owned_by": "bedside",
-        }
-
-    async def require_key(self, request: Request) -> None:
-        """Let only holders of a valid key pass; hung on routes, never decided by a path or host.
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Hold what needs a running loop.
 
         Raises:
-            ApiError: 401 without a valid key, 503 if the keys cannot be read.
+            ArtifactError: the audit or the state database cannot be used.
         """
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        try:
-            key_id = self.keys.find(key.strip()) if scheme.lower() == "bearer" else None
-        except ArtifactError:
-            raise ApiError(503, "keys_unavailable", "The keys cannot be checked now.") from None
-        if key_id is None:
+        async with AsyncExitStack() as stack:
+            await asyncio.to_thread(self.audit.start)
+            stack.push_async_callback(asyncio.to_thread, self.audit.close)
+            store = await asyncio.to_thread(Store.open, self.config.state, self.home)
+            stack.callback(store.close)
+            self.watch = Watch(store, self.config.state, on_change=self._enforce)
+            await stack.enter_async_context(self.watch.running())
+            await stack.enter_async_context(self.fleet.running())
+            await stack.enter_async_context(self.limits.running())
+            if self.tokens:
+                await stack.enter_async_context(self.tokens.running())
+            yield
+
+    async def require_principal(self, request: Request) -> None:
+        """Let only holders of a valid key or token pass; hung on routes, never decided by a path.
+
+        Raises:
+            ApiError: 401 or 403 without one, 503 if it cannot be checked or recorded.
+        """
+        exchange = exchange_of(request.scope)
+        scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+        credential = credential.strip()
+        if scheme.lower() != "bearer" or not credential:
             raise invalid_key()
-        exchange_of(request.scope).key = key_id
+        if self.tokens is not None and not credential.startswith(PREFIX):
+            principal = await self.tokens.verify(credential)
+        else:
+            found = self.state.find(credential, datetime.now(UTC))
+            if found is None:
+                raise invalid_key()
+            principal = found
+        exchange.principal = principal
+        record = exchange.record
+        record.auth_method, record.key_id = principal.method, principal.key_id
+        record.department = principal.department
+        record.purpose_of_use = _purpose(request, principal)
+        try:
+            record.subject = self.pseudonyms.of(principal.subject)
+        except ArtifactError:
+            raise audit_unavailable() from None
+
+    @property
+    def state(self) -> State:
+        """Keys, aliases and stopped models.
+
+        Raises:
+            ApiError: 503, they are not known well enough.
+        """
+        try:
+            return self.watch.state
+        except ArtifactError:
+            raise state_unavailable() from None
+
+    def owned(self, principal: Principal) -> dict[str, str | int]:
+        """The fields of a request that only the gateway sets.
+
+        The salt keeps one department's prompts apart from another's in the engine's prefix cache:
+        an answer that comes faster because somebody else asked the same would tell so.
+        """
+        salt = hmac.new(self._salt_key, principal.department.encode(), "sha256").hexdigest()
+        return {"cache_salt": salt, "priority": engine_priority(principal.priority)}
+
+    def begin(self, exchange: Exchange) -> None:
+        """Record that a request is about to be answered, before anything is done for it.
+
+        Raises:
+            ApiError: 503, it cannot be recorded.
+        """
+        try:
+            self.audit.begin(exchange.record)
+        except ArtifactError:
+            raise audit_unavailable() from None
+
+    @asynccontextmanager
+    async def place(self, exchange: Exchange, request: Prepared) -> AsyncIterator[list[Monitor]]:
+        """A place at the engines that may answer, within the caller's rates.
+
+        Raises:
+            ApiError: 429 or 503, there is none; 403 the model is not this caller's.
+        """
+        principal = exchange.principal
+        assert principal is not None  # noqa: S101 - hung on the route
+        self._candidates(principal)  # nobody waits for a model that is not there
+        prompt = request.prompt_bytes // BYTES_PER_TOKEN + 1
+        limit = USUAL_ANSWER if request.max_tokens is None else request.max_tokens
+        tokens = prompt + request.answers * limit
+        grant = await self.limits.take(
+            principal.subject,
+            principal.requests_per_minute,
+            principal.tokens_per_minute,
+            tokens,
+        )
+        exchange.headers.update(grant.headers)
+        usage = exchange.usage
+        try:
+            entering = self.admission.enter(principal.subject, principal.priority, tokens)
+            async with entering as ticket:
+                exchange.queued = ticket.queued_seconds
+                yield self._candidates(principal)
+        finally:
+            if usage.completion_tokens is not None and usage.prompt_tokens is None:
+                usage.prompt_tokens = prompt
+            used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+            await self.limits.settle(grant, used)
+
+    def _candidates(self, principal: Principal) -> list[Monitor]:
+        state = self.state
+        digest = self.fleet.target(state.alias(self.config.model_name), principal.subject)
+        return self.fleet.choose(digest, state.stopped)
+
+    def current(self) -> ServedModel:
+        """What would answer a caller who is on no trial.
+
+        Raises:
+            ApiError: 503, nothing would.
+        """
+        state = self.state
+        return self.fleet.served(state.alias(self.config.model_name).primary, state.stopped)
+
+    @contextmanager
+    def live(self, digest: str, answer: EngineAnswer) -> Iterator[None]:
+        """While an answer is being given, so that the kill switch finds it."""
+        self._live[digest].add(answer)
+        try:
+            yield
+        finally:
+            self._live[digest].discard(answer)
+
+    def _enforce(self, state: State) -> None:
+        for digest in state.stopped:
+            for answer in self._live.get(digest, ()):
+                answer.stop()
 
 
-def build(config: InferenceConfig, home: Path) -> ASGIApp:
+def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     """The gateway as an ASGI application.
 
     Raises:
-        ConfigError: the engine's socket path is too long, or its token is missing.
+        ConfigError: an engine's address or a certificate cannot be used.
     """
-    gateway = Gateway(config, home)
+    gateway = Gateway(config, home, salt_key)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with gateway.engine.running():
+        async with gateway.running():
             yield
 
     app = FastAPI(
@@ -102,31 +248,61 @@ def build(config: InferenceConfig, home: Path) -> ASGIApp:
     errors.install(app)
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
-    return Envelope(app, ROUTES, gateway.metrics)
+    app.include_router(pages())
+    return Envelope(app, route_of, gateway.metrics, gateway.audit)
+
+
+def route_of(scope: Scope) -> str:
+    """The template of a request's route, for metrics and records; no right hangs on it."""
+    path: str = scope["path"]
+    if path in ROUTES:
+        return path
+    return ONE_MODEL if path.startswith(f"{MODELS}/") else "unknown"
 
 
 def _api(gateway: Gateway) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(gateway.require_key)], redirect_slashes=False)
+    router = APIRouter(dependencies=[Depends(gateway.require_principal)], redirect_slashes=False)
+    name = gateway.config.model_name
 
-    @router.get("/v1/models")
+    def describe(request: Request) -> dict[str, Any]:
+        exchange = exchange_of(request.scope)
+        served = gateway.current()
+        exchange.served = served
+        exchange.record.model = name
+        created = int(served.created.timestamp())
+        return {"id": name, "object": "model", "created": created, "owned_by": "bedside"}
+
+    def allowed(request: Request) -> bool:
+        principal = exchange_of(request.scope).principal
+        return principal is not None and principal.may_use(name)
+
+    @router.get(MODELS)
     async def models(request: Request) -> dict[str, Any]:
-        return {"object": "list", "data": [await gateway.describe_model(request)]}
+        return {"object": "list", "data": [describe(request)] if allowed(request) else []}
 
     @router.get(ONE_MODEL)
     async def model(request: Request, name: str) -> dict[str, Any]:
-        exchange_of(request.scope).route = ONE_MODEL
-        if name != gateway.model_name:
+        if name != gateway.config.model_name or not allowed(request):
             raise unknown_model()
-        return await gateway.describe_model(request)
+        return describe(request)
 
     def generating(path: str) -> None:
         @router.post(path)
         async def generate(request: Request) -> Response:
+            exchange = exchange_of(request.scope)
+            assert exchange.principal is not None  # noqa: S101 - hung on the route
             require_json(request)
-            raw = await read_body(request, gateway.max_body_bytes)
-            salt = gateway.cache_salt(exchange_of(request.scope).key)
-            body = prepare_body(raw, path, gateway.model_name, salt)
-            return EngineAnswer(gateway.engine, path, body)
+            try:
+                async with asyncio.timeout(gateway.config.gateway.timeouts.body):
+                    raw = await read_body(request, gateway.config.gateway.max_body_bytes)
+            except TimeoutError:
+                raise body_timeout() from None
+            prepared = prepare_body(raw, path, name, gateway.owned(exchange.principal))
+            if not exchange.principal.may_use(name):
+                raise forbidden_model()
+            exchange.record.model, exchange.record.parameters = name, prepared.parameters
+            gateway.begin(exchange)
+            return EngineAnswer(gateway, path, prepared)
 
     for path in REQUESTS:
         generating(path)
@@ -143,14 +319,35 @@ def _probes(gateway: Gateway) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> Response:
         try:
-            served = await gateway.engine.served()
+            if not gateway.audit.writable:
+                raise audit_unavailable()
+            served = gateway.current()
         except ApiError as error:
-            return JSONResponse({"status": "model loading"}, error.status, error.headers)
+            status = error.code.replace("_", " ")
+            return JSONResponse({"status": status}, error.status, error.headers)
         said = {"model": served.model, "verdict": served.verdict}
-        return JSONResponse({"status": "ready", "name": gateway.model_name, **said})
+        return JSONResponse({"status": "ready", "name": gateway.config.model_name, **said})
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(gateway.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+def _purpose(request: Request, principal: Principal) -> str:
+    """The purpose of use that a client states, otherwise that of its key.
+
+    Raises:
+        ApiError: 400, it is no code of the value set.
+    """
+    stated = request.headers.get(PURPOSE_HEADER)
+    if stated is None:
+        return principal.purpose
+    if stated not in PURPOSES:
+        raise ApiError(
+            400,
+            "unknown_purpose",
+            f"X-Purpose-Of-Use takes a code of HL7 v3 PurposeOfUse: {', '.join(sorted(PURPOSES))}.",
+        )
+    return stated

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Never
 
 from fastapi import Request
 from pydantic import ValidationError
 
 from bedside_inference.gateway.errors import ApiError, unknown_model
-from bedside_inference.gateway.fields import REQUESTS, VENDOR_FIELDS, GenerationRequest
+from bedside_inference.gateway.fields import KNOWN_FIELDS, REQUESTS, ApiRequest
 
 DISCARD_FACTOR = 8
 """How many times the limit is read and thrown away, so that a client that is still writing gets to
 read why it is refused."""
+
+MAX_NAMES = 1024
+"""In one JSON object."""
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -39,67 +46,142 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def prepare_body(raw: bytes, path: str, model_name: str, salt: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the engine gets for a request, and what the gateway needs to know of it."""
+
+    body: bytes
+    stream: bool
+    asked_for_usage: bool
+    """False: the engine's stream ends with a usage event that the client did not ask for."""
+    prompt_bytes: int
+    """UTF-8 bytes of all text in it, schemas included; a token is seldom shorter than one."""
+    max_tokens: int | None
+    """Of one answer; None: as many as the model's window takes."""
+    answers: int
+    """Generations or embeddings: `n` times the number of prompts."""
+    parameters: str
+    """SHA-256 (hex) of its numbers, booleans and choices from closed lists, as JSON with sorted
+    names, no spaces, and whole numbers without a point; no text is part of it."""
+
+
+def prepare_body(
+    raw: bytes, path: str, model_name: str, owned: Mapping[str, str | int]
+) -> Prepared:
     """What the engine gets for a request: its declared fields, and the fields that are ours.
 
-    It is written anew from what was checked, so that the engine cannot read it differently.
+    It is written anew from what was checked, so that the engine cannot read it differently. A field
+    that is null is left out, because that is what null means to OpenAI and not always to vLLM. A
+    stream of completions is made to end with its usage.
 
     Args:
         raw: the client's bytes.
         path: the route, a key of `REQUESTS`.
         model_name: the one that is served.
-        salt: keeps the engine's prefix cache apart per key: answers that come faster because
-            somebody else asked the same would tell so (vLLM's `cache_salt`).
+        owned: fields that only the gateway may set; all routes of vLLM 0.32 know `cache_salt`
+            and `priority`.
 
     Raises:
         ApiError: 400 if it is no JSON object, lacks a field, has one of a wrong type or value, or
             one that does not pass; 404 for another model.
     """
-    body = _parse(raw)
-    model = body.get("model")
+    given = _parse(raw)
+    model = given.get("model")
     if not isinstance(model, str):
         raise ApiError(400, "missing_model", "'model' must be given, as a string.", param="model")
     if model != model_name:
         raise unknown_model()
-    request = REQUESTS[path]
+    kind = REQUESTS[path]
     try:
-        request.model_validate(body)
+        request = kind.model_validate(given)
     except ValidationError as error:
-        raise _refusal(error, request) from None
-    passed = {name: value for name, value in body.items() if name not in request.IGNORED}
-    return json.dumps(passed | {"cache_salt": salt}).encode()
+        raise _refusal(error, kind) from None
+    if request.answers > kind.MAX_ANSWERS:
+        raise _wrong("n")
+    passed = {
+        name: value
+        for name, value in given.items()
+        if value is not None and name not in kind.IGNORED
+    }
+    settings = {name: value for name, value in passed.items() if isinstance(value, int | float)}
+    prompt_bytes = sum(_text_bytes(value) for name, value in passed.items() if name != "model")
+    options = passed.pop("stream_options", None)
+    stream = passed.get("stream", False)
+    if options is not None and not stream:
+        raise _wrong("stream_options")
+    if stream and "stream_options" in kind.model_fields:
+        passed["stream_options"] = {"include_usage": True}
+        asked_for_usage = bool(options and options.get("include_usage"))
+    else:
+        asked_for_usage = True
+    return Prepared(
+        body=json.dumps(passed | kind.FIXED | dict(owned)).encode(),
+        stream=stream,
+        asked_for_usage=asked_for_usage,
+        prompt_bytes=prompt_bytes,
+        max_tokens=request.limit,
+        answers=request.answers,
+        parameters=_digest(settings | request.choices),
+    )
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(
-            raw.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique
+            raw.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
         )
-        if not isinstance(body, dict):
-            raise ApiError(400, "invalid_json", "The body must be a JSON object.")
-        # A number too large for a double has become an infinity by now.
-        json.dumps(body, allow_nan=False)
     except (ValueError, RecursionError):
         raise ApiError(400, "invalid_json", "The body is not valid JSON in UTF-8.") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "invalid_json", "The body must be a JSON object.")
     return body
 
 
-def _refusal(error: ValidationError, request: type[GenerationRequest]) -> ApiError:
+def _refusal(error: ValidationError, request: type[ApiRequest]) -> ApiError:
     """The first problem, without the value; a union's branches are told apart by their order."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     field = str(first["loc"][0])
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        param = field if field in VENDOR_FIELDS else None
+    alone = len(first["loc"]) == 1
+    if first["type"] == "extra_forbidden" and alone:
+        param = field if field in KNOWN_FIELDS else None
         about = f" ('{param}')" if param else ""
         message = f"A field{about} is not among those that this route takes."
         return ApiError(400, "unsupported_field", message, param=param)
-    param = field if field in request.model_fields else None
-    if first["type"] == "missing" and len(first["loc"]) == 1:
-        return ApiError(400, f"missing_{param}", f"'{param}' must be given.", param=param)
-    code = "unsupported_field" if first["type"] == "extra_forbidden" else "invalid_value"
-    message = f"'{param}' has a type, a value or a part that this route does not take."
-    return ApiError(400, code, message, param=param)
+    if first["type"] == "missing" and alone:
+        return ApiError(400, f"missing_{field}", f"'{field}' must be given.", param=field)
+    return _wrong(
+        field, "unsupported_field" if first["type"] == "extra_forbidden" else "invalid_value"
+    )
+
+
+def _wrong(field: str, code: str = "invalid_value") -> ApiError:
+    message = f"'{field}' has a type, a value or a part that this route does not take."
+    return ApiError(400, code, message, param=field)
+
+
+def _text_bytes(value: Any) -> int:
+    """UTF-8 bytes of all strings, names included; a lone surrogate counts three."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, dict):
+        return sum(_text_bytes(name) + _text_bytes(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return sum(map(_text_bytes, value))
+    return 0
+
+
+def _digest(parameters: dict[str, Any]) -> str:
+    whole = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in parameters.items()
+        if value is not None
+    }
+    canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def require_json(request: Request) -> None:
@@ -123,8 +205,16 @@ def _no_constant(name: str) -> Never:
     raise ValueError(name)  # NaN and the infinities are not JSON (RFC 8259)
 
 
+def _finite(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError("larger than a double")
+    return number
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name stands twice")  # parsers disagree about which one counts
+    if len(found) > MAX_NAMES:
+        raise ValueError("too many names")  # each that is not declared costs a kilobyte to refuse
     return found

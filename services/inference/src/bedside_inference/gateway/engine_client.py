@@ -1,25 +1,27 @@
-"""The hop to the engine: over its Unix socket, or over a private network with a token."""
+"""The hop to one engine: over its Unix socket, or over a private network with a token."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 from pydantic import ValidationError
 
-from bedside_inference.config import InferenceConfig, socket_path
-from bedside_inference.gateway.errors import ApiError, engine_failed, engine_silent, not_ready
+from bedside_inference.gateway.errors import (
+    ApiError,
+    engine_busy,
+    engine_failed,
+    not_offered,
+)
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, ServedModel
 
-CONNECT_SECONDS = 5
-HEALTH_SECONDS = 2
+LOOK_SECONDS = 2
 ERROR_BODY_BYTES = 1 << 16
 
-REFUSALS = frozenset({400, 404, 413, 415, 422})
+REFUSALS = frozenset({400, 413, 415, 422})
 """The engine's statuses that are about the request; any other failure is the engine's own."""
 
 KNOWN_PARAMETERS = frozenset(
@@ -27,29 +29,39 @@ KNOWN_PARAMETERS = frozenset(
         *("model", "messages", "prompt", "stream", "stream_options", "n", "seed", "stop", "user"),
         *("max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format"),
         *("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
-        *("tools", "tool_choice"),
+        *("tools", "tool_choice", "input", "instructions", "max_output_tokens", "text"),
+        *("dimensions", "encoding_format"),
     }
 )
 """Names that an error may repeat; any other could be a part of the request's text."""
 
 
-class EngineClient:
-    """Asks the engine; of a client's headers none goes along."""
+class Unreached(Exception):  # noqa: N818 - no failure of the request, another engine may take it
+    """The engine has not begun to work on a request."""
 
-    def __init__(self, config: InferenceConfig, home: Path) -> None:
-        """Find out where the engine is.
+    def __init__(self, *, gone: bool) -> None:
+        """`gone`: nobody listens there; otherwise it takes no further request."""
+        super().__init__()
+        self.gone = gone
+
+
+class EngineClient:
+    """Asks one engine; of a client's headers none goes along."""
+
+    def __init__(self, address: str, connect_seconds: float) -> None:
+        """`address`: `http://HOST:PORT` or the path of a Unix socket.
 
         Raises:
-            ConfigError: its socket's path is too long, or the token for a network is missing.
+            ConfigError: the token for a network is missing.
         """
-        self.url = config.engine.url or "http://engine"
-        self.socket = None if config.engine.url else socket_path(config, home)
+        self.address = address
+        self.on_network = not address.startswith("/")
+        self.url = address if self.on_network else "http://engine"
         self.headers = {}
-        if config.engine.url:
+        if self.on_network:
             self.headers["Authorization"] = f"Bearer {read_secret(ENGINE_TOKEN)}"
-        self.timeout = aiohttp.ClientTimeout(
-            total=None, connect=CONNECT_SECONDS, sock_read=config.gateway.read_timeout_seconds
-        )
+        # How long an answer may take is decided where it is passed on.
+        self.timeout = aiohttp.ClientTimeout(total=None, connect=connect_seconds)
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -59,9 +71,9 @@ class EngineClient:
         # the house costs less than a millisecond, and none can be closed by the engine just before
         # its use.
         connector = (
-            aiohttp.UnixConnector(path=str(self.socket), limit=0, force_close=True)
-            if self.socket
-            else aiohttp.TCPConnector(limit=0, force_close=True)
+            aiohttp.TCPConnector(limit=0, force_close=True)
+            if self.on_network
+            else aiohttp.UnixConnector(path=self.address, limit=0, force_close=True)
         )
         async with aiohttp.ClientSession(
             connector=connector,
@@ -79,21 +91,15 @@ class EngineClient:
             raise RuntimeError("the engine client is not running")
         return self._session
 
-    async def served(self) -> ServedModel:
-        """The model of an engine that says that it is healthy.
+    async def look(self, path: str) -> tuple[int, ServedModel | None, bytes]:
+        """Status, named model and content of one of the engine's own pages.
 
         Raises:
-            ApiError: 503, there is none.
+            OSError, aiohttp.ClientError, TimeoutError: it does not answer.
         """
-        timeout = aiohttp.ClientTimeout(total=HEALTH_SECONDS)
-        try:
-            async with self.session.get(f"{self.url}/health", timeout=timeout) as answer:
-                served = served_by(answer)
-                if answer.status == 200 and served is not None:
-                    return served
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            pass
-        raise not_ready()
+        timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
+        async with self.session.get(f"{self.url}{path}", timeout=timeout) as answer:
+            return answer.status, served_by(answer), await answer.read()
 
     @asynccontextmanager
     async def ask(
@@ -104,8 +110,8 @@ class EngineClient:
         Leaving the block early closes the connection, which makes vLLM stop generating.
 
         Raises:
-            ApiError: the engine cannot be reached, refuses, breaks or falls silent, at any time
-                within the block.
+            Unreached: it takes no connection, or no further request; nothing was begun.
+            ApiError: it refuses or breaks, at any time within the block.
         """
         headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
         try:
@@ -117,10 +123,8 @@ class EngineClient:
                     raise engine_failed()  # nobody's answer is nothing to pass on
                 yield answer, served
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise not_ready() from None
-        except TimeoutError:
-            raise engine_silent() from None
-        except aiohttp.ClientError:
+            raise Unreached(gone=True) from None
+        except (aiohttp.ClientError, TimeoutError):
             raise engine_failed() from None
 
 
@@ -132,17 +136,22 @@ def served_by(answer: aiohttp.ClientResponse) -> ServedModel | None:
         return None
 
 
-async def _refusal(answer: aiohttp.ClientResponse) -> ApiError:
+async def _refusal(answer: aiohttp.ClientResponse) -> ApiError | Unreached:
     """The engine's error without its words, which may quote the request."""
-    if answer.status == 503:
-        return not_ready()
-    if answer.status not in REFUSALS:
-        return engine_failed()
-    param = _parameter(await answer.content.read(ERROR_BODY_BYTES))
-    about = f" because of {param!r}" if param else ""
-    return ApiError(
-        answer.status, "engine_refused", f"The engine refuses this request{about}.", param=param
-    )
+    match answer.status:
+        case 503:
+            return Unreached(gone=False)
+        case 404:
+            return not_offered()
+        case 429:
+            return engine_busy()
+        case status if status in REFUSALS:
+            param = _parameter(await answer.content.read(ERROR_BODY_BYTES))
+            about = f" because of {param!r}" if param else ""
+            message = f"The engine refuses this request{about}."
+            return ApiError(status, "engine_refused", message, param=param)
+        case _:
+            return engine_failed()
 
 
 def _parameter(error_body: bytes) -> str | None:

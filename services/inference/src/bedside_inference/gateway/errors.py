@@ -15,6 +15,8 @@ from starlette.responses import Response
 CLIENT_CLOSED = 499
 """The status that is logged for a client that left before an answer; never sent."""
 
+CLIENT_STALLED = "client_stalled"
+
 RETRY_SECONDS = 5
 
 
@@ -69,11 +71,63 @@ def unknown_model() -> ApiError:
     )
 
 
-def not_ready() -> ApiError:
+def model_loading(seconds: int | None) -> ApiError:
+    """`seconds`: what is left by experience, if there is any."""
+    about = f"in about {seconds} s" if seconds else "shortly"
     return ApiError(
         503,
-        "engine_unavailable",
-        "The model is loading or the engine is down; try again shortly.",
+        "model_loading",
+        f"The model is loading or its engine is down; try again {about}.",
+        headers={"Retry-After": str(seconds or RETRY_SECONDS)},
+    )
+
+
+def model_stalled() -> ApiError:
+    return ApiError(
+        503,
+        "model_stalled",
+        "The engine answers but gets no work done; try again later.",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
+def model_stopped() -> ApiError:
+    return ApiError(
+        503, "model_stopped", "This model was taken out of service by the house.", param="model"
+    )
+
+
+def audit_unavailable() -> ApiError:
+    return ApiError(
+        503,
+        "audit_unavailable",
+        "Requests cannot be recorded now, so none is served.",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
+def state_unavailable() -> ApiError:
+    return ApiError(
+        503,
+        "state_unavailable",
+        "Keys cannot be checked now, so nobody is let in.",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
+def forbidden_model() -> ApiError:
+    return ApiError(403, "model_not_allowed", "This key may not use this model.", param="model")
+
+
+def not_offered() -> ApiError:
+    return ApiError(404, "not_offered", "The engine does not offer this route for this model.")
+
+
+def engine_busy() -> ApiError:
+    return ApiError(
+        503,
+        "engine_busy",
+        "The engine takes no further request now; try again shortly.",
         headers={"Retry-After": str(RETRY_SECONDS)},
     )
 
@@ -84,6 +138,17 @@ def engine_failed() -> ApiError:
 
 def engine_silent() -> ApiError:
     return ApiError(504, "engine_timeout", "The engine gave no sign of life in time.")
+
+
+def client_stalled() -> ApiError:
+    """Only recorded: whoever does not read does not read this either."""
+    return ApiError(CLIENT_CLOSED, CLIENT_STALLED, "The answer was not taken in time.")
+
+
+def body_timeout() -> ApiError:
+    return ApiError(
+        408, "body_timeout", "The body did not arrive in time.", headers={"Connection": "close"}
+    )
 
 
 STATUS_ERRORS = {
@@ -102,6 +167,11 @@ def install(app: FastAPI) -> None:
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - what it is registered for
+    return _refuse(request, error)
+
+
+def _refuse(request: Request, error: ApiError) -> Response:
+    request.scope["bedside"].record.outcome = error.code
     return error.response()
 
 
@@ -111,12 +181,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
         error.status_code, ("bad_request", "This request cannot be answered.")
     )
     headers = dict(error.headers) if error.headers else None
-    return ApiError(error.status_code, code, message, headers=headers).response()
+    return _refuse(request, ApiError(error.status_code, code, message, headers=headers))
 
 
 async def _client_left(request: Request, error: Exception) -> Response:
+    request.scope["bedside"].left = True
     return Response(status_code=CLIENT_CLOSED)
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return ApiError(500, "internal_error", "The gateway failed; this is a bug.").response()
+    return _refuse(request, ApiError(500, "internal_error", "The gateway failed; this is a bug."))

@@ -1,40 +1,77 @@
-"""Around every exchange: its id, the answer's headers, its metrics and its one line in the log."""
+"""Around every exchange: its id, the answer's headers, its metrics, its record and its log line."""
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bedside_core import log
-from bedside_inference.gateway.errors import CLIENT_CLOSED
+from bedside_core.errors import ArtifactError
+from bedside_inference.audit.journal import AuditLog
+from bedside_inference.audit.record import DisconnectPhase, Record
+from bedside_inference.gateway.errors import CLIENT_CLOSED, ApiError, audit_unavailable
+from bedside_inference.gateway.events import Usage
+from bedside_inference.gateway.metrics import Metrics
+from bedside_inference.gateway.principal import Principal
 from bedside_inference.served import ServedModel
 
 logger = logging.getLogger(__name__)
 
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+UNAUDITED = frozenset({"/livez", "/readyz", "/metrics"})
+"""What monitoring asks for every few seconds; it tells nothing about anybody."""
+PAGE = "/page/"
+
+TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+"""W3C Trace Context, level 1, section 3.2."""
+
+CLIENT_APPS = (
+    *("OpenAI/Python", "OpenAI/JS", "AsyncOpenAI/Python", "python-httpx", "python-requests"),
+    *("aiohttp", "curl", "Mozilla", "Open-WebUI", "node", "Go-http-client", "bedside"),
+)
+"""Beginnings of User-Agent that a record names; any other could be a text."""
 
 
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request and its answer; no content."""
 
-    route: str
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    record: Record
     started: float = field(default_factory=time.monotonic)
-    key: str | None = None
-    """Id of the API key."""
+    parent_span: str | None = None
+    """Id of the caller's span, 16 hex digits."""
+    principal: Principal | None = None
     served: ServedModel | None = None
     """The model that answers, once it does."""
-    status: int = CLIENT_CLOSED
     first_byte: float | None = None
     """Seconds until the first byte of the answer's body."""
-    outcome: str = "answered"
+    queued: float | None = None
+    """Seconds of waiting for a place at the engine."""
+    usage: Usage = field(default_factory=Usage)
+    phase: DisconnectPhase = "sending"
+    """Where a client that leaves now is in its request."""
+    left: bool = False
+    """The client left before its answer was complete."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of the answer."""
+
+    @property
+    def route(self) -> str:
+        return self.record.route
+
+    @property
+    def status(self) -> int:
+        return self.record.status or CLIENT_CLOSED
+
+    @property
+    def outcome(self) -> str:
+        return self.record.outcome
 
 
 def exchange_of(scope: Scope) -> Exchange:
@@ -44,91 +81,130 @@ def exchange_of(scope: Scope) -> Exchange:
     return found
 
 
-class Metrics:
-    """Prometheus metrics of one gateway; labels are routes and statuses, never people."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        labels = ("route", "status")
-        self.requests = Counter(
-            "bedside_gateway_requests", "Requests answered.", labels, registry=self.registry
-        )
-        self.duration = Histogram(
-            "bedside_gateway_request_duration_seconds",
-            "From request to the end of its answer.",
-            ("route",),
-            registry=self.registry,
-            buckets=SECONDS,
-        )
-        self.first_byte = Histogram(
-            "bedside_gateway_time_to_first_byte_seconds",
-            "From request to the first byte of its answer's body.",
-            ("route",),
-            registry=self.registry,
-            buckets=SECONDS,
-        )
-        self.in_flight = Gauge(
-            "bedside_gateway_requests_in_flight", "Requests being served.", registry=self.registry
-        )
-
-    def record(self, exchange: Exchange, seconds: float) -> None:
-        """Count one finished exchange."""
-        self.requests.labels(exchange.route, str(exchange.status)).inc()
-        self.duration.labels(exchange.route).observe(seconds)
-        if exchange.first_byte is not None:
-            self.first_byte.labels(exchange.route).observe(exchange.first_byte)
-
-
 class Envelope:
     """The outermost ASGI layer (pure, so that disconnects reach what is inside)."""
 
-    def __init__(self, app: ASGIApp, routes: frozenset[str], metrics: Metrics) -> None:
-        self.app, self.routes, self.metrics = app, routes, metrics
+    def __init__(
+        self,
+        app: ASGIApp,
+        route_of: Callable[[Scope], str],
+        metrics: Metrics,
+        audit: AuditLog,
+    ) -> None:
+        """`route_of`: the route's template; `unknown` for any path that is not offered."""
+        self.app, self.route_of, self.metrics, self.audit = app, route_of, metrics, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path = scope["path"]
-        exchange = Exchange(route=path if path in self.routes else "unknown")
-        scope["bedside"] = exchange
+        exchange = scope["bedside"] = _open(scope, self.route_of(scope))
+        record = exchange.record
+        audited = record.route not in UNAUDITED and not record.route.startswith(PAGE)
 
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                record.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *_marks(exchange)]
             elif exchange.first_byte is None and message.get("body"):
                 exchange.first_byte = time.monotonic() - exchange.started
             await send(message)
 
-        with self.metrics.in_flight.track_inprogress():
-            try:
+        self.metrics.in_flight.inc()
+        try:
+            if audited and not self.audit.writable:
+                refused(exchange, unavailable := audit_unavailable())
+                await unavailable.response()(scope, receive, marked_send)
+            else:
                 await self.app(scope, receive, marked_send)
-            finally:
-                self._record(exchange)
+        finally:
+            self.metrics.in_flight.dec()
+            self._close(exchange, audited=audited)
 
-    def _record(self, exchange: Exchange) -> None:
+    def _close(self, exchange: Exchange, *, audited: bool) -> None:
         seconds = time.monotonic() - exchange.started
+        record, usage = exchange.record, exchange.usage
+        record.ended, record.duration_ms = time.time(), seconds * 1000
+        record.queued_ms = _milliseconds(exchange.queued)
+        record.first_byte_ms = _milliseconds(exchange.first_byte)
+        record.prompt_tokens = usage.prompt_tokens
+        record.completion_tokens = usage.completion_tokens
+        record.finish_reason = usage.finish_reason
+        if exchange.left:
+            record.disconnect_phase = exchange.phase
+            record.outcome = "client_left"
+        record.status = exchange.status
+        if served := exchange.served:
+            record.model_digest, record.evidence = served.model, served.evidence
+            record.verdict = served.verdict
         self.metrics.record(exchange, seconds)
-        first = exchange.first_byte
         logger.log(
-            logging.DEBUG if exchange.route in PROBES else logging.INFO,
+            logging.INFO if audited else logging.DEBUG,
             "request",
             extra=log.fields(
-                request=exchange.id,
-                route=exchange.route,
-                status=exchange.status,
-                outcome=exchange.outcome,
-                key=exchange.key,
+                request=record.request_id,
+                route=record.route,
+                status=record.status,
+                outcome=record.outcome,
+                key=record.key_id,
                 seconds=round(seconds, 4),
-                first_byte_seconds=None if first is None else round(first, 4),
+                first_byte_seconds=exchange.first_byte and round(exchange.first_byte, 4),
             ),
         )
+        if audited:
+            try:
+                self.audit.finish(record)
+            except ArtifactError:
+                # It is kept, or counted if it never began; until it is written nothing begins.
+                logger.error("audit cannot be written", extra=log.fields(request=record.request_id))  # noqa: TRY400
+        self.metrics.audit_writable.set(int(self.audit.writable))
+
+
+def refused(exchange: Exchange, error: ApiError) -> None:
+    """Note why a request got an error."""
+    exchange.record.outcome = error.code
+
+
+def _open(scope: Scope, route: str) -> Exchange:
+    headers = dict(scope["headers"])
+    trace = TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
+    client = scope.get("client")
+    return Exchange(
+        Record(
+            request_id=uuid.uuid4().hex,
+            trace_id=trace[1].decode() if trace else None,
+            started=time.time(),
+            client_address=_address(client[0]) if client else "unknown",
+            client_app=_app(headers.get(b"user-agent", b"")),
+            method=scope["method"] if scope["method"] in ("GET", "POST") else "other",
+            route=route,
+            outcome="answered",
+        ),
+        parent_span=trace[2].decode() if trace else None,
+    )
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return "unknown"  # what a proxy passed on need not be an address
+
+
+def _app(agent: bytes) -> str:
+    text = agent[:64].decode("latin-1")
+    return next((app for app in CLIENT_APPS if text.startswith(app)), "other")
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
 
 
 def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    marks = [(b"x-request-id", exchange.id.encode())]
+    marks = [(b"x-request-id", exchange.record.request_id.encode())]
+    marks += [(name.encode(), value.encode()) for name, value in exchange.headers.items()]
     if exchange.served is not None:
         marks.append((b"x-bedside-model", exchange.served.model.encode()))
         marks.append((b"x-bedside-verdict", exchange.served.verdict.encode()))
+        marks.append((b"x-ai-generated", b"true"))
     return marks

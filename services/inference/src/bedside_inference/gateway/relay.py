@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import TYPE_CHECKING
 
 import aiohttp
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bedside_inference.gateway.engine_client import EngineClient
-from bedside_inference.gateway.errors import ApiError, engine_failed
-from bedside_inference.gateway.exchange import Exchange, exchange_of
+from bedside_inference.gateway.bodies import Prepared
+from bedside_inference.gateway.clock import Clock
+from bedside_inference.gateway.errors import (
+    CLIENT_STALLED,
+    ApiError,
+    client_stalled,
+    engine_failed,
+    engine_silent,
+    model_stopped,
+)
+from bedside_inference.gateway.events import Events, whole_answer
+from bedside_inference.gateway.exchange import Exchange, exchange_of, refused
+from bedside_inference.gateway.monitor import Monitor
+
+if TYPE_CHECKING:
+    from bedside_inference.gateway.app import Gateway
 
 EVENT_STREAM = "text/event-stream"
+ABORT = "bedside.abort"
+"""ASGI extension of our HTTP protocol: cut the connection now."""
 
 
 class EngineAnswer(Response):
     """The engine's answer to one request.
 
-    The client is watched from before the engine is called until the last byte, so leaving at any
-    moment ends the call to the engine.
+    The client is watched from before it waits for a place until the last byte, so leaving at any
+    moment gives the place back and ends the call to the engine.
     """
 
-    def __init__(self, engine: EngineClient, path: str, request_body: bytes) -> None:
+    def __init__(self, gateway: Gateway, path: str, request: Prepared) -> None:
         super().__init__()
-        self.engine, self.path, self.request_body = engine, path, request_body
+        self.gateway, self.path, self.request = gateway, path, request
+        self.clock = Clock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
+        exchange.phase = "queued"
         relay = asyncio.create_task(self._relay(exchange, scope, receive, send))
         gone = asyncio.create_task(_disconnect(receive))
         try:
@@ -36,39 +54,87 @@ class EngineAnswer(Response):
         finally:
             gone.cancel()
             if not relay.done():
-                exchange.outcome = "client left"
+                exchange.left = True
                 relay.cancel()
             await asyncio.wait({relay, gone})
         if not relay.cancelled():
             relay.result()
 
+    def stop(self) -> None:
+        """End it: the house has stopped its model."""
+        self.clock.end(model_stopped())
+
     async def _relay(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        timeouts = self.gateway.config.gateway.timeouts
         stream = EventStream(send)
+        failure: ApiError | None = None
         answer: Response | None = None
         try:
-            asked = self.engine.ask(self.path, self.request_body, exchange.id)
-            async with asked as (found, exchange.served):
-                if found.content_type == EVENT_STREAM:
-                    await self._stream(found, stream)
-                else:
-                    answer = Response(await found.read(), media_type=found.content_type)
+            async with self.clock, self.gateway.place(exchange, self.request) as candidates:
+                answer = await self._ask(exchange, candidates, stream)
         except ApiError as error:
-            exchange.outcome = error.code
-            if stream.begun:
-                await stream.fail(error)
-                return
-            answer = error.response()
-        if answer is not None:
-            await answer(scope, receive, send)
-        else:
-            await stream.end()
+            refused(exchange, error)
+            failure = error
+            answer = None if stream.begun else error.response()
+        try:
+            # The place is free again, whether or not the client takes the rest.
+            late = failure is not None and failure.code == CLIENT_STALLED
+            async with asyncio.timeout(0 if late else timeouts.write):
+                if answer is not None:
+                    await answer(scope, receive, send)
+                elif failure is not None:
+                    await stream.fail(failure)
+                else:
+                    await stream.end()
+        except TimeoutError:
+            refused(exchange, client_stalled())
+            scope["extensions"][ABORT]["now"]()
 
-    @staticmethod
-    async def _stream(found: aiohttp.ClientResponse, stream: EventStream) -> None:
-        async for chunk in found.content.iter_any():
-            await stream.write(chunk)
-        if not stream.begun:
-            raise engine_failed()
+    async def _ask(
+        self, exchange: Exchange, candidates: list[Monitor], stream: EventStream
+    ) -> Response | None:
+        timeouts = self.gateway.config.gateway.timeouts
+        if self.request.stream:
+            exchange.phase = "before_first_byte"
+            self.clock.allow(timeouts.first_token, engine_silent())
+        else:
+            exchange.phase = "not_streaming"
+            self.clock.allow(timeouts.answer, engine_silent())
+        fleet = self.gateway.fleet
+        asked = fleet.ask(candidates, self.path, self.request.body, exchange.record.request_id)
+        async with asked as (found, served, engine):
+            exchange.served = served
+            with self.gateway.live(served.model, self):
+                if found.content_type == EVENT_STREAM:
+                    await self._stream(found, stream, exchange, engine)
+                    return None
+                body = await found.read()
+        exchange.usage.read_answer(whole_answer(body))
+        return Response(body, media_type="application/json")
+
+    async def _stream(
+        self,
+        found: aiohttp.ClientResponse,
+        stream: EventStream,
+        exchange: Exchange,
+        engine: Monitor,
+    ) -> None:
+        timeouts = self.gateway.config.gateway.timeouts
+        silent, stalled = engine_silent(), client_stalled()
+        events = Events(exchange.usage, keep_usage=self.request.asked_for_usage)
+        try:
+            async for chunk in found.content.iter_any():
+                passing = events.feed(chunk)
+                if passing:
+                    self.clock.allow(timeouts.write, stalled)
+                    await stream.write(passing)
+                    exchange.phase = "streaming"
+                engine.progress()
+                self.clock.allow(timeouts.between_tokens, silent)
+            if not stream.begun or events.tail:
+                raise engine_failed()
+        finally:
+            events.close()
 
 
 class EventStream:
@@ -80,10 +146,9 @@ class EventStream:
     def __init__(self, send: Send) -> None:
         self.send = send
         self.begun = False
-        self._tail = b""
 
-    async def write(self, chunk: bytes) -> None:
-        """Pass bytes on at once, as they are."""
+    async def write(self, events: bytes) -> None:
+        """Pass whole events on at once, as they are."""
         if not self.begun:
             self.begun = True
             headers = [
@@ -92,14 +157,11 @@ class EventStream:
                 (b"x-accel-buffering", b"no"),
             ]
             await self.send({"type": "http.response.start", "status": 200, "headers": headers})
-        self._tail = (self._tail + chunk)[-2:]
-        await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self.send({"type": "http.response.body", "body": events, "more_body": True})
 
     async def fail(self, error: ApiError) -> None:
         """End with an error event; `[DONE]` is missing then."""
-        # An event that the engine left unfinished must not swallow this one.
-        gap = b"" if self._tail == b"\n\n" else b"\n\n"
-        event = gap + b"data: " + json.dumps(error.body).encode() + b"\n\n"
+        event = b"data: " + json.dumps(error.body).encode() + b"\n\n"
         await self.send({"type": "http.response.body", "body": event, "more_body": False})
 
     async def end(self) -> None:

@@ -3,46 +3,114 @@
 from __future__ import annotations
 
 import errno
+import os
+import secrets
+import shutil
 import signal
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
 
-from bedside_core import lifeline
+from bedside_core import lifeline, log
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
-from bedside_inference.config import GatewayConfig, InferenceConfig
+from bedside_inference.audit.journal import AuditLog, audit_directory
+from bedside_inference.config import GatewayConfig, InferenceConfig, run_directory
+from bedside_inference.engine import private_directory
 from bedside_inference.gateway.app import build
+from bedside_inference.gateway.metrics import SHARED
+from bedside_inference.gateway.protocol import Protocol
+from bedside_inference.state.store import Store
 
 BACKLOG = 2048
+SALT_BYTES = 32
 
 
 def serve(config: InferenceConfig, run: Run) -> None:
     """Serve until SIGINT or SIGTERM, then let running answers finish.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: the address cannot be listened on, or workers lack a place to count together.
+        ArtifactError: the audit or the state database cannot be used.
     """
     lifeline.hold(signal.SIGTERM)
+    home = run.registry.home
     with listen(config.gateway) as listening, suppress(KeyboardInterrupt):
-        server(config, run.registry.home).run([listening])
+        preflight(config, home)
+        if config.gateway.workers == 1:
+            server(config, home).run([listening])
+        else:
+            numbers = run_directory(home) / "metrics"
+            private_directory(numbers.parent)
+            shutil.rmtree(numbers, ignore_errors=True)
+            private_directory(numbers)
+            os.environ[SHARED] = str(numbers)
+            salt_key = secrets.token_bytes(SALT_BYTES)
+            several = _settings(config, partial(worker, config, home, salt_key))
+            Multiprocess(several, [listening]).run()
+
+
+def preflight(config: InferenceConfig, home: Path) -> None:
+    """Fail now and in clear words where every worker would fail.
+
+    Raises:
+        ConfigError: workers lack a place to count together.
+        ArtifactError: the audit or the state database cannot be used.
+    """
+    if config.gateway.workers > 1 and config.limits.url is None:
+        raise ConfigError(
+            f"inference.gateway.workers is {config.gateway.workers}, and each would count rates "
+            "for itself - set inference.limits.url to a Valkey or PostgreSQL server, or use one"
+        )
+    Store.open(config.state, home).close()
+    with AuditLog(audit_directory(config.audit, home), config.audit) as audit:
+        audit.admin("gateway_started", workers=config.gateway.workers)
 
 
 def server(config: InferenceConfig, home: Path) -> uvicorn.Server:
-    """The HTTP server; quiet, because the gateway writes its own line per request."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            build(config, home),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            lifespan="on",
-            timeout_graceful_shutdown=config.gateway.drain_seconds,
-        )
+    """The HTTP server of one process; quiet, because the gateway logs each request itself."""
+    app = partial(build, config, home, secrets.token_bytes(SALT_BYTES))
+    return uvicorn.Server(_settings(config, app))
+
+
+def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
+    """The application within one of several processes.
+
+    Raises:
+        ConfigError: an engine's address or a certificate cannot be used.
+    """
+    lifeline.hold(signal.SIGTERM)
+    log.configure()
+    for file in Path(os.environ[SHARED]).glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
+    return build(config, home, salt_key)
+
+
+def _settings(config: InferenceConfig, app: partial[ASGIApp]) -> uvicorn.Config:
+    gateway = config.gateway
+    return uvicorn.Config(
+        app,
+        factory=True,
+        http=Protocol,
+        loop="uvloop",
+        workers=gateway.workers,
+        backlog=BACKLOG,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(gateway.trusted_proxies),
+        forwarded_allow_ips=list(gateway.trusted_proxies),
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=gateway.drain_seconds,
     )
 
 

@@ -1,0 +1,1 @@
+"""The audit: one record per request, hash-chained and signed, never content."""

@@ -1,0 +1,143 @@
+"""A request's record as a FHIR R4 AuditEvent in the shape of IHE BALP.
+
+BALP's slices are kept (client, server and user agents; the X-Request-Id entity; the object that was
+used), its profiles are not claimed: those are of FHIR reads, writes and queries, and their query
+entity would carry the request itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bedside_inference.audit.record import DIED
+
+DCM = "http://dicom.nema.org/resources/ontology/DCM"
+_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+_BALP = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+PSEUDONYM, DIGEST = "urn:bedside:pseudonym", "urn:bedside:sha256"
+SERVER = "bedside-gateway"
+IP_ADDRESS, MACHINE_NAME = "2", "1"
+_OF_REQUEST = (
+    *("trace_id", "method", "route", "auth_method", "key_id", "department", "parameters"),
+    *("prompt_tokens", "completion_tokens", "duration_ms", "queued_ms", "first_byte_ms"),
+    *("status", "finish_reason", "disconnect_phase"),
+)
+_OF_MODEL = ("evidence", "verdict", "adapter")
+
+
+def audit_event(entry: dict[str, Any], site: str) -> dict[str, Any]:
+    """The AuditEvent of an entry of type `request`.
+
+    Args:
+        entry: as it stands in the chain.
+        site: name of this machine.
+    """
+    event: dict[str, Any] = {
+        "resourceType": "AuditEvent",
+        "id": entry["hash"],
+        "type": _coding(f"{_TERMINOLOGY}/audit-event-type", "rest", "RESTful Operation"),
+        "subtype": [_coding("http://hl7.org/fhir/restful-interaction", "operation", "operation")],
+        "action": "E",
+        "period": _present(start=entry["started"], end=entry["ended"]),
+        "recorded": entry["time"],
+        "outcome": outcome(entry),
+        "outcomeDesc": entry["outcome"],
+    }
+    if entry["purpose_of_use"] is not None:
+        event["purposeOfEvent"] = [_purpose(entry)]
+    event["agent"] = _agents(entry, site)
+    event["source"] = {
+        "site": site,
+        "observer": {"identifier": {"value": SERVER}},
+        "type": [_coding(f"{_TERMINOLOGY}/security-source-type", "4", "Application Server")],
+    }
+    event["entity"] = _entities(entry)
+    return event
+
+
+def outcome(entry: dict[str, Any]) -> str:
+    """0 success, 4 the client's fault or wish, 8 the house's fault, 12 the gateway died."""
+    if entry["outcome"] == DIED:
+        return "12"
+    status = entry["status"]
+    if status is None or status >= 500:
+        return "8"
+    return "4" if status >= 400 or entry["disconnect_phase"] is not None else "0"
+
+
+def _agents(entry: dict[str, Any], site: str) -> list[dict[str, Any]]:
+    known = entry["subject"] is not None
+    agents: list[dict[str, Any]] = [
+        {
+            "type": _concept(DCM, "110153", "Source Role ID"),
+            "who": {"identifier": {"value": entry["client_app"]}},
+            "requestor": not known,
+            "network": {"address": entry["client_address"], "type": IP_ADDRESS},
+        },
+        {
+            "type": _concept(DCM, "110152", "Destination Role ID"),
+            "who": {"identifier": {"value": SERVER}},
+            "requestor": False,
+            "network": {"address": site, "type": MACHINE_NAME},
+        },
+    ]
+    if known:
+        user = {
+            "type": _concept(
+                f"{_TERMINOLOGY}/v3-ParticipationType", "IRCP", "information recipient"
+            ),
+            "who": {"identifier": {"system": PSEUDONYM, "value": entry["subject"]}},
+            "requestor": True,
+        }
+        if entry["purpose_of_use"] is not None:
+            user["purposeOfUse"] = [_purpose(entry)]
+        agents.append(user)
+    return agents
+
+
+def _entities(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    entities: list[dict[str, Any]] = [
+        {
+            "what": {"identifier": {"value": entry["request_id"]}},
+            "type": _coding(_BALP, "XrequestId"),
+            "detail": [
+                *_details(entry, _OF_REQUEST),
+                *({"type": "decision", "valueString": code} for code in entry["decisions"]),
+                {"type": "seq", "valueString": str(entry["seq"])},
+            ],
+        }
+    ]
+    if entry["model"] is not None:
+        used: dict[str, Any] = {
+            "type": _coding(f"{_TERMINOLOGY}/audit-entity-type", "2", "System Object"),
+            "role": _coding(f"{_TERMINOLOGY}/object-role", "4", "Domain Resource"),
+            "name": entry["model"],
+        }
+        if entry["model_digest"] is not None:
+            used["what"] = {"identifier": {"system": DIGEST, "value": entry["model_digest"]}}
+        if details := _details(entry, _OF_MODEL):
+            used["detail"] = details
+        entities.append(used)
+    return entities
+
+
+def _details(entry: dict[str, Any], names: tuple[str, ...]) -> list[dict[str, str]]:
+    return [
+        {"type": name, "valueString": str(entry[name])} for name in names if entry[name] is not None
+    ]
+
+
+def _purpose(entry: dict[str, Any]) -> dict[str, Any]:
+    return _concept(f"{_TERMINOLOGY}/v3-ActReason", entry["purpose_of_use"])
+
+
+def _concept(system: str, code: str, display: str | None = None) -> dict[str, Any]:
+    return {"coding": [_coding(system, code, display)]}
+
+
+def _coding(system: str, code: str, display: str | None = None) -> dict[str, str]:
+    return _present(system=system, code=code, display=display)
+
+
+def _present(**members: str | None) -> dict[str, str]:
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,350 @@
+"""The audit log as the gateway sees it: an entry before a request is served and one at its end.
+
+Fails closed: what cannot be written raises, a finished record is kept until it can be, and until
+then no request may begin. A thread signs checkpoints, begins new segments and forces lines to the
+disk, so that an append only costs its own write.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bedside_core import log
+from bedside_core.errors import ArtifactError
+from bedside_core.signing import Keys
+from bedside_inference.audit.chain import (
+    ZEROS,
+    AuditError,
+    Chain,
+    parse,
+    segment_path,
+    segments,
+    write_errors,
+)
+from bedside_inference.audit.checkpoint import (
+    Checkpoint,
+    audit_keys,
+    read_checkpoint,
+    tombstone_message,
+    write_checkpoint,
+)
+from bedside_inference.audit.record import (
+    Record,
+    begin_content,
+    content,
+    died_content,
+    request_content,
+)
+from bedside_inference.audit.workers import Worker, dead_workers
+from bedside_inference.config import AuditConfig
+
+logger = logging.getLogger(__name__)
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_REQUEST_ID = re.compile(rb'"type":"(begin|request)",(?:"worker":"([0-9a-f]+)",)?"request_id":')
+
+
+def audit_directory(config: AuditConfig, home: Path) -> Path:
+    """Where the chain of a BEDSIDE_HOME lies."""
+    return (config.directory or home / "gateway" / "audit").absolute()
+
+
+def audited(config: AuditConfig, home: Path) -> Callable[..., None]:
+    """`AuditLog.admin` for a command that may change something: opened when it does."""
+
+    def record(action: str, /, **ids: str | int) -> None:
+        with AuditLog(audit_directory(config, home), config) as audit:
+            audit.admin(action, **ids)
+
+    return record
+
+
+class AuditLog:
+    """One process's door to the audit; thread-safe. Start it after any fork.
+
+    >>> with AuditLog(directory, config) as audit:
+    ...     audit.begin(record)
+    ...     audit.finish(record)
+    """
+
+    def __init__(self, directory: Path, config: AuditConfig) -> None:
+        self.directory, self.config = directory, config
+        self._chain = Chain(directory)
+        self._keys: Keys = audit_keys(directory)
+        self._guard = threading.RLock()
+        self._open: dict[str, int] = {}
+        """Number of the begin of each unfinished request."""
+        self._pending: dict[str, bytes] = {}
+        """Finished requests that could not be written yet."""
+        self._unrecorded = 0
+        """Requests that never began and whose record could not be written."""
+        self._failed = False
+        self._last = 0
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="audit", daemon=True)
+
+    def start(self) -> None:
+        """Open the chain, complete the records of workers that died, and keep it signed.
+
+        Raises:
+            AuditError: the chain cannot be written or was shortened.
+            ArtifactError: the signing key cannot be used.
+        """
+        with write_errors(self.directory):
+            (self.directory.parent / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._keys.make()
+        signed = read_checkpoint(self.directory)
+        self._chain.open(
+            signed_seq=signed.seq if signed else 0, signed_hash=signed.hash if signed else ZEROS
+        )
+        self._last = self._chain.position().seq
+        with write_errors(self.directory):
+            self._worker = Worker(self.directory / "workers")
+            self._worker.note(self._last + 1)
+            self._bury()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sign and sync what is there; the next start completes requests that are still open.
+
+        Raises:
+            AuditError: finished records could not be written; they are completed likewise.
+        """
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+        try:
+            self._tick(closing=True)
+        finally:
+            with self._guard:
+                self._worker.leave(finished=not self._open)
+                self._chain.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the last attempt succeeded and nothing waits to be written."""
+        return not (self._failed or self._pending)
+
+    def begin(self, record: Record) -> None:
+        """Write ahead that a request goes to the engine.
+
+        Raises:
+            AuditError: it was not written; the request must not be served.
+        """
+        entry = begin_content(record, self._worker.id)
+        with self._guard:
+            self._retry()
+            self._open[record.request_id] = self._append(entry)
+
+    def finish(self, record: Record) -> None:
+        """Write the one complete record of a request, begun or not.
+
+        Raises:
+            AuditError: it was not written. The record of a begun request is kept and written as
+                soon as that goes; one that never began is counted in the next `recovered` entry.
+        """
+        entry = request_content(record)
+        with self._guard:
+            begun = record.request_id in self._open
+            if begun:
+                self._pending[record.request_id] = entry
+                self._retry()
+                return
+            try:
+                self._retry()
+                self._append(entry)
+            except AuditError:
+                self._unrecorded += 1
+                raise
+
+    def admin(self, action: str, **ids: str | int | None) -> None:
+        """Write that somebody changed something.
+
+        Args:
+            action: a code, for example `key_revoked`.
+            ids: of what was changed; no free text, no clear names.
+
+        Raises:
+            AuditError: it was not written; the change must not happen.
+        """
+        if not _CODE.fullmatch(action):
+            raise ValueError("an action is a code of lower-case letters, digits and '_'")
+        self.write("admin", action=action, ids=ids)
+
+    def write(self, kind: str, **members: object) -> int:
+        """Write an entry of another type; returns its number.
+
+        Raises:
+            AuditError: it was not written.
+        """
+        with self._guard:
+            self._retry()
+            return self._append(content(kind, members))
+
+    def tombstone(self, **members: object) -> None:
+        """Write, signed, what a segment held that will be deleted (see `retention`).
+
+        Raises:
+            AuditError: it was not written.
+            ArtifactError: the signing key cannot be used.
+        """
+        self.write("tombstone", **members, signature=self._keys.sign(tombstone_message(members)))
+
+    def sync(self) -> None:
+        """Wait until everything that was written so far is on the disk, signed.
+
+        Raises:
+            AuditError: it could not be written.
+            ArtifactError: the signing key cannot be used.
+        """
+        self._tick(closing=True)
+
+    def _append(self, entry: bytes) -> int:
+        try:
+            if self._failed:
+                self._note_gap()
+            head = self._chain.append(entry)
+        except AuditError:
+            self._fail("audit entry not written")
+            raise
+        self._last = head.seq
+        if (
+            head.unsigned >= self.config.checkpoint_records
+            or head.size >= self.config.segment_bytes
+        ):
+            self._wake.set()
+        return head.seq
+
+    def _note_gap(self) -> None:
+        self._chain.append(
+            content(
+                "recovered",
+                {
+                    "reason": "unwritable",
+                    "dropped_bytes": 0,
+                    "taken_over": 0,
+                    "missing": 0,
+                    "unrecorded": self._unrecorded,
+                },
+            )
+        )
+        self._failed, self._unrecorded = False, 0
+        logger.info("audit writable again")
+
+    def _fail(self, event: str) -> None:
+        if not self._failed:
+            logger.error(event, exc_info=True)
+        self._failed = True
+
+    def _retry(self) -> None:
+        while self._pending:
+            request_id, entry = next(iter(self._pending.items()))
+            self._append(entry)
+            del self._pending[request_id]
+            del self._open[request_id]
+
+    def _keep(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(self.config.sync_seconds)
+            self._wake.clear()
+            try:
+                self._tick()
+            except ArtifactError:
+                with self._guard:
+                    self._fail("audit not kept")
+
+    def _tick(self, *, closing: bool = False) -> None:
+        with self._guard:
+            self._retry()
+            if self._failed:
+                self._note_gap()
+        handle, checkpoint = self._sign(closing=closing)
+        with write_errors(self.directory):
+            try:
+                os.fdatasync(handle)
+            finally:
+                os.close(handle)
+        if checkpoint is not None:
+            write_checkpoint(self.directory, checkpoint)
+            logger.info("audit checkpoint", extra=log.fields(**checkpoint.model_dump()))
+        with self._guard, write_errors(self.directory):
+            self._worker.note(next(iter(self._open.values()), self._last + 1))
+
+    def _sign(self, *, closing: bool) -> tuple[int, Checkpoint | None]:
+        """Sign and rotate if it is time; returns the segment that must reach the disk."""
+        checkpoint = None
+        with self._chain.writing() as write:
+            head, now = write.head, time.time()
+            age = now - head.opened
+            full = head.size >= self.config.segment_bytes
+            old = head.size > 0 and age >= self.config.segment_hours * 3600
+            waited = not 0 <= now - head.signed < self.config.checkpoint_seconds
+            many = head.unsigned >= self.config.checkpoint_records
+            if head.unsigned and (full or old or waited or many or closing):
+                checkpoint = Checkpoint.sign(self._keys, head.seq, head.hash)
+                signed = {"of_seq": head.seq, "of_hash": head.hash}
+                write(
+                    content("checkpoint", {**signed, "signature": checkpoint.signature}),
+                    checkpoint=True,
+                )
+            handle = self._chain.handle()
+            if full or old:
+                write.rotate()
+        return handle, checkpoint
+
+    def _bury(self) -> None:
+        """Write the record of every request that died with its worker."""
+        for dead in dead_workers(self.directory / "workers"):
+            begun = self._begun(dead.id, dead.since)
+            for entry in begun:
+                self._append(died_content(entry))
+            logger.warning(
+                "audit of a dead worker completed",
+                extra=log.fields(worker=dead.id, requests=len(begun)),
+            )
+
+    def _begun(self, worker: str, since: int) -> list[dict[str, object]]:
+        """The begins of a dead worker, from an entry on, that have no end."""
+        found: dict[object, dict[str, object]] = {}
+        last = self._chain.position().seq
+        firsts = segments(self.directory)
+        start = max((first for first in firsts if first <= since), default=firsts[0])
+        for first in firsts[firsts.index(start) :]:
+            with segment_path(self.directory, first).open("rb") as file:
+                for line in file:
+                    match = _REQUEST_ID.search(line)
+                    if match is None or (match[1] == b"begin" and match[2] != worker.encode()):
+                        continue
+                    try:
+                        entry = parse(line)
+                    except ValueError:
+                        if not line.endswith(b"\n"):
+                            break  # a neighbour is writing it
+                        raise AuditError(f"{file.name}: a line was changed") from None
+                    if entry.seq > last:
+                        return list(found.values())
+                    if match[1] == b"begin":
+                        found[entry.members["request_id"]] = entry.members
+                    else:
+                        found.pop(entry.members["request_id"], None)
+        return list(found.values())

@@ -1,0 +1,117 @@
+"""What the audit keeps of a request: ids, codes, counts and times, never content."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Literal
+
+DisconnectPhase = Literal["queued", "before_first_byte", "streaming", "not_streaming", "sending"]
+DIED = "gateway_died"
+"""Outcome of a request whose worker was killed under it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """One request. The order is that of the written members."""
+
+    request_id: str
+    """The gateway's own, so that no two are equal."""
+    trace_id: str | None = None
+    started: float
+    """Unix time in seconds."""
+    ended: float | None = None
+    """Unix time in seconds; none only if the gateway died."""
+    duration_ms: float | None = None
+    """By a monotonic clock, so it may disagree with `ended` when the wall clock was set."""
+    queued_ms: float | None = None
+    first_byte_ms: float | None = None
+    subject: str | None = None
+    """A pseudonym, see `Pseudonyms`."""
+    auth_method: str | None = None
+    key_id: str | None = None
+    department: str | None = None
+    purpose_of_use: str | None = None
+    """A code of HL7 v3 PurposeOfUse."""
+    client_address: str
+    client_app: str
+    """From a closed vocabulary."""
+    method: str
+    route: str
+    """The template, never a path that a client wrote."""
+    model: str | None = None
+    model_digest: str | None = None
+    """SHA-256 of the manifest."""
+    evidence: str | None = None
+    verdict: str | None = None
+    adapter: str | None = None
+    parameters: str | None = None
+    """SHA-256 of the parameters that are no text."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    status: int | None = None
+    finish_reason: str | None = None
+    disconnect_phase: DisconnectPhase | None = None
+    outcome: str = "unknown"
+    decisions: tuple[str, ...] = ()
+    """Codes of the policies that had a say."""
+
+
+MEMBERS = tuple(field.name for field in fields(Record))
+_LATER = {
+    *("ended", "duration_ms", "queued_ms", "first_byte_ms", "prompt_tokens", "completion_tokens"),
+    *("status", "finish_reason", "disconnect_phase", "outcome"),
+}
+EARLY = tuple(name for name in MEMBERS if name not in _LATER)
+"""What is known before the engine is asked."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_all_of, _early_of = attrgetter(*MEMBERS), attrgetter(*EARLY)
+
+
+def content(kind: str, members: dict[str, Any]) -> bytes:
+    """The middle of a line: its type and members, compact and in this order, without braces."""
+    return b'"type":"%s",%s' % (kind.encode(), _encode(members)[1:-1].encode("ascii"))
+
+
+def begin_content(record: Record, worker: str) -> bytes:
+    """The write-ahead entry of a request."""
+    members = dict(zip(EARLY, _early_of(record), strict=True))
+    members["started"] = rfc3339(record.started)
+    return content("begin", {"worker": worker, **members})
+
+
+def request_content(record: Record) -> bytes:
+    """The one complete entry of a request."""
+    members = dict(zip(MEMBERS, _all_of(record), strict=True))
+    members["started"] = rfc3339(record.started)
+    if record.ended is not None:
+        members["ended"] = rfc3339(record.ended)
+    for name in ("duration_ms", "queued_ms", "first_byte_ms"):
+        if members[name] is not None:
+            members[name] = round(members[name], 3)
+    return content("request", members)
+
+
+def died_content(begin: dict[str, Any]) -> bytes:
+    """The complete entry of a request that only began: its worker is gone."""
+    members = {name: begin.get(name) for name in MEMBERS}
+    return content("request", {**members, "outcome": DIED})
+
+
+# One second's text: formatted once, used by all entries of that second.
+_second: tuple[int, str] = (-1, "")
+
+
+def rfc3339(moment: float) -> str:
+    """RFC 3339 in UTC with microseconds, of Unix seconds."""
+    global _second
+    micros = round(moment * 1_000_000)
+    seconds, rest = divmod(micros, 1_000_000)
+    known, text = _second
+    if known != seconds:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        _second = (seconds, text)
+    return f"{text}.{rest:06d}Z"

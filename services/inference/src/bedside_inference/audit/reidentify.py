@@ -1,0 +1,122 @@
+"""Whose a pseudonym is: two people with the right must ask, and both stand in the audit first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bedside_core.artifacts import write_atomic
+from bedside_core.errors import PolicyError
+from bedside_inference.audit.chain import AuditError, write_errors
+from bedside_inference.audit.journal import AuditLog
+from bedside_inference.audit.pseudonyms import Pseudonyms
+
+VALID_SECONDS = 24 * 3600
+"""How long the second person has."""
+Find = Callable[[str], tuple[str, bool] | None]
+"""The id of a valid API key and whether its holder may reidentify."""
+
+
+class Asked(BaseModel):
+    """A first person's wish."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key_id: str
+    at: float
+    """Unix seconds."""
+
+
+class Wishes(BaseModel):
+    """`reidentification.json`, by pseudonym."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wishes: dict[str, Asked] = {}
+
+
+class Reidentification:
+    """The two-person rule."""
+
+    def __init__(self, audit: AuditLog, pseudonyms: Pseudonyms, find: Find) -> None:
+        """`audit`: started."""
+        self.audit, self.pseudonyms, self.find = audit, pseudonyms, find
+        self.path = audit.directory.parent / "reidentification.json"
+
+    def ask(self, pseudonym: str, key: str) -> str | None:
+        """Ask whose a pseudonym is.
+
+        Returns:
+            The subject, or none if this was the first of two people.
+
+        Raises:
+            PolicyError: the key may not, or is the one that asked before.
+            InputError: it is no pseudonym of this house.
+            AuditError: the question cannot be recorded; nothing is revealed.
+        """
+        found = self.find(key)
+        key_id = found[0] if found else None
+        if found is None or not found[1]:
+            self._record("refused", pseudonym=None, key_id=key_id)
+            raise PolicyError(
+                "this key may not reidentify - set BEDSIDE_API_KEY to one that was made with that "
+                "right; the attempt was recorded"
+            )
+        subject = self.pseudonyms.reveal(pseudonym)
+        with self._changing():
+            now = time.time()
+            wishes = {
+                name: asked
+                for name, asked in self._read().wishes.items()
+                if 0 <= now - asked.at < VALID_SECONDS
+            }
+            first = wishes.pop(pseudonym, None)
+            if first is None:
+                self._record("requested", pseudonym=pseudonym, key_id=found[0])
+                self._write({**wishes, pseudonym: Asked(key_id=found[0], at=now)})
+                return None
+            if first.key_id == found[0]:
+                self._record("refused", pseudonym=pseudonym, key_id=found[0])
+                raise PolicyError(
+                    "this key asked before, and a second person must agree - let somebody else "
+                    "with that right run the same command; the attempt was recorded"
+                )
+            self._record(
+                "revealed", pseudonym=pseudonym, key_id=found[0], requested_by=first.key_id
+            )
+            self._write(wishes)
+        return subject
+
+    def _record(self, state: str, **ids: str | None) -> None:
+        self.audit.write("reidentification", state=state, **{"requested_by": None, **ids})
+        # On the disk before anything is said.
+        self.audit.sync()
+
+    def _read(self) -> Wishes:
+        try:
+            return Wishes.model_validate_json(self.path.read_bytes())
+        except FileNotFoundError:
+            return Wishes()
+        except (OSError, ValidationError):
+            raise AuditError(
+                f"{self.path}: not readable - remove it; whoever asked asks again"
+            ) from None
+
+    def _write(self, wishes: dict[str, Asked]) -> None:
+        content = Wishes(wishes=wishes).model_dump_json(indent=2).encode() + b"\n"
+        write_atomic(self.path, content, mode=0o600)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with write_errors(self.path.parent):
+            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)

@@ -1,0 +1,188 @@
+"""The audit's way to a SIEM: RFC 5424 messages over TLS, framed as in RFC 5425.
+
+Syslog has no receipt, so a batch counts as delivered only when the receiver has closed the TLS
+session in answer to ours: whoever does that has read everything before it. Only then the cursor
+moves; what was under way when something failed is sent again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bedside_core.artifacts import write_atomic
+from bedside_core.errors import ConfigError, InputError
+from bedside_inference.audit.chain import ZEROS, AuditError, write_errors
+from bedside_inference.audit.fhir import audit_event, outcome
+from bedside_inference.audit.reader import snapshot
+from bedside_inference.config import SyslogConfig
+
+FACILITY = 13
+"""Log audit."""
+SEVERITIES = {"0": 6, "4": 5, "8": 4, "12": 3}
+"""Informational, notice, warning and error, by the AuditEvent's outcome."""
+SD_ID = "bedside@32473"
+"""Structured data need an enterprise number; this one is for everybody's examples (RFC 5612)."""
+BATCH = 1000
+"""Requests per TLS session."""
+TIMEOUT_SECONDS = 30.0
+
+
+class Cursor(BaseModel):
+    """The last entry that the SIEM has, or that was none for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seq: int = 0
+    hash: str = ZEROS
+
+
+def read_cursor(directory: Path) -> Cursor:
+    """How far the deliveries are.
+
+    Raises:
+        AuditError: the file cannot be read.
+    """
+    path = _cursor_path(directory)
+    try:
+        return Cursor.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Cursor()
+    except (OSError, ValidationError):
+        raise AuditError(
+            f"{path}: no readable cursor - restore it from a backup, or remove it to send "
+            "everything again"
+        ) from None
+
+
+def deliver(directory: Path, config: SyslogConfig, site: str) -> int:
+    """Send what the SIEM does not have yet; returns how many requests that were.
+
+    Raises:
+        AuditError: the log does not verify.
+        ConfigError: a certificate or the authority's file cannot be read.
+        InputError: the receiver cannot be reached, is somebody else, or broke off.
+    """
+    context = _context(config)
+    sent = 0
+    with _delivering(directory):
+        for messages, cursor in _batches(directory, read_cursor(directory), site):
+            if messages:
+                _send(config, context, messages)
+            write_atomic(
+                _cursor_path(directory), cursor.model_dump_json().encode() + b"\n", mode=0o600
+            )
+            sent += len(messages)
+    return sent
+
+
+def message(entry: dict[str, Any], site: str) -> bytes:
+    """The RFC 5424 message of an entry of type `request`; its text is the FHIR AuditEvent."""
+    event = audit_event(entry, site)
+    priority = FACILITY * 8 + SEVERITIES[outcome(entry)]
+    text = json.dumps(event, separators=(",", ":"))
+    ids = {"seq": entry["seq"], "hash": entry["hash"], "request": entry["request_id"]}
+    data = " ".join(f'{name}="{_escaped(str(value))}"' for name, value in ids.items())
+    host = "".join(c for c in site if "!" <= c <= "~")[:255] or "-"
+    return (
+        f"<{priority}>1 {entry['time']} {host} bedside-gateway - AuditEvent [{SD_ID} {data}] {text}"
+    ).encode()
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
+
+
+def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[bytes], Cursor]]:
+    with snapshot(directory) as chain:
+        if cursor.seq > chain.head.seq:
+            raise _other_log(directory)
+        messages: list[bytes] = []
+        reached = cursor
+        for place in chain.places(cursor.seq):
+            entry = place.entry
+            if entry.seq == cursor.seq and entry.hash != cursor.hash:
+                raise _other_log(directory)
+            if entry.seq <= cursor.seq:
+                continue
+            reached = Cursor(seq=entry.seq, hash=entry.hash)
+            if entry.members["type"] == "request":
+                messages.append(message(entry.members, site))
+            if len(messages) == BATCH:
+                yield messages, reached
+                messages = []
+        if reached != cursor:
+            yield messages, reached
+
+
+def _send(config: SyslogConfig, context: ssl.SSLContext, messages: list[bytes]) -> None:
+    address = f"{config.host}:{config.port}"
+    try:
+        with (
+            socket.create_connection((config.host, config.port), TIMEOUT_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=config.host) as tls,
+        ):
+            for text in messages:
+                tls.sendall(b"%d %s" % (len(text), text))
+            try:
+                tls.unwrap()
+            except ssl.SSLEOFError:
+                # It closed in order, without the TLS farewell; a reset would be another error.
+                return
+    except ssl.SSLCertVerificationError as error:
+        raise InputError(
+            f"syslog receiver {address}: its certificate is not to be trusted "
+            f"({error.verify_message}) - set inference.audit.syslog.ca_file and host to what it "
+            "has; nothing was sent"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"syslog receiver {address}: {error.strerror or type(error).__name__} - what it may "
+            "not have got is sent by the next `bedside inference audit export syslog`"
+        ) from None
+
+
+def _context(config: SyslogConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if config.certificate is not None:
+            context.load_cert_chain(config.certificate, config.key)
+    except OSError as error:
+        raise ConfigError(
+            f"inference.audit.syslog: no readable certificates ({error.strerror}) - ca_file, "
+            "certificate and key must be PEM files"
+        ) from None
+    return context
+
+
+@contextmanager
+def _delivering(directory: Path) -> Iterator[None]:
+    """One delivery at a time, so that nothing is sent twice."""
+    with write_errors(directory):
+        lock = os.open(directory / "delivered.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _cursor_path(directory: Path) -> Path:
+    return directory / "delivered.json"
+
+
+def _other_log(directory: Path) -> AuditError:
+    return AuditError(
+        f"{_cursor_path(directory)}: the last entry that was delivered is not in this log - the "
+        "log was replaced; look into it, then remove the file to send everything"
+    )

@@ -1,0 +1,146 @@
+"""What the gateway must see in a stream of server-sent events that it passes on unchanged.
+
+Bytes are searched, not parsed: inside a JSON string a quote is escaped, so `"usage":{` can only be
+the member of that name, whatever the texts say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic_core import from_json
+
+from bedside_inference.gateway.errors import engine_failed
+
+MAX_EVENT_BYTES = 8 << 20
+"""Of one event: the longest is the whole answer that ends a stream of `/v1/responses`."""
+
+END = b"\n\n"
+STARTS = (b"data:", b"event:", b":")
+USAGE = b'"usage":{'
+ERROR = b'"error":{'
+FINISH = re.compile(rb'"finish_reason":"([a-z_]{1,32})"')
+
+
+class Usage:
+    """What an answer says of itself besides its text."""
+
+    __slots__ = ("completion_tokens", "finish_reason", "prompt_tokens")
+
+    def __init__(self) -> None:
+        self.prompt_tokens: int | None = None
+        self.completion_tokens: int | None = None
+        self.finish_reason: str | None = None
+
+    def read(self, usage: object) -> None:
+        """Take the counts from a `usage` object, in the words of either API."""
+        if isinstance(usage, dict):
+            self.prompt_tokens = _count(usage, "prompt_tokens", "input_tokens")
+            self.completion_tokens = _count(usage, "completion_tokens", "output_tokens") or 0
+
+    def read_answer(self, answer: dict[str, Any]) -> None:
+        """Take counts and reason from an answer that came in one piece."""
+        self.read(answer.get("usage"))
+        choices = answer.get("choices")
+        reason = choices[0].get("finish_reason") if choices else answer.get("status")
+        self.finish_reason = reason if isinstance(reason, str) else None
+
+
+class Events:
+    """Whole events out of bytes as they come, without the one that the client did not ask for."""
+
+    def __init__(self, usage: Usage, *, keep_usage: bool) -> None:
+        self.usage, self.keep_usage = usage, keep_usage
+        self.count = 0
+        """Events so far; about one per token."""
+        self.tail = b""
+        """The beginning of an event whose end has not come."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What of these bytes is to be passed on now.
+
+        Raises:
+            ApiError: the engine reports an error, or these are no events.
+        """
+        if self.tail:
+            chunk = self.tail + chunk
+            self.tail = b""
+        if not chunk.endswith(END):
+            whole, end, self.tail = chunk.rpartition(END)
+            if len(self.tail) > MAX_EVENT_BYTES:
+                raise engine_failed()
+            chunk = whole + end
+            if not chunk:
+                return b""
+        if not chunk.startswith(STARTS):
+            raise engine_failed()
+        self.count += chunk.count(END)
+        if ERROR in chunk:
+            return self._before_error(chunk)
+        if b'"finish_reason":"' in chunk and (found := FINISH.search(chunk)):
+            self.usage.finish_reason = found[1].decode()
+        return self._without_usage(chunk) if USAGE in chunk else chunk
+
+    def close(self) -> None:
+        """It has ended, or its client has left; what the engine did not count is guessed."""
+        if self.usage.completion_tokens is None:
+            self.usage.completion_tokens = self.count
+
+    def _before_error(self, chunk: bytes) -> bytes:
+        for event in chunk.split(END):
+            if ERROR in event:
+                said = _members(event)
+                # A failed stream of `/v1/responses` says so in the answer within its last event.
+                if isinstance((said.get("response") or said).get("error"), dict):
+                    raise engine_failed()  # its words may quote the request
+        return self._without_usage(chunk) if USAGE in chunk else chunk
+
+    def _without_usage(self, chunk: bytes) -> bytes:
+        kept = []
+        for event in chunk.split(END):
+            if USAGE in event:
+                said = _members(event)
+                self.usage.read((said.get("response") or said).get("usage"))
+                if not self.keep_usage and said.get("choices") == []:
+                    continue
+            kept.append(event)
+        return END.join(kept)
+
+
+def _members(event: bytes) -> dict[str, Any]:
+    """The JSON object in an event.
+
+    Raises:
+        ApiError: there is none.
+    """
+    data = b"".join(line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
+    try:
+        members = from_json(data)
+    except ValueError:
+        members = None
+    if not isinstance(members, dict):
+        raise engine_failed()
+    return members
+
+
+def whole_answer(body: bytes) -> dict[str, Any]:
+    """An answer that came in one piece.
+
+    Raises:
+        ApiError: it is no JSON object, or an error in the guise of an answer.
+    """
+    try:
+        answer = from_json(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or isinstance(answer.get("error"), dict):
+        raise engine_failed()
+    return answer
+
+
+def _count(usage: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        if isinstance(usage.get(name), int):
+            return int(usage[name])
+    return None

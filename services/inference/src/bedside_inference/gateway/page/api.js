@@ -1,0 +1,108 @@
+// The gateway's API as the page uses it: the model's name, and an answer piece by piece.
+
+const REFUSALS = { 400: "refused", 401: "invalidKey", 403: "forbidden", 413: "refused", 429: "tooMany", 503: "unavailable" };
+
+/** What went wrong: `kind` is a key of the texts, `retryAt` a Date or null, `request` the gateway's id or null. */
+export class Problem extends Error {
+  constructor(kind, retryAt = null, request = null) {
+    super(kind);
+    Object.assign(this, { kind, retryAt, request });
+  }
+}
+
+/** The model that this key may ask: its name, and its origin at this moment. Throws a Problem. */
+export async function findModel(key) {
+  const response = await call("/v1/models", key);
+  const { data } = await response.json().catch(() => { throw new Problem("failed"); });
+  if (!data?.length) throw new Problem("forbidden");
+  return { name: data[0].id, ...origin(response) };
+}
+
+/**
+ * Ask; resolves when the answer begins to its origin and its pieces, an async iterator of
+ * `{ text }` and `{ truncated: true }`. Both throw a Problem, or an AbortError once `signal` is aborted.
+ */
+export async function ask(key, model, messages, signal) {
+  const body = { model, messages, stream: true, stream_options: { include_usage: true } };
+  const response = await call("/v1/chat/completions", key, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  return { ...origin(response), pieces: pieces(response.body) };
+}
+
+/** The data of each server-sent event, however the bytes are cut (WHATWG HTML, section 9.2.6). */
+export async function* events(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let data = [];
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return; // an event that nothing ended is no event
+      const lines = (rest + value).split(/\r\n|\n|\r(?!$)/); // a CR at the very end may be half of CRLF
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+        else if (line === "" && data.length) {
+          yield data.join("\n");
+          data = [];
+        }
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {}); // already broken is as good as cancelled
+  }
+}
+
+async function* pieces(stream) {
+  try {
+    for await (const data of events(stream)) {
+      if (data === "[DONE]") return;
+      const { choices } = JSON.parse(data); // an error event has none
+      const { delta, finish_reason: reason } = choices[0] ?? {}; // nor has the usage
+      if (delta?.content) yield { text: delta.content };
+      if (reason === "length") yield { truncated: true };
+    }
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+  }
+  throw new Problem("broken");
+}
+
+async function call(path, key, options = {}) {
+  if (!/^[\x21-\x7e]+$/.test(key)) throw new Problem("invalidKey"); // cannot stand in a header
+  let response;
+  try {
+    response = await fetch(path, {
+      ...options,
+      headers: { ...options.headers, Authorization: `Bearer ${key}` },
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("unreachable");
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function refusal(response) {
+  const code = await response.json().then(({ error }) => error.code, () => null);
+  const kind = code === "engine_unavailable" ? "loading" : (REFUSALS[response.status] ?? "failed");
+  const seconds = Number.parseInt(response.headers.get("Retry-After"), 10);
+  const retryAt = Number.isNaN(seconds) ? null : new Date(Date.now() + seconds * 1000);
+  return new Problem(kind, retryAt, response.headers.get("X-Request-Id"));
+}
+
+function origin(response) {
+  return {
+    digest: response.headers.get("X-Bedside-Model"),
+    proven: response.headers.get("X-Bedside-Verdict") === "PROMOTE", // anything else is unproven
+    request: response.headers.get("X-Request-Id"),
+  };
+}

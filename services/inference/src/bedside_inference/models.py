@@ -1,0 +1,225 @@
+"""The model behind the gateway's name: switch, canary, rollback, and the kill switch."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import delete, insert
+
+from bedside_core import log
+from bedside_core.config import Config, validate
+from bedside_core.console import say, table
+from bedside_core.errors import ConfigError, InputError, PolicyError
+from bedside_core.registry import Registry
+from bedside_inference.config import InferenceConfig
+from bedside_inference.keys import read_pairs
+from bedside_inference.state import schema
+from bedside_inference.state.records import Alias, State
+from bedside_inference.state.store import Audit, Change, Store
+
+logger = logging.getLogger(__name__)
+
+DIGEST_CHARS = 64
+MIN_PREFIX = 8
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+ENGINES_OWN = "whatever the engine serves"
+
+
+class CanaryWords(Config):
+    """`name=value` words after `models canary DIGEST`."""
+
+    share: Annotated[float, Field(ge=0, le=1)]
+    """Part of the requests that go to the canary; 0 ends it."""
+
+
+def switch(store: Store, name: str, digest: str, *, audit: Audit) -> Alias:
+    """Let a name stand for a model; a canary ends, and `rollback` undoes it.
+
+    Raises:
+        PolicyError: the model is stopped.
+        StateUnavailable: the database cannot be used.
+    """
+    with store.change(audit) as change:
+        _refuse_stopped(change.state, digest)
+        old = change.state.alias(name)
+        previous = old.previous if old.primary == digest else old.primary
+        new = Alias(name=name, primary=digest, previous=previous)
+        if new != old:
+            _replace(change, new)
+            change.record("model_switched", name=name, model=digest)
+    return new
+
+
+def canary(store: Store, name: str, digest: str, *, share: float, audit: Audit) -> Alias:
+    """Give a model a share of a name's requests; a share of 0 ends it.
+
+    Raises:
+        PolicyError: the model is stopped.
+        StateUnavailable: the database cannot be used.
+    """
+    with store.change(audit) as change:
+        old = change.state.alias(name)
+        if share:
+            _refuse_stopped(change.state, digest)
+        new = Alias(
+            name=name,
+            primary=old.primary,
+            previous=old.previous,
+            canary=digest if share else None,
+            canary_share=share,
+        )
+        if new != old:
+            _replace(change, new)
+            change.record("model_canary", name=name, model=digest, share=f"{share:g}")
+    return new
+
+
+def rollback(store: Store, name: str, *, audit: Audit) -> Alias:
+    """Go back to the model before the last switch; a canary ends.
+
+    Raises:
+        PolicyError: there is none before, or it is stopped.
+        StateUnavailable: the database cannot be used.
+    """
+    with store.change(audit) as change:
+        old = change.state.alias(name)
+        if old.previous == old.primary:
+            raise PolicyError(f"{name} was never switched - there is nothing to go back to")
+        if old.previous is not None:
+            _refuse_stopped(change.state, old.previous)
+        new = Alias(name=name, primary=old.previous, previous=old.primary)
+        _replace(change, new)
+        change.record("model_rolled_back", name=name, model=new.primary or "engine")
+    return new
+
+
+def stop(store: Store, digest: str, *, audit: Audit) -> None:
+    """Let a model answer nobody, under whatever name; one that is stopped stays so.
+
+    Raises:
+        StateUnavailable: the database cannot be used.
+    """
+    with store.change(audit) as change:
+        if digest not in change.state.stopped:
+            row = {"digest": digest, "since": datetime.now(UTC)}
+            change.connection.execute(insert(schema.stopped_models).values(row))
+            change.record("model_stopped", model=digest)
+
+
+def resume(store: Store, digest: str, *, audit: Audit) -> None:
+    """Let a stopped model answer again.
+
+    Raises:
+        InputError: it is not stopped.
+        StateUnavailable: the database cannot be used.
+    """
+    with store.change(audit) as change:
+        if digest not in change.state.stopped:
+            raise InputError(f"model {digest[:12]} is not stopped - `models list` shows which are")
+        stopped = schema.stopped_models
+        change.connection.execute(delete(stopped).where(stopped.c.digest == digest))
+        change.record("model_resumed", model=digest)
+
+
+def manage(
+    config: InferenceConfig, registry: Registry, action: str, words: Sequence[str], audit: Audit
+) -> None:
+    """`bedside inference models list | switch | canary | rollback | stop | resume`.
+
+    All but `list` and `rollback` want a digest, `canary` a share too (`canary DIGEST share=0.1`);
+    the name is `inference.model_name`.
+
+    Raises:
+        ConfigError: another action, or words that it does not know.
+        InputError: no model is known by that digest.
+        PolicyError: the model is stopped, or there is none to go back to.
+        ArtifactError: the state database cannot be used.
+    """
+    name = config.model_name
+    with closing(Store.open(config.state, registry.home)) as store:
+        match action, *words:
+            case ["list"]:
+                pass
+            case ["rollback"]:
+                rollback(store, name, audit=audit)
+            case "switch", prefix:
+                switch(store, name, _digest(store, registry, prefix), audit=audit)
+            case "canary", prefix, *pairs:
+                asked = validate(CanaryWords, read_pairs(pairs, "models canary"), "models canary")
+                digest = _digest(store, registry, prefix)
+                canary(store, name, digest, share=asked.share, audit=audit)
+            case "stop", prefix:
+                stop(store, _digest(store, registry, prefix), audit=audit)
+            case "resume", prefix:
+                resume(store, _digest(store, registry, prefix), audit=audit)
+            case "list" | "rollback", *_:
+                raise ConfigError(f"models {action} takes no further word")
+            case "switch" | "canary" | "stop" | "resume", *_:
+                raise ConfigError(f"models {action}: which model? - give one digest")
+            case _:
+                raise ConfigError(
+                    f"models: unknown action {action!r} - use list, switch, canary, rollback, "
+                    "stop or resume"
+                )
+        if action != "list":
+            logger.info("models changed", extra=log.fields(action=action, name=name))
+        say(_table(store.snapshot(), name))
+
+
+def _digest(store: Store, registry: Registry, given: str) -> str:
+    """The whole digest; an abbreviation must fit one model that was promoted here or is in use."""
+    if not _DIGEST.fullmatch(given):
+        raise InputError(
+            f"a model's digest has {DIGEST_CHARS} characters of 0-9a-f, or at least its first "
+            f"{MIN_PREFIX} - `bedside registry list` shows them"
+        )
+    if len(given) == DIGEST_CHARS:
+        # Without a look at any file: a kill switch must not need the registry.
+        return given
+    known = {promotion.model for promotion in registry.promotions()} | _in_use(store.snapshot())
+    fitting = [digest for digest in known if digest.startswith(given)]
+    if len(fitting) != 1:
+        problem = "several models begin" if fitting else "no promoted model begins"
+        raise InputError(f"{problem} with {given} - give the whole digest")
+    return fitting[0]
+
+
+def _in_use(state: State) -> set[str]:
+    named = {
+        digest
+        for alias in state.aliases.values()
+        for digest in (alias.primary, alias.previous, alias.canary)
+        if digest is not None
+    }
+    return named | state.stopped
+
+
+def _refuse_stopped(state: State, digest: str) -> None:
+    if digest in state.stopped:
+        raise PolicyError(
+            f"model {digest[:12]} is stopped - `bedside inference models resume` comes first"
+        )
+
+
+def _replace(change: Change, alias: Alias) -> None:
+    models = schema.models
+    change.connection.execute(delete(models).where(models.c.name == alias.name))
+    change.connection.execute(insert(models).values(alias.model_dump()))
+
+
+def _table(state: State, name: str) -> str:
+    alias = state.alias(name)
+    share = f"{alias.canary_share:g}"
+    rows = [["primary", alias.primary or ENGINES_OWN]]
+    if alias.previous != alias.primary:
+        rows.append(["previous", alias.previous or ENGINES_OWN])
+    if alias.canary is not None:
+        rows.append([f"canary, share {share}", alias.canary])
+    rows += [["stopped", digest] for digest in sorted(state.stopped)]
+    return table([[name, "model"], *rows])

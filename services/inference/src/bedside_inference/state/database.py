@@ -1,0 +1,208 @@
+"""Connections to the state database: SQLite below BEDSIDE_HOME, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+
+from bedside_core.artifacts import disk_errors
+from bedside_core.errors import ConfigError
+from bedside_inference.state.errors import DAMAGED, NO_RIGHT, StateUnavailable, database_errors
+from bedside_inference.state.migrate import migrate
+
+WAIT_SECONDS = 5
+"""For a lock, a statement or a network that has gone silent."""
+CONNECT_SECONDS = 3
+MIGRATION_SECONDS = 60
+MIGRATION_LOCK = int.from_bytes(b"bedside")
+"""Key of PostgreSQL's advisory lock."""
+
+
+class SqliteDatabase:
+    """One file, in WAL mode: readers and the one writer do not wait for each other."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = f"the state database {path}"
+        # It must exist: a file that went away is an outage, not an empty state.
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"
+        self.engine = create_engine(
+            URL.create("sqlite", database=str(path)),
+            creator=self._connect,
+            hide_parameters=True,
+            pool_timeout=WAIT_SECONDS,
+        )
+        event.listen(self.engine, "connect", self._remember_file)
+        event.listen(self.engine, "checkout", self._require_same_file)
+        event.listen(self.engine, "begin", _begin)
+        self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent look."""
+        with database_errors(self.name), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer interrupts; the caller commits."""
+        with database_errors(self.name), self._writer.connect() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Make the file if there is none, and bring it to the schema of this version.
+
+        Raises:
+            StateUnavailable: it cannot be used, or is damaged.
+            ArtifactError: it cannot be written, or is newer than this version.
+        """
+        with disk_errors(self.path.name), self._alone():
+            with database_errors(self.name):
+                self._check()
+            with self.writing() as connection:
+                migrate(connection)
+                connection.commit()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The file, empty if it is new, while nobody else prepares it."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, mode=0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, mode=0o600))
+                yield
+            finally:
+                os.close(lock)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise StateUnavailable(f"{self.name} {NO_RIGHT}") from None
+
+    def _check(self) -> None:
+        """Set what stays set in the file, and look at every page of it."""
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            if connection.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
+                raise StateUnavailable(f"{self.name} {DAMAGED}")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._uri,
+            uri=True,
+            timeout=WAIT_SECONDS,
+            # Transactions begin where `_begin` says, not where the driver thinks best.
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        # A revocation must outlive a power failure.
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _remember_file(self, connection: object, record: Any) -> None:
+        record.info["file"] = self._file()
+
+    def _require_same_file(self, connection: object, record: Any, proxy: object) -> None:
+        """Never go on with a file that was moved away: what is revoked now stands in another."""
+        if record.info["file"] != self._file():
+            raise DisconnectionError
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+class PostgresDatabase:
+    """A database of a PostgreSQL server; several gateways may share it."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing connects yet.
+
+        Raises:
+            ConfigError: the URL cannot be read, or holds a password.
+        """
+        parsed = _parse(url)
+        self.name = f"the state database {parsed.database!r} on PostgreSQL"
+        self.engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_timeout=WAIT_SECONDS,
+            connect_args={
+                "application_name": "bedside",
+                "connect_timeout": CONNECT_SECONDS,
+                "tcp_user_timeout": WAIT_SECONDS * 1000,
+                "keepalives_idle": WAIT_SECONDS,
+                # A pooler before the server may give each transaction another connection.
+                "prepare_threshold": None,
+            },
+        )
+        event.listen(self.engine, "connect", _limit)
+        self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent look."""
+        with database_errors(self.name), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, which the caller commits; writers wait for each other at `revision`."""
+        with database_errors(self.name), self.engine.connect() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring it to the schema of this version.
+
+        Raises:
+            StateUnavailable: it cannot be used.
+            ArtifactError: it is newer than this version.
+        """
+        with self.writing() as connection:
+            for limit in ("statement_timeout", "lock_timeout"):
+                connection.execute(text(f"SET LOCAL {limit} = '{MIGRATION_SECONDS}s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            migrate(connection)
+            connection.commit()
+
+
+Database = SqliteDatabase | PostgresDatabase
+
+
+def _limit(connection: Any, record: object) -> None:
+    connection.execute(f"SET statement_timeout = '{WAIT_SECONDS}s'")
+    connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{MIGRATION_SECONDS}s'")
+    connection.commit()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            "inference.state.url cannot be read - write postgresql://ROLE@HOST:PORT/DATABASE"
+        ) from None
+    if parsed.password is not None or {"password", "sslpassword"} & set(parsed.query):
+        raise ConfigError(
+            "inference.state.url holds a password - put it into a file of mode 0600 that "
+            "PGPASSFILE names (https://www.postgresql.org/docs/current/libpq-pgpass.html)"
+        )
+    return parsed

@@ -1,0 +1,139 @@
+"""What the state database holds, as the gateway sees it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from bedside_core.config import Config
+from bedside_inference.config import Name, PriorityClass
+from bedside_inference.gateway.principal import Principal
+
+PREFIX = "bsk-"
+KEY_BYTES = 32
+KEY_CHARS = len(PREFIX) + 43
+"""256 bits in base64 without padding."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A model by the SHA-256 of its manifest."""
+KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+Rate = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+Purpose = Literal[
+    "TREAT",
+    "ETREAT",
+    "BTG",
+    "CAREMGT",
+    "CLINTRCH",
+    "HOPERAT",
+    "HPAYMT",
+    "HQUALIMP",
+    "HRESCH",
+    "HTEST",
+    "PATADMIN",
+    "PATRQT",
+    "PATSFTY",
+    "PUBHLTH",
+    "SYSDEV",
+    "TRAIN",
+]
+"""Codes of the HL7 value set v3-PurposeOfUse that a hospital can have for asking a model."""
+
+
+class Scope(Config):
+    """What a key allows."""
+
+    department: Name = "unassigned"
+    priority: PriorityClass = "ward"
+    purpose: Purpose = "TREAT"
+    """Default purpose of use."""
+    models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Model names; by default all."""
+    requests_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
+    reidentify: bool = False
+    """Whether its holder may ask for the subject behind a pseudonym."""
+
+
+class Key(Scope):
+    """A key as it is kept: without the key, and without a word about a person."""
+
+    id: KeyId
+    sha256: Digest
+    created: AwareDatetime
+    expires: AwareDatetime
+    """From this moment on it is not valid."""
+    revoked: AwareDatetime | None = None
+    rotated_to: KeyId | None = None
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(**{name: getattr(self, name) for name in Scope.model_fields})
+
+    def valid(self, now: datetime) -> bool:
+        return self.revoked is None and now < self.expires
+
+    @cached_property
+    def principal(self) -> Principal:
+        return Principal(
+            method="api_key",
+            subject=self.id,
+            key_id=self.id,
+            department=self.department,
+            priority=self.priority,
+            purpose=self.purpose,
+            models=None if self.models is None else frozenset(self.models),
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+        )
+
+
+class Alias(Config):
+    """Which model a name stands for."""
+
+    name: Name
+    primary: Digest | None = None
+    """None is whatever the engine serves."""
+    previous: Digest | None = None
+    """What `rollback` goes back to."""
+    canary: Digest | None = None
+    canary_share: Annotated[float, Field(ge=0, le=1)] = 0
+    """Part of the requests that go to the canary."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything at one revision."""
+
+    revision: int
+    keys: Mapping[str, Key]
+    """By SHA-256 (hex)."""
+    aliases: Mapping[str, Alias]
+    stopped: frozenset[str]
+    """Digests of the models that must not answer."""
+
+    def find(self, key: str, now: datetime) -> Principal | None:
+        """The holder of a key that is valid now.
+
+        The index compares digests, not keys: how long it takes tells of the digest of a guess, and
+        nobody can choose a guess by the first characters of its SHA-256 and learn a key from them.
+        """
+        if len(key) != KEY_CHARS or not key.isascii():
+            return None
+        stored = self.keys.get(digest_of(key))
+        return stored.principal if stored and stored.valid(now) else None
+
+    def alias(self, name: str) -> Alias:
+        """The alias of a name; one that was never switched stands for what the engine serves."""
+        return self.aliases.get(name) or Alias(name=name)
+
+
+def digest_of(key: str) -> str:
+    """How a key is kept: SHA-256 without a salt, because 256 random bits cannot be guessed."""
+    return hashlib.sha256(key.encode()).hexdigest()

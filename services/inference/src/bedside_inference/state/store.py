@@ -1,0 +1,125 @@
+"""The state database: what it holds now, and changes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, select, update
+
+from bedside_inference.config import StateConfig
+from bedside_inference.state import schema
+from bedside_inference.state.database import Database, PostgresDatabase, SqliteDatabase
+from bedside_inference.state.errors import DAMAGED, StateUnavailable
+from bedside_inference.state.records import Alias, Key, State
+
+FILE = "state.sqlite3"
+
+
+class Audit(Protocol):
+    """Writes one audit entry and returns when it is safe."""
+
+    def __call__(self, action: str, /, **ids: str | int) -> None: ...
+
+
+class Change:
+    """A transaction that holds the only right to write."""
+
+    def __init__(self, connection: Connection, state: State, audit: Audit) -> None:
+        self.connection = connection
+        self.state = state
+        """As it was before, but for the revision, which is the new one."""
+        self.recorded = False
+        self._audit = audit
+
+    def record(self, action: str, **ids: str | int) -> None:
+        """Write the audit entry, last of all; only what has one is committed.
+
+        The entry comes first: no change can be without one. Its `revision` is the one that the
+        change makes, so if the commit fails after all, the next change has the same number.
+        """
+        self._audit(action, revision=self.state.revision, **ids)
+        self.recorded = True
+
+
+class Store:
+    """The state database of a house."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, config: StateConfig, home: Path) -> Store:
+        """Connect, and bring the schema to this version; several processes may do so at once.
+
+        Raises:
+            ConfigError: the URL cannot be used.
+            StateUnavailable: the database cannot be used.
+            ArtifactError: its schema is newer than this version, or the disk is full.
+        """
+        database: Database
+        if config.url is None:
+            database = SqliteDatabase(home / "gateway" / FILE)
+        else:
+            database = PostgresDatabase(config.url)
+        store = cls(database)
+        try:
+            database.migrate()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        self._database.engine.dispose()
+
+    def revision(self) -> int:
+        """Counts changes; cheap.
+
+        Raises:
+            StateUnavailable: the database cannot be used.
+        """
+        with self._database.reading() as connection:
+            return int(connection.execute(select(schema.revision.c.number)).scalar_one())
+
+    def snapshot(self) -> State:
+        """Everything, at one revision.
+
+        Raises:
+            StateUnavailable: the database cannot be used, or holds what makes no sense.
+        """
+        with self._database.reading() as connection:
+            return self._read(connection)
+
+    @contextmanager
+    def change(self, audit: Audit) -> Iterator[Change]:
+        """A change; it is committed at the end of the block, if it was recorded.
+
+        Raises:
+            StateUnavailable: the database cannot be used; nothing was changed.
+        """
+        with self._database.writing() as connection:
+            # First of all, because it is here that writers wait for each other.
+            counted = update(schema.revision).values(number=schema.revision.c.number + 1)
+            connection.execute(counted)
+            change = Change(connection, self._read(connection), audit)
+            yield change
+            if change.recorded:
+                connection.commit()
+
+    def _read(self, connection: Connection) -> State:
+        rows = connection.execute(select(schema.keys).order_by("created", "id")).mappings()
+        aliases = connection.execute(select(schema.models)).mappings()
+        stopped = connection.execute(select(schema.stopped_models.c.digest)).scalars()
+        try:
+            return State(
+                revision=connection.execute(select(schema.revision.c.number)).scalar_one(),
+                keys={row["sha256"]: Key.model_validate(dict(row)) for row in rows},
+                aliases={row["name"]: Alias.model_validate(dict(row)) for row in aliases},
+                stopped=frozenset(stopped),
+            )
+        except ValidationError:
+            raise StateUnavailable(f"{self._database.name} {DAMAGED}") from None

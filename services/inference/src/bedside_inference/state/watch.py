@@ -1,0 +1,86 @@
+"""A gateway's view of the state: never older than it admits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+
+from bedside_core import log
+from bedside_inference.config import StateConfig
+from bedside_inference.state.errors import StateUnavailable
+from bedside_inference.state.records import State
+from bedside_inference.state.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks for changes in the background, so that no request waits for the database."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: StateConfig,
+        *,
+        on_change: Callable[[State], None] = lambda state: None,
+    ) -> None:
+        """`on_change`: called with each new state, the first included."""
+        self._store, self._config, self._on_change = store, config, on_change
+        self._state: State | None = None
+        self._seen = 0.0
+        """When the last look that succeeded began, monotonic seconds."""
+        self._away = False
+
+    @property
+    def state(self) -> State:
+        """What the database said at most `stale_seconds` ago.
+
+        Raises:
+            StateUnavailable: it has not answered for longer.
+        """
+        if self._state is None or monotonic() - self._seen > self._config.stale_seconds:
+            raise StateUnavailable(
+                "the state database does not answer - nobody is let in until it does"
+            )
+        return self._state
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look once, and go on looking until the end of the block."""
+        await self._look()
+        task = asyncio.create_task(self._keep_looking())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.poll_seconds)
+            await self._look()
+
+    async def _look(self) -> None:
+        began = monotonic()
+        try:
+            state = await asyncio.to_thread(self._read)
+        except Exception as error:  # noqa: BLE001 - a bug here must not end the looking either
+            if not self._away:
+                logger.warning("the state database is away", extra=log.fields(error=error))
+            self._away = True
+            return
+        if self._away:
+            logger.info("the state database is back", extra=log.fields(revision=state.revision))
+        changed = state is not self._state
+        self._state, self._seen, self._away = state, began, False
+        if changed:
+            self._on_change(state)
+
+    def _read(self) -> State:
+        if self._state is not None and self._store.revision() == self._state.revision:
+            return self._state
+        return self._store.snapshot()

@@ -1,0 +1,214 @@
+"""What clients get has the form that OpenAI publishes: answers, every event of streams, errors.
+
+The measure is the `openai` package's types, which OpenAI generates from its OpenAPI document: no
+member may be missing or of another type. Members beyond them are listed here one by one, so that a
+new one is seen. Those types take a null for whatever may be left out; the stricter reading is in
+tests/inference/clients/test_types.py.
+
+The engine's side is recorded: record.py has vLLM's own classes write it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from openai.types import Completion, CreateEmbeddingResponse, ErrorObject, Model
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import BaseModel, TypeAdapter
+
+from bedside_inference.gateway import errors
+from bedside_inference.gateway.errors import ApiError
+
+CHAT = "/v1/chat/completions"
+WHOLE: dict[str, Any] = {
+    CHAT: ChatCompletion,
+    "/v1/completions": Completion,
+    "/v1/embeddings": CreateEmbeddingResponse,
+    "/v1/responses": Response,
+}
+EVENTS: dict[str, Any] = {
+    CHAT: ChatCompletionChunk,
+    "/v1/completions": Completion,
+    "/v1/responses": ResponseStreamEvent,
+}
+RECORDED = json.loads(Path(__file__).with_name("engine_answers.json").read_text())
+ANSWERS = [recorded for recorded in RECORDED if "answer" in recorded]
+STREAMS = [recorded for recorded in RECORDED if "events" in recorded]
+
+BEYOND = {
+    *("choices.stop_reason", "choices.token_ids", "choices.message.reasoning"),
+    *("prompt_token_ids", "prompt_text", "choices.prompt_token_ids"),
+    *("id", "created", "usage.completion_tokens"),  # of embeddings
+    *("presence_penalty", "frequency_penalty", "kv_transfer_params", "ec_transfer_params"),
+    *("input_messages", "output_messages"),
+    "usage.input_tokens_details.input_tokens_per_turn",
+    "usage.input_tokens_details.cached_tokens_per_turn",
+    "usage.output_tokens_details.tool_output_tokens",
+    "usage.output_tokens_details.output_tokens_per_turn",
+    "usage.output_tokens_details.tool_output_tokens_per_turn",
+}
+"""vLLM's own members that pass, below `response.` in events."""
+
+LATE = {"choices.0.finish_reason"}
+"""A completion's chunk has null for it until the last; OpenAI's schema is that of whole answers."""
+
+
+def check(kind: Any, value: object) -> None:
+    """That a value is of the SDK's type, and has nothing more than what is known."""
+    found = TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    assert {name.removeprefix("response.") for name in beyond(found)} <= BEYOND
+
+
+def beyond(value: object, place: str = "") -> Iterator[str]:
+    if isinstance(value, list):
+        for inner in value:
+            yield from beyond(inner, place)
+    elif isinstance(value, BaseModel):
+        yield from (place + name for name in value.model_extra or {})
+        for name in type(value).model_fields:
+            yield from beyond(getattr(value, name), f"{place}{name}.")
+
+
+def events_of(stream: bytes) -> list[dict[str, Any]]:
+    """The JSON of each event but `[DONE]`."""
+    lines = [line for line in stream.split(b"\n") if line.startswith(b"data: ")]
+    return [json.loads(line[6:]) for line in lines if line != b"data: [DONE]"]
+
+
+@pytest.mark.parametrize("recorded", ANSWERS, ids=lambda recorded: recorded["name"])
+async def test_answers(engine, gateway, recorded) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(recorded["answer"])
+
+    engine.script = answer
+    asked = json.dumps(recorded["asked"]).encode()
+    async with gateway.post(asked, recorded["path"]) as got:
+        assert got.status == 200
+        check(WHOLE[recorded["path"]], await got.json())
+
+
+@pytest.mark.parametrize("recorded", STREAMS, ids=lambda recorded: recorded["name"])
+async def test_streams(engine, gateway, recorded) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(recorded["events"].encode())
+        return response
+
+    engine.script = answer
+    asked = json.dumps(recorded["asked"]).encode()
+    async with gateway.post(asked, recorded["path"]) as got:
+        assert got.status == 200
+        stream = await got.content.read()
+    assert stream == recorded["events"].encode()
+    for event in events_of(stream):
+        if recorded["path"] == "/v1/completions":
+            event["choices"] = [{**c, "finish_reason": "stop"} for c in event["choices"]]
+        elif recorded["path"] == CHAT:
+            for choice in event["choices"]:
+                if choice.get("logprobs"):
+                    choice["logprobs"].setdefault("refusal", None)
+        check(EVENTS[recorded["path"]], event)
+
+
+async def test_models(engine, gateway) -> None:
+    for path, kind in (("", None), ("/test", Model)):
+        url = f"{gateway.url}/v1/models{path}"
+        async with gateway.session.get(url, headers=gateway.authorization) as got:
+            found = await got.json()
+        if kind is None:
+            assert set(found) == {"object", "data"}
+            assert found["object"] == "list"
+            [found] = found["data"]
+        check(Model, found)
+
+
+def check_error(body: object) -> None:
+    assert isinstance(body, dict)
+    assert list(body) == ["error"]
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    check(ErrorObject, body["error"])
+    assert body["error"]["code"]
+
+
+LEAST = b'{"model": "test", "messages": [{"role": "user", "content": "a"}]}'
+KEYLESS = {"Authorization": "Bearer bsk-x"}
+REFUSED: list[tuple[str, str, bytes, dict[str, str], int]] = [
+    ("POST", CHAT, LEAST, KEYLESS, 401),
+    ("GET", "/v1/models", b"", KEYLESS, 401),
+    ("GET", "/v1/models/other", b"", {}, 404),
+    ("POST", CHAT, b'{"model": "other"}', {}, 404),
+    ("GET", "/v1/nothing", b"", {}, 404),
+    ("GET", CHAT, b"", {}, 405),
+    ("POST", CHAT, b" " * 5000, {}, 413),
+    ("POST", CHAT, LEAST, {"Content-Type": "text/plain"}, 415),
+    ("POST", CHAT, b"{", {}, 400),
+    ("POST", CHAT, b'{"model": "test"}', {}, 400),
+    ("POST", CHAT, LEAST[:-1] + b', "top_k": 1}', {}, 400),
+    ("POST", CHAT, LEAST[:-1] + b', "n": 0}', {}, 400),
+    ("POST", "/v1/responses", b'{"model": "test", "input": []}', {}, 400),
+    ("POST", "/v1/embeddings", b'{"model": "test", "input": [1]}', {}, 400),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "headers", "status"), REFUSED)
+async def test_refusals(engine, gateway, method, path, body, headers, status) -> None:
+    sent = {**gateway.authorization, "Content-Type": "application/json", **headers}
+    url = f"{gateway.url}{path}"
+    async with gateway.session.request(method, url, data=body, headers=sent) as got:
+        assert got.status == status
+        assert got.content_type == "application/json"
+        check_error(await got.json())
+    assert not engine.bodies
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 501, 503])
+async def test_the_engines_refusals(engine, gateway, status) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        error = {"message": "m", "type": "BadRequestError", "param": None, "code": status}
+        return web.json_response({"error": error}, status=status)
+
+    engine.script = answer
+    async with gateway.post(LEAST) as got:
+        assert got.status >= 400
+        check_error(await got.json())
+
+
+async def test_without_an_engine(gateway) -> None:
+    async with gateway.post(LEAST) as got:
+        assert got.status == 503
+        check_error(await got.json())
+
+
+async def test_a_stream_that_breaks_ends_with_an_error(engine, gateway) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        request.transport.close()
+        return response
+
+    engine.script = answer
+    async with gateway.chat(stream=True) as got:
+        *_, last = events_of(await got.content.read())
+    check_error(last)
+
+
+MADE = [made for _, made in inspect.getmembers(errors, inspect.isfunction)
+        if inspect.signature(made).return_annotation == "ApiError"]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
+def test_every_error_there_is(make) -> None:
+    """Also those that no test above brings about."""
+    samples = {"int": 5, "int | None": None, "float": 1.5, "str": "a", "str | None": None}
+    parameters = inspect.signature(make).parameters.values()
+    error = make(*(samples[parameter.annotation] for parameter in parameters))
+    assert isinstance(error, ApiError)
+    assert 400 <= error.status < 600
+    check_error(error.body)
