@@ -95,7 +95,7 @@ def _api_key(registry: Registry) -> str:
     path = registry.home / "demo-key"
     if path.exists():
         return path.read_text(encoding="ascii").strip()
-    command = [*executable("inference"), "inference", "keys", "create"]
+    command = [*executable("inference"), "inference", "keys", "create", "--config", str(CONFIG)]
     made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
     _check("keys create", made.returncode)
     write_atomic(path, made.stdout.encode(), mode=0o600)

@@ -11,7 +11,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
 PROMPT = "Bitte fasse die Unterlagen zusammen. " * 20
 LAST_CHUNK = b"0\r\n\r\n"
@@ -78,10 +79,12 @@ class Connection(asyncio.Protocol):
         return self.transport is not None and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports do not derive from asyncio's.
+        self.transport = cast(asyncio.Transport, transport)
 
-    async def ask(self, request: bytes, due: float, *, stream: bool) -> Answer:
+    async def ask(
+        self, request: bytes, due: float, *, stream: bool, patience: float = TIMEOUT_SECONDS
+    ) -> Answer:
         """Send one request and read its answer to the end."""
         self._restart()
         self.done = asyncio.get_running_loop().create_future()
@@ -89,7 +92,7 @@ class Connection(asyncio.Protocol):
             return Answer(False, math.nan, time.perf_counter() - due)
         self.transport.write(request)
         try:
-            ended = await asyncio.wait_for(self.done, TIMEOUT_SECONDS)
+            ended = await asyncio.wait_for(self.done, patience)
         except TimeoutError:
             self.close()
             ended = False
@@ -147,17 +150,13 @@ async def connect(target: Target) -> Connection:
     return connection
 
 
-@dataclass(slots=True)
 class Load:
-    """The answers to one kind of request, and how far they are."""
+    """One kind of request, and the answers to it."""
 
-    target: Target
-    stream: bool
-    tokens: int
-    answers: list[Answer] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.request = self.target.request(stream=self.stream, tokens=self.tokens)
+    def __init__(self, target: Target, stream: bool, tokens: int) -> None:
+        self.target, self.stream = target, stream
+        self.request = target.request(stream=stream, tokens=tokens)
+        self.answers: list[Answer] = []
         self.idle: list[Connection] = []
 
     async def one(self, due: float) -> None:
@@ -175,6 +174,12 @@ class Load:
         self.answers.append(await connection.ask(self.request, due, stream=self.stream))
         if connection.open:
             self.idle.append(connection)
+
+    async def leave(self, due: float) -> bool:
+        """Ask once and leave at the first byte; returns whether there was one."""
+        connection = await connect(self.target)
+        connection.began = connection.close
+        return not math.isnan((await connection.ask(self.request, due, stream=True)).first)
 
     async def closed(self, clients: int, seconds: float) -> None:
         """So many clients, each asking again as soon as it is answered."""

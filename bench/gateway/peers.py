@@ -31,6 +31,7 @@ LOAD_CORES = set(CORES[1:3]) or PEER_CORE
 """The load generator and the mock engine."""
 
 START_SECONDS = 90
+UNREACHED = 10**9
 STOP_SECONDS = 30
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -49,6 +50,10 @@ class Peer:
     def cpu_seconds(self) -> float:
         """Time on a core, of all its processes and of those that have ended."""
         return sum((ticks_of(stat) for stat in tree(self.pid).values()), 0) / TICKS
+
+    def files(self) -> int:
+        """Open files of all its processes, connections among them."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in tree(self.pid))
 
     def rss(self) -> int:
         """Resident memory in bytes, of all its processes."""
@@ -135,15 +140,12 @@ def wait_for(port: int, path: str, running: subprocess.Popen[bytes], log: Path) 
     sys.exit(f"{log.stem} does not answer; the end of its log:\n{tail}")
 
 
-@dataclass(slots=True)
 class House:
     """A BEDSIDE_HOME with a config, a key and the secrets that its parts share."""
 
-    directory: Path
-    settings: dict[str, Any]
-    """Of the section `inference`, over ours."""
-
-    def __post_init__(self) -> None:
+    def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
+        """`settings`: of the section `inference`, over ours."""
+        self.directory = directory
         self.engine_port, self.gateway_port = free_port(), free_port()
         self.config = self.directory / "bench.yaml"
         ours: dict[str, Any] = {
@@ -151,7 +153,7 @@ class House:
             "engine": {"url": f"http://127.0.0.1:{self.engine_port}"},
             "gateway": {"port": self.gateway_port},
         }
-        for section, values in self.settings.items():
+        for section, values in settings.items():
             ours[section] = ours.get(section, {}) | values
         # JSON is YAML.
         self.config.write_text(json.dumps({"name": "bench", "inference": ours}))
@@ -175,9 +177,11 @@ class House:
             sys.exit(f"bedside inference {words[0]}: {done.stderr.strip()}")
         return done.stdout
 
-    def new_key(self, *options: str) -> str:
+    def new_key(self) -> str:
         """A key for the load; it has limits, so that they are counted, which nothing reaches."""
-        found = re.search(r"bsk-\S+", self.bedside("keys", "create", *options))
+        limits = (f"{name}_per_minute={UNREACHED}" for name in ("requests", "tokens"))
+        said = self.bedside("keys", "create", *limits, "--config", str(self.config))
+        found = re.search(r"bsk-\S+", said)
         if found is None:
             sys.exit("bedside inference keys create: no key in what it says")
         return found[0]
@@ -192,8 +196,9 @@ class House:
             yield Peer("direct", Target(self.engine_port, self.token, MODEL), running.pid)
 
     @contextmanager
-    def gateway(self, key: str) -> Iterator[Peer]:
-        """`bedside inference gateway` as a house runs it."""
+    def gateway(self) -> Iterator[Peer]:
+        """`bedside inference gateway` as a house runs it: keys, limits, admission and audit on."""
+        key = self.new_key()
         log = self.directory / "bedside.log"
         command = self.command("gateway", "--config", str(self.config))
         with process(command, log, PEER_CORE, self.environment) as running:
@@ -244,6 +249,20 @@ class House:
         with process(command, log, PEER_CORE, settings) as running:
             wait_for(port, "/health/liveliness", running, log)
             yield Peer("litellm", Target(port, key, MODEL), running.pid)
+
+
+def running_in(engine: Peer) -> int:
+    """Requests that the mock engine counts as running or waiting."""
+    connection = http.client.HTTPConnection("127.0.0.1", engine.target.port, timeout=10)
+    try:
+        connection.request(
+            "GET", "/metrics", headers={"Authorization": f"Bearer {engine.target.key}"}
+        )
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    counts = re.findall(r"^vllm:num_requests_(?:running|waiting)\{.*\} (\S+)$", text, re.MULTILINE)
+    return round(sum(float(count) for count in counts))
 
 
 def litellm_environment(directory: Path) -> Path:

@@ -49,6 +49,7 @@ def peers(result: dict[str, Any], path: Path) -> None:
         axis.set_yscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.grid(alpha=0.3, which="both", lw=0.5)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8)

@@ -5,8 +5,8 @@
 All three answer from the same mock engine over the same TCP port. The peer under test has a core to
 itself; the mock engine and the load generator share the other ones. Two kinds of load:
 
-- open: a fixed rate that every peer can carry, each request counted from when it was due. This is
-  where added latency means something: time to first token of the peer minus that of `direct`.
+- open: a fixed rate that the peer can carry, each request counted from when it was due. This is
+  where added latency means something: time to first byte of the peer minus that of `direct`.
 - closed: 1 to 512 clients that ask again at once. On one core this measures throughput and, with
   many clients, mostly queueing.
 
@@ -21,6 +21,7 @@ import asyncio
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -59,7 +60,11 @@ ADMISSION = {
     "max_queued_tokens": 1 << 24,
 }
 CLIENTS = (1, 8, 64, 256, 512)
+RATES = (15, 50)
+LITELLM_MAX_RATE = 15
+"""Streams a second: at little more its core is full, and the queue measures the run's length."""
 WARM_UP = 50
+IDLE_SECONDS = 3
 PEERS = ("direct", "bedside", "litellm")
 
 MAX_ADDED_MS = 10
@@ -71,6 +76,8 @@ async def measure(peer: Peer, engine: Peer, *, stream: bool, **shape: float) -> 
     warm = Load(peer.target, stream, TOKENS)
     await asyncio.gather(*(warm.one(time.perf_counter()) for _ in range(WARM_UP)))
     warm.close()
+    if not any(answer.good for answer in warm.answers):
+        sys.exit(f"{peer.name} gives no good answer")
     load = Load(peer.target, stream, TOKENS)
     started, before = time.perf_counter(), (peer.cpu_seconds(), own_cpu_seconds())
     engine_before = engine.cpu_seconds()
@@ -95,6 +102,7 @@ async def measure(peer: Peer, engine: Peer, *, stream: bool, **shape: float) -> 
         "first_token_ms": spread([answer.first for answer in good]),
         "total_ms": spread([answer.total for answer in good]),
         "cpu_ms_per_request": round(cpu / len(good) * 1000, 3) if good else None,
+        "requests_per_cpu_second": round(len(good) / cpu, 1) if cpu else None,
         "cores_used": {
             "peer": round(cpu / wall, 2),
             "load": round(own / wall, 2),
@@ -177,18 +185,27 @@ def report(cells: list[dict[str, Any]], met: list[dict[str, Any]]) -> None:
         say(table([["goal", "value", "limit", "met"], *judged]))
 
 
-def loads(arguments: argparse.Namespace) -> list[dict[str, float]]:
-    """The shapes of load, in the order in which they are run."""
-    open_loop = {"rate": arguments.rate, "seconds": arguments.open_seconds}
-    closed = [{"clients": c, "seconds": arguments.seconds} for c in arguments.clients]
-    return [open_loop, *closed]
+def loads(arguments: argparse.Namespace, peer: str) -> list[dict[str, float]]:
+    """The shapes of load for a peer, in the order in which they are run."""
+    rates = [r for r in arguments.rates if peer != "litellm" or r <= LITELLM_MAX_RATE]
+    open_loop = [{"rate": rate, "seconds": arguments.open_seconds} for rate in rates]
+    return [*open_loop, *({"clients": c, "seconds": arguments.seconds} for c in arguments.clients)]
+
+
+def idle_cores(peer: Peer) -> float:
+    """What a peer uses that nobody asks: part of each figure below, most of it at a low rate."""
+    time.sleep(IDLE_SECONDS)  # what starting left behind
+    before = peer.cpu_seconds()
+    time.sleep(IDLE_SECONDS)
+    return round((peer.cpu_seconds() - before) / IDLE_SECONDS, 4)
 
 
 def measure_all(
     arguments: argparse.Namespace, house: House, progress: Progress
-) -> list[dict[str, Any]]:
-    """Every cell; a peer runs only while it is measured."""
-    cells = []
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Every cell, and each peer's idle load; a peer runs only while it is measured."""
+    cells: list[dict[str, Any]] = []
+    idle: dict[str, float] = {}
     with house.mock_engine() as direct:
         for name in arguments.peers:
             with ExitStack() as stack:
@@ -196,15 +213,15 @@ def measure_all(
                     case "direct":
                         peer = direct
                     case "bedside":
-                        key = house.new_key(*arguments.key_options.split())
-                        peer = stack.enter_context(house.gateway(key))
+                        peer = stack.enter_context(house.gateway())
                     case _:
                         peer = stack.enter_context(house.litellm(arguments.litellm))
+                idle[name] = idle_cores(peer)
                 for stream in (False, True):
-                    for shape in loads(arguments):
+                    for shape in loads(arguments, name):
                         cells.append(uvloop.run(measure(peer, direct, stream=stream, **shape)))
                         progress.update()
-    return cells
+    return cells, idle
 
 
 def parse() -> argparse.Namespace:
@@ -212,12 +229,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--clients", nargs="+", type=int, default=list(CLIENTS))
     parser.add_argument("--seconds", type=float, default=10, help="of each closed load")
-    parser.add_argument(
-        "--rate", type=float, default=15, help="of the open load, requests a second"
-    )
-    parser.add_argument("--open-seconds", type=float, default=60, help="of the open load")
+    parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), help="of open loads")
+    parser.add_argument("--open-seconds", type=float, default=60, help="of each open load")
     parser.add_argument("--litellm", type=Path, default=LITELLM, help="its environment")
-    parser.add_argument("--key-options", default="", help="further words for `keys create`")
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args()
 
@@ -231,13 +245,13 @@ def main() -> None:
         litellm_environment(arguments.litellm)
         versions["litellm"] = litellm_version(arguments.litellm)
     os.sched_setaffinity(0, LOAD_CORES)
-    total = len(arguments.peers) * 2 * len(loads(arguments))
+    total = sum(2 * len(loads(arguments, name)) for name in arguments.peers)
     with (
         tempfile.TemporaryDirectory(prefix="bedside-bench-") as directory,
         Progress("gateway benchmark", total=total, unit="load") as progress,
     ):
         house = House(Path(directory), {"mock": MOCK, "admission": ADMISSION})
-        cells = measure_all(arguments, house, progress)
+        cells, idle = measure_all(arguments, house, progress)
     add_differences(cells)
     met = goals(cells)
     report(cells, met)
@@ -246,6 +260,7 @@ def main() -> None:
         "versions": versions,
         "mock": MOCK,
         "admission": ADMISSION,
+        "idle_cores_used": idle,
         "cells": cells,
         "goals": met,
     }

@@ -133,7 +133,7 @@ def test_served_model_and_its_proof_without_documents_or_private_key(site, promo
     put(site.registry, "merged")  # another run's
     found = promote(site.registry)
     (site.registry.home / "gateway").mkdir()
-    (site.registry.home / "gateway" / "keys.json").write_text("hashed keys")
+    (site.registry.home / "gateway" / "state.sqlite3").write_text("hashed keys")
     site.registry.set_slot("other", "base", "f" * 64)
     assert site.registry.keys.private_path.exists()
     names = [name for name in members(site.create()) if name.startswith("models/")]

@@ -47,6 +47,33 @@ def test_verb_gets_its_section_and_its_run(file, monkeypatch):
     assert run.registry.home == file.parent / "home"
 
 
+@pytest.mark.parametrize("given", [[], ["a=1"], ["a=1", "b", "c=x=y"]])
+def test_a_last_word_may_stand_for_many(file, monkeypatch, given):
+    calls = []
+    install(
+        monkeypatch,
+        lambda config, run, *words: calls.append(words),
+        config=StepConfig,
+        words=("action", "rest*"),
+    )
+    assert cli.main(["trainer", "step", "create", *given, "--config", str(file)]) == 0
+    assert cli.main(["trainer", "step", "--config", str(file), "create", *given]) == 0
+    assert calls == [("create", given)] * 2
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], None), (["k1"], "k1")])
+def test_a_word_may_be_left_out(file, monkeypatch, given, expected):
+    calls = []
+    install(
+        monkeypatch,
+        lambda config, run, *words: calls.append(words),
+        config=StepConfig,
+        words=("action", "key?"),
+    )
+    assert cli.main(["trainer", "step", "revoke", *given, "--config", str(file)]) == 0
+    assert calls == [("revoke", expected)]
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [(ConfigError, 2), (InputError, 3), (ArtifactError, 4), (PolicyError, 5), (BedsideError, 1)],

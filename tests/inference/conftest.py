@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -37,6 +38,7 @@ from bedside_inference.state.records import Scope
 from bedside_inference.state.store import Store
 
 MODEL_DIGEST = "ab" * 32
+OTHER_DIGEST = "cd" * 32
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -169,8 +171,9 @@ def served() -> ServedModel:
     )
 
 
-@pytest.fixture
-async def engine(config: InferenceConfig, home: Path, served: ServedModel) -> AsyncIterator[Engine]:
+@asynccontextmanager
+async def listening(socket: Path, served: ServedModel) -> AsyncIterator[Engine]:
+    """An engine at a Unix socket."""
     found = Engine(served)
     app = web.Application(client_max_size=1 << 24)
     app.on_response_prepare.append(found.mark)
@@ -180,10 +183,24 @@ async def engine(config: InferenceConfig, home: Path, served: ServedModel) -> As
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     found.runner = runner
-    socket_path(config, home).parent.mkdir(mode=0o700)
-    await web.UnixSite(runner, str(socket_path(config, home))).start()
+    socket.parent.mkdir(mode=0o700, exist_ok=True)
+    await web.UnixSite(runner, str(socket)).start()
     yield found
     await runner.cleanup()
+
+
+@pytest.fixture
+async def engine(config: InferenceConfig, home: Path, served: ServedModel) -> AsyncIterator[Engine]:
+    async with listening(socket_path(config, home), served) as found:
+        yield found
+
+
+@pytest.fixture
+async def second(home: Path, served: ServedModel) -> AsyncIterator[Engine]:
+    """An engine with another model."""
+    other = served.model_copy(update={"model": OTHER_DIGEST, "verdict": "PROMOTE"})
+    async with listening(home / "run" / "second.sock", other) as found:
+        yield found
 
 
 def unrecorded(action: str, /, **ids: str | int) -> None:
@@ -284,7 +301,14 @@ class Postgres:
         (directory / "password").write_text(PASSWORD)
         options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--username=bedside"]
         options += [f"--pwfile={directory / 'password'}", "--no-sync", "--encoding=UTF8"]
-        self._call("initdb", "--pgdata", str(directory / "data"), *options)
+        subprocess.run(
+            [programs / "initdb", "--pgdata", directory / "data", *options],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            cwd=directory,
+            **self.user,
+        )
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -315,8 +339,8 @@ class Postgres:
 
     def stop(self) -> None:
         """End it at once, with all its connections; what was committed stays."""
-        self._call("pg_ctl", "stop", "--pgdata", str(self.directory / "data"), "--mode=immediate")
-        self.server.wait(10)
+        self.server.send_signal(signal.SIGQUIT)
+        self.server.wait(30)
 
     def create_database(self) -> str:
         """The URL of a new, empty database."""
@@ -332,16 +356,6 @@ class Postgres:
     def loopback_url(self, database: str) -> str:
         """The same over TCP, where it wants `PASSWORD`."""
         return f"postgresql://bedside@127.0.0.1:{self.port}/{database}"
-
-    def _call(self, program: str, *words: str) -> None:
-        subprocess.run(
-            [self.programs / program, *words],
-            check=True,
-            capture_output=True,
-            timeout=60,
-            cwd=self.directory,
-            **self.user,
-        )
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 
 START_SECONDS = 30
@@ -51,7 +52,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start, and wait until the port is open."""
+        """Start, and wait until it takes connections."""
         self.process = subprocess.Popen(
             self.command,
             cwd=self.directory,
@@ -64,8 +65,11 @@ class Server:
         give_up = time.monotonic() + START_SECONDS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
+                if self.url.startswith("postgresql:"):
+                    psycopg.connect(self.url, connect_timeout=2).close()
+                else:
+                    socket.create_connection(("127.0.0.1", self.port), 2).close()
+            except (OSError, psycopg.OperationalError):
                 assert self.process.poll() is None, f"{self.command[0]} ended while starting"
                 assert time.monotonic() < give_up, f"{self.command[0]} does not start"
                 time.sleep(0.02)
@@ -119,7 +123,18 @@ def postgres_server() -> Iterator[Server]:
             os.chown(directory, found.pw_uid, found.pw_gid)
         data = str(directory / "data")
         subprocess.run(
-            [initdb, "-D", data, "-U", "bedside", "--auth=trust", "--no-sync", "--locale=C"],
+            [
+                initdb,
+                "-D",
+                data,
+                "-U",
+                "bedside",
+                "--auth=trust",
+                "--no-sync",
+                "--locale=C",
+                "-E",
+                "UTF8",
+            ],
             cwd=directory,
             user=user,
             check=True,

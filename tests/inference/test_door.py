@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
-from bedside_inference.door import Door
+from bedside_inference.door import ALLOWED, Door
+from bedside_inference.gateway.fields import REQUESTS
 from bedside_inference.secret import make_secrets
 from bedside_inference.served import HEADER, ServedModel
 
@@ -53,12 +54,23 @@ async def test_every_response_names_the_model(served) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/tokenize", "/invocations", "/v1/models", "/pause", "/docs", "//health", CHAT + "/", "/v1"],
+    [
+        *("/tokenize", "/invocations", "/v1/models", "/pause", "/docs", "//health", "/v1"),
+        *(f"{CHAT}/", f"{CHAT}/batch", "/v1/messages", "/v2/embed", "/pooling", "/score"),
+        *("/v1/responses/resp_1", "/v1/responses/resp_1/cancel", "/v1/responses/"),
+    ],
 )
 async def test_what_is_not_listed_is_not_there(path) -> None:
     async with client(door()) as http:
         for method in ("GET", "POST"):
             assert (await http.request(method, path)).status_code == 404
+
+
+async def test_what_the_gateway_asks_is_there() -> None:
+    assert {path for method, path in ALLOWED if method == "POST"} == set(REQUESTS)
+    async with client(door()) as http:
+        for path in REQUESTS:
+            assert (await http.post(path)).text == "reached"
 
 
 async def test_a_listed_path_with_another_method() -> None:

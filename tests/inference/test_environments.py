@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ENGINE_SIDE = ("cli", "engine", "vllm_server", "keys", "served", "door", "secret", "children")
-GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys")
-GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai")
+ENGINE_SIDE = ("cli", "engine", "vllm_server", "served", "door", "secret", "children",
+               "selftest", "health")  # fmt: skip
+GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys", "models", "audit.manage")
+GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai",
+                    "sqlalchemy", "alembic", "psycopg", "jwt", "valkey")  # fmt: skip
 ENGINE_PACKAGES = ("vllm", "torch", "transformers")
 
 

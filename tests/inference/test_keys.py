@@ -1,97 +1,171 @@
-"""API keys: shown once, stored hashed, revocable."""
+"""`bedside inference keys`: shown once, scoped, rotated, revoked; wrong words change nothing."""
 
 from __future__ import annotations
 
-import errno
-import stat
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bedside_core.errors import ArtifactError, BedsideError, ConfigError, InputError
+from bedside_core.errors import BedsideError, ConfigError, InputError
 from bedside_core.registry import Registry
-from bedside_inference.keys import KeyStore, manage
+from bedside_inference.config import InferenceConfig, StateConfig
+from bedside_inference.keys import manage
+from bedside_inference.state.records import Key, Scope, State
+from bedside_inference.state.store import Store
+
+Call = Callable[..., None]
+CONFIG = InferenceConfig(state=StateConfig(key_days=200))
 
 
-def test_create_prints_only_the_key(tmp_path, capsys) -> None:
-    manage(Registry(tmp_path), "create", None)
+@pytest.fixture
+def call(tmp_path: Path) -> Call:
+    def run(action: str, *words: str) -> None:
+        manage(CONFIG, Registry(tmp_path), action, words, lambda action, /, **ids: None)
+
+    return run
+
+
+def state(home: Path) -> State:
+    with closing(Store.open(CONFIG.state, home)) as store:
+        return store.snapshot()
+
+
+def only(home: Path) -> Key:
+    [key] = state(home).keys.values()
+    return key
+
+
+def test_create_prints_only_the_key(call, tmp_path, capsys, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    call("create")
     key, end = capsys.readouterr().out.split("\n")
     assert key.startswith("bsk-")
     assert len(key) == len("bsk-") + 43  # 256 bits in base64
     assert end == ""
-    store = KeyStore(tmp_path)
-    assert store.find(key) == store.all()[0].id
-    assert key not in store.path.read_text()
-    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+    assert key not in caplog.text
+    kept = only(tmp_path)
+    assert kept.scope == Scope()
+    assert kept.expires - kept.created == timedelta(days=200)
+    assert state(tmp_path).find(key, datetime.now(UTC)) == kept.principal
 
 
-@pytest.mark.parametrize("wrong", ["", "bsk-", "bsk-ä", "\udc80", "x" * 10000])
-def test_wrong_keys_are_not_found(tmp_path, wrong) -> None:
-    store = KeyStore(tmp_path)
-    assert store.find(wrong) is None
-    store.create()
-    assert store.find(wrong) is None
-    assert store.find(store.all()[0].sha256) is None
+def test_create_with_a_scope(call, tmp_path) -> None:
+    words = (
+        "department=icu priority=emergency models=bedside,other days=90 requests_per_minute=60 "
+        "tokens_per_minute=20000 purpose=ETREAT reidentify=yes"
+    )
+    call("create", *words.split())
+    kept = only(tmp_path)
+    assert kept.expires - kept.created == timedelta(days=90)
+    assert kept.scope == Scope(
+        department="icu",
+        priority="emergency",
+        models=("bedside", "other"),
+        requests_per_minute=60,
+        tokens_per_minute=20000,
+        purpose="ETREAT",
+        reidentify=True,
+    )
 
 
-def test_another_store_sees_a_revocation(tmp_path) -> None:
-    key_id, key = KeyStore(tmp_path).create()
-    reader = KeyStore(tmp_path)
-    assert reader.find(key) == key_id
-    KeyStore(tmp_path).revoke(key_id)
-    assert reader.find(key) is None
+def test_rotate(call, tmp_path, capsys) -> None:
+    call("create", "department=icu")
+    old = only(tmp_path)
+    old_secret = capsys.readouterr().out.strip()
+    call("rotate", old.id, "overlap_hours=0.5")
+    new_secret = capsys.readouterr().out.strip()
+    now, house = datetime.now(UTC), state(tmp_path)
+    assert house.keys[old.sha256].expires <= now + timedelta(hours=0.5)
+    assert house.find(old_secret, now)
+    found = house.find(new_secret, now)
+    assert found is not None
+    assert found.department == "icu"
 
 
-def test_keys_made_at_once_are_all_kept(tmp_path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: KeyStore(tmp_path).create(), range(16)))
-    store = KeyStore(tmp_path)
-    assert [store.find(key) for _, key in made] == [key_id for key_id, _ in made]
+def test_rotate_overlaps_for_a_day(call, tmp_path) -> None:
+    call("create")
+    old = only(tmp_path)
+    call("rotate", old.id)
+    left = state(tmp_path).keys[old.sha256].expires - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=59) < left <= timedelta(hours=24)
 
 
-def test_list(tmp_path, capsys) -> None:
-    manage(Registry(tmp_path), "list", None)
+def test_revoke(call, tmp_path, capsys) -> None:
+    call("create")
+    secret = capsys.readouterr().out.strip()
+    call("revoke", only(tmp_path).id)
+    assert state(tmp_path).find(secret, datetime.now(UTC)) is None
+    assert capsys.readouterr().out == ""
+    call("revoke", only(tmp_path).id)
+
+
+def test_list(call, tmp_path, capsys) -> None:
+    call("list")
     assert capsys.readouterr().out == "no keys\n"
-    key_id, key = KeyStore(tmp_path).create()
-    manage(Registry(tmp_path), "list", None)
+    call("create", "department=icu", "models=bedside", "requests_per_minute=60")
+    first = only(tmp_path).id
+    call("rotate", first)
+    call("create", "days=1")
+    secrets = capsys.readouterr().out.split()
+    call("revoke", list(state(tmp_path).keys.values())[-1].id)
+    call("list")
     shown = capsys.readouterr().out
-    assert key_id in shown
-    assert key not in shown
+    lines = shown.splitlines()
+    assert lines[0].split()[0] == "id"
+    assert [line.split()[0] for line in lines[2:]] == [k.id for k in state(tmp_path).keys.values()]
+    assert f"{first}  icu         ward   TREAT    bedside  60" in lines[2]
+    assert "rotated until 20" in lines[2]
+    assert lines[3].endswith("valid")
+    assert lines[4].endswith("revoked")
+    for secret in secrets:
+        assert secret not in shown
 
 
 @pytest.mark.parametrize(
-    ("action", "key", "error", "words"),
+    ("words", "error", "told"),
     [
-        ("revoke", "nosuchid", InputError, "nosuchid"),
-        ("revoke", None, ConfigError, "revoke ID"),
-        ("create", "name", ConfigError, "no further word"),
-        ("rotate", None, ConfigError, "create, list or revoke"),
+        (["revoke", "nosuchid"], InputError, "no key has this id"),
+        (["rotate", "nosuchid"], InputError, "no key has this id"),
+        (["revoke"], ConfigError, "which key"),
+        (["rotate"], ConfigError, "which key"),
+        (["revoke", "a", "b"], ConfigError, "which key"),
+        (["list", "all"], ConfigError, "no further word"),
+        (["steal"], ConfigError, "create, list, rotate or revoke"),
+        (["create", "icu"], ConfigError, "name=value"),
+        (["create", "days=1", "days=2"], ConfigError, "each name once"),
+        (["create", "note=Meier"], ConfigError, r"keys create\.note: Extra inputs"),
+        (["create", "department=Dr. Meier"], ConfigError, r"keys create\.department"),
+        (["create", "priority=Meier"], ConfigError, r"keys create\.priority"),
+        (["create", "purpose=Meier"], ConfigError, r"keys create\.purpose"),
+        (["create", "models="], ConfigError, r"keys create\.models"),
+        (["create", "models=a,,b"], ConfigError, r"keys create\.models\.1"),
+        (["create", "days=0"], ConfigError, r"keys create\.days"),
+        (["create", "days=4000"], ConfigError, r"keys create\.days"),
+        (["create", "days="], ConfigError, r"keys create\.days"),
+        (["create", "requests_per_minute=0"], ConfigError, "requests_per_minute"),
+        (["create", "tokens_per_minute=-1"], ConfigError, "tokens_per_minute"),
+        (["create", "reidentify=perhaps"], ConfigError, r"keys create\.reidentify"),
+        (["rotate", "nosuchid", "overlap_hours=-1"], ConfigError, "overlap_hours"),
+        (["rotate", "nosuchid", "overlap_hours=nan"], ConfigError, "overlap_hours"),
+        (["rotate", "nosuchid", "days=3"], ConfigError, "days"),
     ],
 )
-def test_wrong_words(tmp_path, action, key, error: type[BedsideError], words) -> None:
-    with pytest.raises(error, match=words):
-        manage(Registry(tmp_path), action, key)
+def test_wrong_words(call, tmp_path, words, error: type[BedsideError], told) -> None:
+    with pytest.raises(error, match=told) as raised:
+        call(*words)
+    assert "Meier" not in str(raised.value)
+    assert state(tmp_path).revision == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"keys": [{"id": "a"}]}', b"\xff"])
-def test_a_damaged_file_lets_nobody_in_and_is_kept(tmp_path, content) -> None:
-    store = KeyStore(tmp_path)
-    _, key = store.create()
-    assert store.find(key)
-    store.path.unlink()
-    store.path.write_bytes(content)
-    for act in (lambda: store.find(key), store.create):
-        with pytest.raises(ArtifactError, match=r"keys\.json"):
-            act()
-    assert store.path.read_bytes() == content
+def test_no_key_is_shown_without_its_audit_entry(tmp_path, capsys) -> None:
+    def refuse(action: str, /, **ids: str | int) -> None:
+        raise OSError(28, "No space left on device")
 
-
-def test_home_that_cannot_be_written(home, monkeypatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", "gateway")
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ArtifactError, match=r"no right to write keys\.json"):
-        KeyStore(home).create()
+    with pytest.raises(OSError, match="No space left"):
+        manage(CONFIG, Registry(tmp_path), "create", [], refuse)
+    assert capsys.readouterr().out == ""
+    assert state(tmp_path).revision == 0

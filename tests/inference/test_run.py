@@ -19,7 +19,6 @@ from bedside_core.config import Config
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig
-from bedside_inference.keys import KeyStore
 
 # Put where the engine looks for vLLM: an OpenAI-like server with a worker process of its own.
 VLLM = """
@@ -199,7 +198,8 @@ def test_one_up_and_one_conversation(up, home, command, environment) -> None:
     assert second.returncode == 2
     assert "already serving" in second.stderr
 
-    answer = call("chat", BEDSIDE_API_KEY=KeyStore(home).create()[1])
+    key = call("keys create", department="icu").stdout.strip()
+    answer = call("chat", BEDSIDE_API_KEY=key)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("> Mein Blutdruck")
     assert "Guten Tag" in answer.stdout

@@ -7,7 +7,9 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +23,11 @@ from bedside_core.confinement import Check
 from bedside_core.errors import ConfigError, PolicyError
 from bedside_core.registry import Registry
 from bedside_core.run import Run
-from bedside_inference import selftest
+from bedside_inference import keys, selftest
 from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig, base_url
-from bedside_inference.keys import KeyStore
+from bedside_inference.keys import NewKey
+from bedside_inference.state.records import Key, digest_of
+from bedside_inference.state.store import Store
 
 CHAT = "/v1/chat/completions"
 KEY = "bsk-the-right-one"
@@ -323,14 +327,25 @@ def test_a_file_without_one_key_is_refused_and_not_quoted(
 # --- the gateway's container ---------------------------------------------------------------------
 
 
-async def test_gateway_that_keeps_every_promise(engine, gateway, config, run, home) -> None:
+@pytest.fixture
+def valid(config, home) -> Callable[[], list[Key]]:
+    """The keys that are valid now."""
+
+    def look() -> list[Key]:
+        with closing(Store.open(config.state, home)) as store:
+            return [k for k in store.snapshot().keys.values() if k.valid(datetime.now(UTC))]
+
+    return look
+
+
+async def test_gateway_that_keeps_every_promise(engine, gateway, config, run, valid) -> None:
     async def stream(request: web.Request) -> web.StreamResponse:
         response = await engine.open_stream(request)
         await response.write(engine.chunk("Guten ") + engine.chunk("Tag") + b"data: [DONE]\n\n")
         return response
 
     engine.script = stream
-    before = KeyStore(home).all()
+    before = valid()
     checks = await collect(selftest.gateway(config, run))
     assert failed(checks) == []
     assert [check.name for check in checks] == ["no proxy", "rights", *OPEN_CHECKS, *KEY_CHECKS]
@@ -338,7 +353,7 @@ async def test_gateway_that_keeps_every_promise(engine, gateway, config, run, ho
         Check("answers name their verdict", True, "UNPROVEN"),
         Check("streaming works", True, "200, 3 events"),
     ]
-    assert KeyStore(home).all() == before
+    assert valid() == before
     assert len(engine.bodies) == 1
 
 
@@ -356,35 +371,37 @@ async def test_gateway_says_nothing_of_its_key_or_the_answer(
     engine, gateway, config, run, monkeypatch, capsys
 ) -> None:
     made = []
-    create = KeyStore.create
+    temporary = keys.temporary
 
-    def remember(store: KeyStore) -> tuple[str, str]:
-        made.append(create(store))
-        return made[-1]
+    @contextmanager
+    def remember(*arguments: Any, **named: Any) -> Iterator[NewKey]:
+        with temporary(*arguments, **named) as key:
+            made.append(key.secret)
+            yield key
 
-    monkeypatch.setattr(KeyStore, "create", remember)
+    monkeypatch.setattr(keys, "temporary", remember)
     with pytest.raises(PolicyError):  # this engine does not stream
         await asyncio.to_thread(selftest.selftest, config, run, "gateway")
     printed = capsys.readouterr()
-    [(_, key)] = made
+    [key] = made
     for text in (key, "bsk-", "Guten Tag"):
         assert text not in printed.out + printed.err
 
 
-def test_the_temporary_key_is_revoked_where_nobody_answers(config, run, home) -> None:
+def test_the_temporary_key_is_revoked_where_nobody_answers(config, run, valid) -> None:
     assert list(selftest.gateway(config, run)) == [
         Check("no proxy", True, "no variable names one"),
         Check("rights", True, ""),
         Check("reachable", False, "ECONNREFUSED"),
     ]
-    assert KeyStore(home).all() == ()
+    assert valid() == []
 
 
-def test_the_temporary_key_is_revoked_after_an_error(config, run, home, monkeypatch) -> None:
+def test_the_temporary_key_is_revoked_after_an_error(config, run, valid, monkeypatch) -> None:
     seen = []
 
     def broken(url: str, model: str, key: str) -> Iterator[Check]:
-        seen.append((url, model, KeyStore(home).find(key) is not None))
+        seen.append((url, model, [digest_of(key)] == [k.sha256 for k in valid()]))
         yield Check("ready", True, "")
         raise RuntimeError("a bug")
 
@@ -392,17 +409,17 @@ def test_the_temporary_key_is_revoked_after_an_error(config, run, home, monkeypa
     with pytest.raises(RuntimeError, match="a bug"):
         list(selftest.gateway(config, run))
     assert seen == [(base_url(config.gateway), "test", True)]
-    assert KeyStore(home).all() == ()
+    assert valid() == []
 
 
-def test_the_temporary_key_is_revoked_when_nobody_reads_on(config, run, home, monkeypatch) -> None:
+def test_the_temporary_key_is_revoked_when_nobody_reads_on(config, run, valid, monkeypatch) -> None:
     """As when the report's pipe breaks, or Ctrl-C ends it."""
     monkeypatch.setattr(selftest, "api", lambda *_: iter([Check("ready", True, "")] * 2))
     checks = selftest.gateway(config, run)
     assert "ready" in (check.name for check in checks)
-    assert len(KeyStore(home).all()) == 1
+    assert len(valid()) == 1
     checks.close()
-    assert KeyStore(home).all() == ()
+    assert valid() == []
 
 
 def test_a_proxy_is_found(config, run, monkeypatch) -> None:
@@ -544,7 +561,7 @@ def test_nobody_answers(config, config_file, monkeypatch, capsys, what) -> None:
     last = json.loads(printed.out.splitlines()[-1])
     how = "ENOENT" if what == "engine" else "ECONNREFUSED"
     assert last == {"ok": False, "where": what, "check": "reachable", "detail": how}
-    assert printed.err == f"bedside: the self-test of the {what} failed: reachable\n"
+    assert printed.err.endswith(f"bedside: the self-test of the {what} failed: reachable\n")
 
 
 @pytest.mark.parametrize("what", ["merger", "", "Engine"])

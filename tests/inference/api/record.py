@@ -232,20 +232,22 @@ def response(asked: dict[str, Any], output: list[Any]) -> dict[str, Any]:
 
 def response_events(asked: dict[str, Any], output: list[Any], text: str | None) -> str:
     begun = response_object(asked, [], "in_progress")
-    state = streaming_events.StreamingState()
+    state = streaming_events.SimpleStreamingState()
     events: list[Any] = [
         ResponseCreatedEvent(type="response.created", sequence_number=-1, response=begun),
         ResponseInProgressEvent(type="response.in_progress", sequence_number=-1, response=begun),
     ]
     if text is not None:
-        events += streaming_events.emit_text_delta_events(text, state)
-        events += streaming_events.emit_text_output_done_events(text, state)
+        events += streaming_events.emit_simple_content_open(state)
+        events += streaming_events.emit_simple_content_delta(state, text)
+        events += streaming_events.emit_simple_content_done(state)
     else:
-        arguments = '{"mg": 5}'
-        events += streaming_events.emit_reasoning_delta_events("Fünf.", state)
-        events += streaming_events.emit_reasoning_done_events("Fünf.", state)
-        events += streaming_events.emit_function_call_delta_events(arguments, "dose", state)
-        events += streaming_events.emit_function_call_done_events("dose", arguments, state)
+        events += streaming_events.emit_simple_reasoning_open(state)
+        events += streaming_events.emit_simple_reasoning_delta(state, "Fünf.")
+        events += streaming_events.emit_simple_reasoning_done(state)
+        events += streaming_events.emit_simple_tool_call_open(state, "dose", 0)
+        events += streaming_events.emit_simple_tool_call_delta(state, '{"mg": 5}')
+        events += streaming_events.emit_simple_tool_call_done(state)
     events.append(
         ResponseCompletedEvent(
             type="response.completed",

@@ -17,8 +17,7 @@ from aiohttp import web
 from playwright.async_api import BrowserContext, Page, Route, async_playwright, expect
 
 from bedside_inference import gateway as gateway_package
-from bedside_inference.gateway import app
-from bedside_inference.gateway.pages import FILES, HEADERS, pages
+from bedside_inference.gateway.pages import FILES, HEADERS
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -40,19 +39,6 @@ Open = Callable[..., Awaitable[Page]]
 @pytest.fixture
 def config(config):
     return config.model_copy(update={"model_name": "bedside"})
-
-
-@pytest.fixture(autouse=True)
-def mounted(monkeypatch):
-    """The page on the gateway, until `app.build` has it."""
-    probes = app._probes
-
-    def with_pages(gateway):
-        router = probes(gateway)
-        router.include_router(pages())
-        return router
-
-    monkeypatch.setattr(app, "_probes", with_pages)
 
 
 @asynccontextmanager
@@ -151,14 +137,12 @@ async def test_fixed_files_with_headers_that_shut_everything_else(engine, gatewa
     assert not re.search(r"https?://", markup)
 
 
-@pytest.mark.parametrize(
-    "path", ["/page/", "/page", "/index.html", "/page/../app.py", "/page/%2e%2e/app.py", "/page/x"]
-)
-async def test_no_other_file_can_be_asked_for(engine, gateway, path) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 404 ")
-    writer.close()
+async def test_no_other_file_can_be_asked_for(engine, gateway) -> None:
+    for path in ("/page/", "/page", "/index.html", "/page/../app.py", "/page/%2e%2e/app.py", "//"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 404 ")
+        writer.close()
 
 
 # --- signing in ---
@@ -180,6 +164,7 @@ async def test_sign_in_says_what_is_wrong_and_forgets_when_left(engine, gateway,
         await expect(page.locator("#chat")).to_be_hidden()
 
     engine.healthy = False
+    await ready(gateway, 503)
     await key.fill(gateway.key)
     await key.press("Enter")
     await expect(alert).to_contain_text("Das Modell wird gerade geladen")
@@ -188,6 +173,7 @@ async def test_sign_in_says_what_is_wrong_and_forgets_when_left(engine, gateway,
     await expect(key).to_have_value(gateway.key)
 
     engine.healthy = True
+    await ready(gateway, 200)
     await key.press("Enter")
     await expect(page.locator("#question")).to_be_focused()
     await expect(key).to_have_value("")
@@ -206,11 +192,24 @@ async def test_sign_in_says_what_is_wrong_and_forgets_when_left(engine, gateway,
         "caches": [],
     }
 
-    await page.goto("about:blank")
-    await page.go_back()
-    await expect(page.locator("#chat")).to_be_hidden()
-    await expect(key).to_have_value("")
-    await expect(page.locator("article")).to_have_count(0)
+    # Left and shown again: loaded anew, or as it was left if the browser has kept it.
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    for _ in range(2):
+        await expect(page.locator("#chat")).to_be_hidden()
+        await expect(key).to_have_value("")
+        await expect(page.locator("article")).to_have_count(0)
+        await page.goto("about:blank")
+        await page.go_back()
+
+
+async def ready(gateway, status: int) -> None:
+    """Wait until the gateway knows that its engine is there, or gone."""
+    async with asyncio.timeout(10):
+        while True:
+            async with gateway.session.get(f"{gateway.url}/readyz") as answer:
+                if answer.status == status:
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def kept(page: Page) -> dict:
@@ -342,17 +341,22 @@ async def test_an_answer_that_breaks_off_says_so(engine, gateway, signed_in) -> 
         await answered(page, number)
         await expect(note).to_have_count(number)
 
+    say(engine, "Zurückgezogen", b'data: {"error": {"code": "model_stopped"}}\n\n')
+    await put(page, "Frage")
+    await answered(page, 5)
+    await expect(note.last).to_contain_text("Verwenden Sie seine Antworten nicht.")
+
     cut = json.dumps({"choices": [{"delta": {}, "finish_reason": "length"}]}).encode()
     say(engine, "Zu lang", b"data: " + cut + b"\n\n", DONE)
     await put(page, "Frage")
-    await answered(page, 5)
+    await answered(page, 6)
     await expect(note.last).to_contain_text("Die Höchstlänge ist erreicht")
 
     say(engine, "Noch da", "nie", go=asyncio.Semaphore(1))
     await put(page, "Frage")
     await expect(page.locator("#growing .text")).to_have_text("Noch da")
     gateway.server.should_exit = True
-    await answered(page, 6)
+    await answered(page, 7)
     await expect(note.last).to_contain_text("Verbindung ist abgebrochen")
     await put(page, "Frage")
     await expect(page.locator("#chat-alert")).to_contain_text("Der Dienst ist nicht erreichbar.")
@@ -371,7 +375,9 @@ async def test_refusals_are_explained_and_the_question_is_kept(engine, gateway, 
         (401, "invalid_api_key", "Dieser Schlüssel wird nicht angenommen"),
         (403, "not_allowed", "keine Berechtigung"),
         (429, "rate_limited", "zu viele Anfragen"),
-        (503, "queue_full", "nimmt zurzeit keine Anfragen an"),
+        (503, "engine_busy", "nimmt zurzeit keine Anfragen an"),
+        (503, "model_loading", "Das Modell wird gerade geladen"),
+        (503, "model_stopped", "Dieses Modell wurde außer Betrieb genommen."),
         (500, "internal_error", "konnte die Anfrage nicht beantworten"),
     ):
         await refuse(page, status, code)
@@ -382,9 +388,9 @@ async def test_refusals_are_explained_and_the_question_is_kept(engine, gateway, 
         await expect(question).to_have_value("Meine Frage")
         await page.unroute(f"**{CHAT}")
 
-    engine.script = not_ready
+    engine.script = busy
     await put(page, "Meine Frage")
-    await refused("Das Modell wird gerade geladen")
+    await refused("nimmt zurzeit keine Anfragen an")
     await put(page, "x" * 5000)  # more than the gateway takes
     await refused("vermutlich weil die Unterhaltung zu lang ist")
     say(engine, DONE)
@@ -407,7 +413,7 @@ async def refuse(page: Page, status: int, code: str) -> None:
     await page.route(f"**{CHAT}", fulfil)
 
 
-async def not_ready(request: web.Request) -> web.StreamResponse:
+async def busy(request: web.Request) -> web.StreamResponse:
     return web.json_response({"error": {"message": "no", "code": 503}}, status=503)
 
 
@@ -436,14 +442,15 @@ async def test_markup_in_an_answer_stays_text(engine, signed_in) -> None:
 async def test_events_survive_every_cut(open_page) -> None:
     page = await open_page()
     stream = (
-        ': keep-alive\r\n\r\nid: 1\ndata: {"a":"µ"}\n\ndata:x\rdata: y 😀\r\r'
+        ': keep-alive\r\n\r\nid: 1\ndata: {"a":"µ"}\n\ndata:x\r\ndata: y 😀\r\n\r\n'
+        "data:cr\rdata:only\r\r"
         "event: e\ndata: \n\n\n\ndata: [DONE]\r\n\r\ndata: unended\n"
     )
     wrong = await page.evaluate(
         """async (text) => {
             const { events } = await import("/page/api.js");
             const bytes = new TextEncoder().encode(text);
-            const wanted = JSON.stringify(['{"a":"µ"}', "x\\ny 😀", "", "[DONE]"]);
+            const wanted = JSON.stringify(['{"a":"µ"}', "x\\ny 😀", "cr\\nonly", "", "[DONE]"]);
             const wrong = [];
             for (let size = 1; size <= bytes.length; size++) {
                 const stream = new ReadableStream({ start(controller) {
@@ -663,7 +670,7 @@ async def test_contrast(engine, gateway, served, open_page) -> None:
     say(engine, "Ganz", DONE)
     await put(page, "Und?")
     await answered(page, 2)
-    engine.script = not_ready
+    engine.script = busy
     await put(page, "Noch eine")
     await expect(page.locator("#chat-alert")).not_to_be_empty()
     for kind in (".badge.warn", ".badge.good", ".note", ".warning", ".alert .reference"):

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from bedside_inference.config import StateConfig
@@ -35,12 +36,21 @@ def audit() -> Audit:
     return Audit()
 
 
+@pytest.fixture(scope="session")
+def shared_url(postgres: Any) -> str:
+    return str(postgres.create_database())
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_config(request: pytest.FixtureRequest) -> StateConfig:
     """Where an empty state database is."""
     if request.param == "sqlite":
         return StateConfig(poll_seconds=0.02)
-    url = request.getfixturevalue("postgres").create_database()
+    url = request.getfixturevalue("shared_url")
+    # A database of its own for each test would take longer than the tests.
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
     return StateConfig(url=url, poll_seconds=0.02)
 
 

@@ -35,7 +35,7 @@ def ask(config: InferenceConfig, run: Run, question: str | None) -> None:
     key = os.environ.get(API_KEY)
     if not key:
         raise ConfigError(
-            f"{API_KEY} is not set - `export {API_KEY}=$(bedside inference keys create)`"
+            f"{API_KEY} is not set - `export {API_KEY}=$(bedside inference keys create --config FILE)`"
         )
     question = question or QUESTION
     say(f"> {question}")

@@ -69,6 +69,13 @@ def _models(config: InferenceConfig, run: Run, action: str, words: list[str]) ->
     manage(config, run.registry, action, words, audited(config.audit, run.registry.home))
 
 
+def _audit(config: InferenceConfig, run: Run, action: str, word: str | None) -> None:
+    from bedside_inference.audit.manage import manage
+    from bedside_inference.keys import reidentifier
+
+    manage(config, run, action, word, reidentifier(config.state, run.registry.home))
+
+
 def _mock_engine(config: InferenceConfig, run: Run) -> None:
     from bedside_inference.mock_engine import serve
 
@@ -99,6 +106,13 @@ COMMANDS: tuple[Command, ...] = (
         _models,
         InferenceConfig,
         words=("action", "words*"),
+    ),
+    Command(
+        "audit",
+        "the record of requests: verify [FILE], export fhir|syslog, retain, reidentify PSEUDONYM",
+        _audit,
+        InferenceConfig,
+        words=("action", "word?"),
     ),
     Command(
         "mock-engine",

@@ -112,7 +112,7 @@ class StateConfig(Config):
     url: Annotated[str, Field(pattern=r"^postgresql://")] | None = None
     """A PostgreSQL database, for example `postgresql://bedside@db/bedside` (a password belongs into
     the file that PGPASSFILE names); by default SQLite below BEDSIDE_HOME."""
-    poll_seconds: Annotated[float, Field(gt=0, le=5)] = 0.25
+    poll_seconds: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     """How often a gateway looks for changes: the delay of a revocation or a kill switch."""
     stale_seconds: Annotated[float, Field(gt=0, le=60)] = 30
     """How long a gateway goes on with what it knows while the database is away; then 503."""

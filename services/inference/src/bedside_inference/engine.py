@@ -191,6 +191,10 @@ def vllm_arguments(
         *("--dtype", engine.dtype),
         *("--max-model-len", str(engine.max_model_len)),
         *("--load-format", "safetensors"),
+        # Each answer names the manifest of the model behind it.
+        *("--fingerprint-mode", "custom", "--fingerprint-value", model.digest),
+        # The gateway writes each request's priority by the class of who asks.
+        *("--scheduling-policy", "priority"),
         *("--uvicorn-log-level", "warning"),
         "--disable-uvicorn-access-log",
         "--disable-fastapi-docs",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -18,7 +19,7 @@ from bedside_core.config import Config, validate
 from bedside_core.console import say, table
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.registry import Registry
-from bedside_inference.config import MAX_KEY_DAYS, InferenceConfig
+from bedside_inference.config import MAX_KEY_DAYS, InferenceConfig, StateConfig
 from bedside_inference.state import schema
 from bedside_inference.state.records import KEY_BYTES, PREFIX, Key, Scope, digest_of
 from bedside_inference.state.store import Audit, Change, Store
@@ -103,6 +104,33 @@ def revoke(store: Store, key_id: str, *, audit: Audit) -> None:
         if key.revoked is None:
             _update(change, key, {"revoked": datetime.now(UTC)})
             change.record("key_revoked", key=key.id)
+
+
+def reidentifier(config: StateConfig, home: Path) -> Callable[[str], tuple[str, bool] | None]:
+    """Finds the id of a valid key, and whether its holder may ask who is behind a pseudonym."""
+
+    def find(key: str) -> tuple[str, bool] | None:
+        with closing(Store.open(config, home)) as store:
+            stored = store.snapshot().keys.get(digest_of(key))
+        if stored is None or not stored.valid(datetime.now(UTC)):
+            return None
+        return stored.id, stored.reidentify
+
+    return find
+
+
+@contextmanager
+def temporary(store: Store, scope: Scope, *, audit: Audit) -> Iterator[NewKey]:
+    """A key for the length of a block.
+
+    Raises:
+        StateUnavailable: the database cannot be used.
+    """
+    made = create(store, scope, days=1, audit=audit)
+    try:
+        yield made
+    finally:
+        revoke(store, made.id, audit=audit)
 
 
 def manage(
@@ -225,115 +253,3 @@ def _state(key: Key, now: datetime) -> str:
     if key.rotated_to is not None:
         return f"rotated until {_time(key.expires)}"
     return "valid"
-
-
-# --- The key file of before, until the gateway and its tests use the store. ---------------------
-# ruff: noqa: E402
-import fcntl
-import hashlib
-import hmac
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from bedside_core.artifacts import disk_errors, write_atomic
-from bedside_core.errors import ArtifactError
-
-
-class StoredKey(BaseModel):
-    """A key as it is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    sha256: str
-    created: datetime
-
-
-class KeyFile(BaseModel):
-    """`BEDSIDE_HOME/gateway/keys.json`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    keys: tuple[StoredKey, ...] = ()
-
-
-class KeyStore:
-    """The keys of a house; a reader sees a change at its next look."""
-
-    def __init__(self, home: Path) -> None:
-        self.path = home / "gateway" / "keys.json"
-        self._version: tuple[int, int] | None = None
-        self._keys: tuple[StoredKey, ...] = ()
-
-    def all(self) -> tuple[StoredKey, ...]:
-        """Every valid key, oldest first.
-
-        Raises:
-            ArtifactError: the file cannot be read; nobody is let in then.
-        """
-        try:
-            found = self.path.stat()
-            version = (found.st_ino, found.st_mtime_ns)
-            if version != self._version:
-                self._keys = KeyFile.model_validate_json(self.path.read_bytes()).keys
-                self._version = version
-        except FileNotFoundError:
-            self._version, self._keys = None, ()
-        except (OSError, ValidationError):
-            self._version, self._keys = None, ()
-            raise ArtifactError(
-                f"{self.path}: not a readable key file - restore it from a backup, or remove it "
-                "and create new keys"
-            ) from None
-        return self._keys
-
-    def find(self, key: str) -> str | None:
-        """The id of a valid key, in a time that does not depend on which one it is."""
-        digest = hashlib.sha256(key.encode(errors="replace")).hexdigest()
-        found = None
-        for stored in self.all():
-            if hmac.compare_digest(stored.sha256, digest):
-                found = stored.id
-        return found
-
-    def create(self) -> tuple[str, str]:
-        """Make a key; returns its id and the key itself, which is not kept."""
-        key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
-        stored = StoredKey(
-            id=secrets.token_hex(ID_BYTES),
-            sha256=hashlib.sha256(key.encode()).hexdigest(),
-            created=datetime.now(UTC),
-        )
-        with self._writing():
-            self._write((*self.all(), stored))
-        return stored.id, key
-
-    def revoke(self, key_id: str) -> None:
-        """Remove a key.
-
-        Raises:
-            InputError: there is none with this id.
-        """
-        with self._writing():
-            keys = self.all()
-            kept = tuple(key for key in keys if key.id != key_id)
-            if len(kept) == len(keys):
-                raise InputError(
-                    f"no key has the id {key_id!r} - `bedside inference keys list` shows them"
-                )
-            self._write(kept)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with disk_errors(self.path.name):
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self.path.parent / "keys.lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield
-
-    def _write(self, keys: tuple[StoredKey, ...]) -> None:
-        content = KeyFile(keys=keys).model_dump_json(indent=2).encode() + b"\n"
-        write_atomic(self.path, content, mode=0o600)

@@ -12,7 +12,9 @@ import errno
 import http.client
 import json
 import os
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +25,6 @@ from bedside_core.confinement import ways_out as confinement
 from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig, base_url, socket_path
-from bedside_inference.keys import KeyStore
 from bedside_inference.probe import ask
 from bedside_inference.served import HEADER, ServedModel
 
@@ -34,6 +35,8 @@ CLOSED = ("/docs", "/openapi.json", "/tokenize", "/invocations", "/v1/load_lora_
 """What vLLM or FastAPI would offer, and no gateway should."""
 
 ANSWER_SECONDS = 120
+SEEN_SECONDS = 1.0
+"""After which a running gateway knows of a new key; it looks several times a second."""
 
 
 def selftest(config: InferenceConfig, run: Run, what: str) -> None:
@@ -81,12 +84,20 @@ def gateway(config: InferenceConfig, run: Run) -> Iterator[Check]:
     if LISTENER in os.environ:
         how = connect(listener())
         yield Check("the listener outside is there", how is None, how or "connected")
-    keys = KeyStore(run.registry.home)
-    key_id, key = keys.create()
-    try:
-        yield from _reachable(api(base_url(config.gateway), config.model_name, key))
-    finally:
-        keys.revoke(key_id)
+    # The engine's environment has none of the packages of keys and audit.
+    from bedside_inference.audit.journal import audited
+    from bedside_inference.keys import temporary
+    from bedside_inference.state.records import Scope
+    from bedside_inference.state.store import Store
+
+    home = run.registry.home
+    audit = audited(config.audit, home)
+    with (
+        closing(Store.open(config.state, home)) as store,
+        temporary(store, Scope(department="selftest", purpose="SYSDEV"), audit=audit) as key,
+    ):
+        time.sleep(SEEN_SECONDS)
+        yield from _reachable(api(base_url(config.gateway), config.model_name, key.secret))
 
 
 def client(config: InferenceConfig) -> Iterator[Check]:

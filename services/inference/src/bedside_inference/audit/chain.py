@@ -106,7 +106,10 @@ def parse(line: bytes) -> Entry:
     digest = hashlib.sha256(line[:-_HASH_BYTES] + b"}").hexdigest()
     if digest != tail[2].decode():
         raise ValueError("does not match its hash")
-    members = json.loads(line)
+    try:
+        members = json.loads(line)
+    except ValueError:
+        raise ValueError("is not JSON") from None
     wanted = (("seq", int), ("type", str), ("time", str))
     if not isinstance(members, dict) or any(type(members.get(n)) is not t for n, t in wanted):
         raise ValueError("has no number, type or time")
@@ -144,7 +147,11 @@ def segments(directory: Path) -> list[int]:
 @cache
 def boot_id() -> bytes:
     """The kernel's random id of this boot, see random(4)."""
-    text = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except FileNotFoundError:
+        # A sandbox that hides it: then every start counts as one of the same boot.
+        return bytes(16)
     return bytes.fromhex(text.replace("-", ""))
 
 
@@ -170,10 +177,12 @@ class Chain:
         with self._mutex, write_errors(self.directory):
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._head = os.open(head_path(self.directory), os.O_RDWR | os.O_CREAT, 0o600)
-            with self._exclusive():
-                head = self._settle(signed_seq)
-                if head.seq == signed_seq and head.hash != signed_hash:
-                    raise self._refusal(f"entry {head.seq} is not the one that was signed")
+            try:
+                with self._exclusive():
+                    self._settle(signed_seq, signed_hash)
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         with self._mutex:
@@ -294,7 +303,7 @@ class Chain:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _rotate(self, head: Head) -> Head:
-        """Begin a segment; the head names it before it is there, so that no other can come first."""
+        """Begin a segment; the head names it before it is there, so that none is left over."""
         first = head.seq + 1
         fresh = head._replace(first=first, size=0, opened=time.time(), boot=boot_id())
         self._put(fresh)
@@ -304,7 +313,12 @@ class Chain:
 
     # What follows runs when a chain is opened, or when its segment and its head disagree.
 
-    def _settle(self, signed_seq: int) -> Head:
+    def _settle(self, signed_seq: int, signed_hash: str) -> None:
+        head = self._settled(signed_seq)
+        if head.seq == signed_seq and head.hash != signed_hash:
+            raise self._refusal(f"entry {head.seq} is not the one that was signed")
+
+    def _settled(self, signed_seq: int) -> Head:
         head = Head.read(self._head)
         present = segments(self.directory)
         if head is None and not present:
@@ -315,15 +329,15 @@ class Chain:
             return self._rebuild(present[-1], None, signed_seq)
         self._use(head.first, create=not head.size)
         size = os.fstat(self._segment).st_size
-        whole = size >= head.size and self._ends_with(head)
-        if not whole and head.boot != boot_id():
-            return self._rebuild(head.first, head, signed_seq)
-        if not whole and size >= head.size:
-            raise self._refusal(f"the line of entry {head.seq} was changed")
+        if size < head.size or not self._ends_with(head):
+            if head.boot != boot_id():
+                return self._rebuild(head.first, head, signed_seq)
+            if size >= head.size:
+                raise self._refusal(f"the line of entry {head.seq} was changed")
+        if size != head.size or segments(self.directory)[-1] > head.first:
+            return self._mend(head, size, signed_seq)
         if head.seq < signed_seq:
             raise self._refusal(f"it ends at entry {head.seq}, though {signed_seq} was signed")
-        if size != head.size or segments(self.directory)[-1] > head.first:
-            return self._mend(head, size)
         return head
 
     def _ends_with(self, head: Head) -> bool:
@@ -338,13 +352,14 @@ class Chain:
             return False
         return (entry.seq, entry.hash) == (head.seq, head.hash)
 
-    def _mend(self, head: Head, size: int) -> Head:
+    def _mend(self, head: Head, size: int, signed_seq: int = 0) -> Head:
         """Take over what stands beyond the head: a writer was killed between the two writes."""
         if size < head.size:
             raise self._refusal(
                 f"segment {head.first} ends at byte {size}, and byte {head.size} was written"
             )
-        return self._take_over(head, head, "writer_killed", 0)
+        reason = "writer_killed" if head.boot == boot_id() else "power_failure"
+        return self._take_over(head, head, reason, signed_seq)
 
     def _rebuild(self, first: int, head: Head | None, signed_seq: int) -> Head:
         """Find the end without a head that can be trusted."""

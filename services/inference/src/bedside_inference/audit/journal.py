@@ -81,7 +81,7 @@ class AuditLog:
         self._keys: Keys = audit_keys(directory)
         self._guard = threading.RLock()
         self._open: dict[str, int] = {}
-        """Number of the begin of each unfinished request."""
+        """Unfinished requests, oldest first, and the first number that their begins may have."""
         self._pending: dict[str, bytes] = {}
         """Finished requests that could not be written yet."""
         self._unrecorded = 0
@@ -106,10 +106,14 @@ class AuditLog:
             signed_seq=signed.seq if signed else 0, signed_hash=signed.hash if signed else ZEROS
         )
         self._last = self._chain.position().seq
-        with write_errors(self.directory):
-            self._worker = Worker(self.directory / "workers")
-            self._worker.note(self._last + 1)
-            self._bury()
+        try:
+            with write_errors(self.directory):
+                self._worker = Worker(self.directory / "workers")
+                self._worker.note(self._last + 1)
+                self._bury()
+        except BaseException:
+            self._chain.close()
+            raise
         self._thread.start()
 
     def close(self) -> None:
@@ -154,7 +158,12 @@ class AuditLog:
         entry = begin_content(record, self._worker.id)
         with self._guard:
             self._retry()
-            self._open[record.request_id] = self._append(entry)
+            self._open[record.request_id] = self._last + 1
+            try:
+                self._append(entry)
+            except AuditError:
+                del self._open[record.request_id]
+                raise
 
     def finish(self, record: Record) -> None:
         """Write the one complete record of a request, begun or not.

@@ -74,11 +74,12 @@ def verify(directory: Path, anchor: Checkpoint | None = None) -> Report:
         InputError: the anchor is older than what is kept.
         ArtifactError: there is no public key.
     """
-    key = read_public_key(audit_keys(directory).public_path)
+    # Before the chain, so that it is not ahead of it.
     kept = read_checkpoint(directory)
-    if anchor is not None:
-        anchor.verify(key)
     with snapshot(directory) as chain:
+        key = read_public_key(audit_keys(directory).public_path)
+        if anchor is not None:
+            anchor.verify(key)
         report = Report(segments=len(chain.firsts))
         check = _Check(key, kept, anchor)
         total, read = chain.bytes, 0
@@ -97,6 +98,8 @@ def verify(directory: Path, anchor: Checkpoint | None = None) -> Report:
                 if bar is not None and read >= _STEP_BYTES:
                     bar.update(read)
                     read = 0
+            if bar is not None:
+                bar.update(read)
         check.end(chain.head.seq)
         report.torn, report.deleted = chain.torn, check.deleted
     if kept is None and report.entries["checkpoint"] > 1:

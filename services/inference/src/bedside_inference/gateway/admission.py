@@ -113,11 +113,14 @@ class Group(Flow):
         found = self.callers.get(principal_id)
         if found is None:
             if len(self.callers) >= self.held:
-                # Whoever got no more than the others is no different from a newcomer.
+                # Whoever got no more than the others is no different from a newcomer, and while
+                # nobody waits there is nothing to be fair about.
                 self.callers = {
                     known: caller
                     for known, caller in self.callers.items()
-                    if caller.waiting or caller.running or caller.done > self.virtual
+                    if caller.running
+                    or caller.waiting
+                    or (self.order and caller.done > self.virtual)
                 }
                 self.held = max(CALLERS_KEPT, 2 * len(self.callers))
             found = self.callers[principal_id] = Caller()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -81,7 +80,7 @@ class Gateway:
         self.tokens = TokenVerifier(config.oidc) if config.oidc else None
         self.audit = AuditLog(audit_directory(config.audit, home), config.audit)
         self.pseudonyms = Pseudonyms(audit_directory(config.audit, home), config.audit)
-        self._live: defaultdict[str, set[EngineAnswer]] = defaultdict(set)
+        self._live: dict[EngineAnswer, set[str]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -210,17 +209,17 @@ class Gateway:
         return self.fleet.served(state.alias(self.config.model_name).primary, state.stopped)
 
     @contextmanager
-    def live(self, digest: str, answer: EngineAnswer) -> Iterator[None]:
-        """While an answer is being given, so that the kill switch finds it."""
-        self._live[digest].add(answer)
+    def live(self, answer: EngineAnswer, engines: list[Monitor]) -> Iterator[None]:
+        """While engines are asked for an answer, so that the kill switch finds it."""
+        self._live[answer] = {engine.served.model for engine in engines if engine.served}
         try:
             yield
         finally:
-            self._live[digest].discard(answer)
+            del self._live[answer]
 
     def _enforce(self, state: State) -> None:
-        for digest in state.stopped:
-            for answer in self._live.get(digest, ()):
+        for answer, digests in self._live.items():
+            if digests & state.stopped:
                 answer.stop()
 
 

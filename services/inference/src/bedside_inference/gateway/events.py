@@ -42,9 +42,9 @@ class Usage:
     def read_answer(self, answer: dict[str, Any]) -> None:
         """Take counts and reason from an answer that came in one piece."""
         self.read(answer.get("usage"))
-        choices = answer.get("choices")
-        reason = choices[0].get("finish_reason") if choices else answer.get("status")
-        self.finish_reason = reason if isinstance(reason, str) else None
+        match answer:
+            case {"choices": [{"finish_reason": str(reason)}, *_]} | {"status": str(reason)}:
+                self.finish_reason = reason
 
 
 class Events:
@@ -89,11 +89,8 @@ class Events:
 
     def _before_error(self, chunk: bytes) -> bytes:
         for event in chunk.split(END):
-            if ERROR in event:
-                said = _members(event)
-                # A failed stream of `/v1/responses` says so in the answer within its last event.
-                if isinstance((said.get("response") or said).get("error"), dict):
-                    raise engine_failed()  # its words may quote the request
+            if ERROR in event and isinstance(_answer_in(_members(event)).get("error"), dict):
+                raise engine_failed()  # its words may quote the request
         return self._without_usage(chunk) if USAGE in chunk else chunk
 
     def _without_usage(self, chunk: bytes) -> bytes:
@@ -101,7 +98,7 @@ class Events:
         for event in chunk.split(END):
             if USAGE in event:
                 said = _members(event)
-                self.usage.read((said.get("response") or said).get("usage"))
+                self.usage.read(_answer_in(said).get("usage"))
                 if not self.keep_usage and said.get("choices") == []:
                     continue
             kept.append(event)
@@ -122,6 +119,12 @@ def _members(event: bytes) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise engine_failed()
     return members
+
+
+def _answer_in(said: dict[str, Any]) -> dict[str, Any]:
+    """The last event of `/v1/responses` holds the whole answer, or why there is none."""
+    inner = said.get("response")
+    return inner if isinstance(inner, dict) else said
 
 
 def whole_answer(body: bytes) -> dict[str, Any]:

@@ -256,7 +256,7 @@ class ChatRequest(SampledRequest):
     @property
     def choices(self) -> dict[str, str | None]:
         return {
-            "response_format": self.response_format and self.response_format.type,
+            "response_format": self.response_format.type if self.response_format else None,
             "tool_choice": _chosen(self.tool_choice),
         }
 
@@ -450,11 +450,11 @@ class ResponsesRequest(GenerationRequest):
 
     @property
     def choices(self) -> dict[str, str | None]:
-        form = self.text and self.text.format
+        form = self.text.format if self.text else None
         return {
-            "text": form and form.type,
+            "text": form.type if form else None,
             "tool_choice": _chosen(self.tool_choice),
-            "reasoning": self.reasoning and self.reasoning.effort,
+            "reasoning": self.reasoning.effort if self.reasoning else None,
         }
 
 

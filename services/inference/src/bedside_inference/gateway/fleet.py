@@ -49,7 +49,7 @@ class Fleet:
         ]
         self._loads = home / "gateway" / "loads.json"
         self._recall()
-        self._next = 0
+        self._turn = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -89,7 +89,7 @@ class Fleet:
         return found
 
     def choose(self, digest: str | None, stopped: frozenset[str]) -> list[Monitor]:
-        """The engines that may answer, the one with the least to do first.
+        """The engines of one model that may answer, first the one with the least to do.
 
         Raises:
             ApiError: 503, the model is stopped, loading or stalled.
@@ -97,10 +97,10 @@ class Fleet:
         ready = self._ready(digest)
         allowed = [e for e in ready if e.served and e.served.model not in stopped]
         if allowed:
-            self._next += 1
-            return sorted(
-                allowed, key=lambda e: (e.in_flight, (self.engines.index(e) + self._next) % 97)
-            )
+            turn = self._turn % len(allowed)
+            first = min(allowed[turn:] + allowed[:turn], key=lambda engine: engine.in_flight)
+            same = [e for e in allowed if e is not first and e.served == first.served]
+            return [first, *same]
         if ready or digest in stopped:
             raise model_stopped()
         if any(engine.condition is Condition.STALLED for engine in self.engines):
@@ -118,6 +118,7 @@ class Fleet:
         Raises:
             ApiError: none takes it, or the one that took it fails.
         """
+        self._turn += 1
         busy = False
         for engine in candidates:
             engine.in_flight += 1

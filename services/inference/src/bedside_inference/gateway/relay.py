@@ -102,10 +102,11 @@ class EngineAnswer(Response):
             self.clock.allow(timeouts.answer, engine_silent())
         fleet = self.gateway.fleet
         asked = fleet.ask(candidates, self.path, self.request.body, exchange.record.request_id)
-        async with asked as (found, served, engine):
-            exchange.served = served
-            with self.gateway.live(served.model, self):
-                if found.content_type == EVENT_STREAM:
+        with self.gateway.live(self, candidates):
+            async with asked as (found, exchange.served, engine):
+                if (found.content_type == EVENT_STREAM) != self.request.stream:
+                    raise engine_failed()
+                if self.request.stream:
                     await self._stream(found, stream, exchange, engine)
                     return None
                 body = await found.read()

@@ -23,12 +23,18 @@ WAIT_SECONDS = 5
 """For a lock, a statement or a network that has gone silent."""
 CONNECT_SECONDS = 3
 MIGRATION_SECONDS = 60
+IDLE_SECONDS = 60
+"""A writer that fell silent in the middle of a change frees the others after this."""
 MIGRATION_LOCK = int.from_bytes(b"bedside")
 """Key of PostgreSQL's advisory lock."""
 
 
 class SqliteDatabase:
-    """One file, in WAL mode: readers and the one writer do not wait for each other."""
+    """One file.
+
+    With a rollback journal, not WAL: a copy of the file is a backup, and a file that was replaced
+    below running gateways is not mixed with the log of the one before. Writers are rare and short.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,7 +47,6 @@ class SqliteDatabase:
             hide_parameters=True,
             pool_timeout=WAIT_SECONDS,
         )
-        event.listen(self.engine, "connect", self._remember_file)
         event.listen(self.engine, "checkout", self._require_same_file)
         event.listen(self.engine, "begin", _begin)
         self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
@@ -88,13 +93,13 @@ class SqliteDatabase:
             raise StateUnavailable(f"{self.name} {NO_RIGHT}") from None
 
     def _check(self) -> None:
-        """Set what stays set in the file, and look at every page of it."""
+        """Look at every page of the file."""
         with closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
             if connection.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
                 raise StateUnavailable(f"{self.name} {DAMAGED}")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> SqliteConnection:
+        file = self._file()
         connection = sqlite3.connect(
             self._uri,
             uri=True,
@@ -102,10 +107,12 @@ class SqliteDatabase:
             # Transactions begin where `_begin` says, not where the driver thinks best.
             isolation_level=None,
             check_same_thread=False,
+            factory=SqliteConnection,
         )
+        connection.file = file
         connection.execute("PRAGMA foreign_keys = ON")
         # A revocation must outlive a power failure.
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA synchronous = EXTRA")
         return connection
 
     def _file(self) -> tuple[int, int] | None:
@@ -115,13 +122,18 @@ class SqliteDatabase:
             return None
         return found.st_dev, found.st_ino
 
-    def _remember_file(self, connection: object, record: Any) -> None:
-        record.info["file"] = self._file()
-
-    def _require_same_file(self, connection: object, record: Any, proxy: object) -> None:
+    def _require_same_file(
+        self, connection: SqliteConnection, record: object, proxy: object
+    ) -> None:
         """Never go on with a file that was moved away: what is revoked now stands in another."""
-        if record.info["file"] != self._file():
+        if connection.file != self._file():
             raise DisconnectionError
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A connection that remembers which file had the path just before it was opened."""
+
+    file: tuple[int, int] | None = None
 
 
 def _begin(connection: Connection) -> None:
@@ -149,6 +161,8 @@ class PostgresDatabase:
                 "connect_timeout": CONNECT_SECONDS,
                 "tcp_user_timeout": WAIT_SECONDS * 1000,
                 "keepalives_idle": WAIT_SECONDS,
+                "keepalives_interval": WAIT_SECONDS,
+                "keepalives_count": 3,
                 # A pooler before the server may give each transaction another connection.
                 "prepare_threshold": None,
             },
@@ -189,7 +203,7 @@ Database = SqliteDatabase | PostgresDatabase
 def _limit(connection: Any, record: object) -> None:
     connection.execute(f"SET statement_timeout = '{WAIT_SECONDS}s'")
     connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{MIGRATION_SECONDS}s'")
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
     connection.commit()
 
 

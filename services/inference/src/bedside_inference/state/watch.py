@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
@@ -16,6 +17,9 @@ from bedside_inference.state.store import Store
 
 logger = logging.getLogger(__name__)
 
+END_SECONDS = 1
+"""How long the end waits for a look that has begun."""
+
 
 class Watch:
     """Looks for changes in the background, so that no request waits for the database."""
@@ -27,7 +31,8 @@ class Watch:
         *,
         on_change: Callable[[State], None] = lambda state: None,
     ) -> None:
-        """`on_change`: called with each new state, the first included."""
+        """`on_change`: called in the event loop with each new state, the first included."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._store, self._config, self._on_change = store, config, on_change
         self._state: State | None = None
         self._seen = 0.0
@@ -49,25 +54,29 @@ class Watch:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look once, and go on looking until the end of the block."""
-        await self._look()
-        task = asyncio.create_task(self._keep_looking())
+        """Look once, and go on looking until the end of the block.
+
+        In a thread of its own: one that a frozen server never answers must not keep the process.
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._look)
+        ended = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(ended,), name="state", daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            ended.set()
+            await asyncio.to_thread(thread.join, END_SECONDS)
 
-    async def _keep_looking(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.poll_seconds)
-            await self._look()
+    def _watch(self, ended: threading.Event) -> None:
+        while not ended.wait(self._config.poll_seconds):
+            self._look()
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         began = monotonic()
         try:
-            state = await asyncio.to_thread(self._read)
+            state = self._read()
         except Exception as error:  # noqa: BLE001 - a bug here must not end the looking either
             if not self._away:
                 logger.warning("the state database is away", extra=log.fields(error=error))
@@ -77,8 +86,9 @@ class Watch:
             logger.info("the state database is back", extra=log.fields(revision=state.revision))
         changed = state is not self._state
         self._state, self._seen, self._away = state, began, False
-        if changed:
-            self._on_change(state)
+        if changed and self._loop is not None:
+            with suppress(RuntimeError):  # the loop has just ended
+                self._loop.call_soon_threadsafe(self._on_change, state)
 
     def _read(self) -> State:
         if self._state is not None and self._store.revision() == self._state.revision:

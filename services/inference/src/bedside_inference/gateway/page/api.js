@@ -1,8 +1,16 @@
 // The gateway's API as the page uses it: the model's name, and an answer piece by piece.
 
-const REFUSALS = { 400: "refused", 401: "invalidKey", 403: "forbidden", 413: "refused", 429: "tooMany", 503: "unavailable" };
+const BY_CODE = { model_loading: "loading", model_stopped: "withdrawn" };
+const BY_STATUS = {
+  400: "refused",
+  401: "invalidKey",
+  403: "forbidden",
+  413: "refused",
+  429: "tooMany",
+  503: "unavailable",
+};
 
-/** What went wrong: `kind` is a key of the texts, `retryAt` a Date or null, `request` the gateway's id or null. */
+/** What went wrong: a key of the texts, when to try again (a Date), the gateway's id of the request. */
 export class Problem extends Error {
   constructor(kind, retryAt = null, request = null) {
     super(kind);
@@ -13,14 +21,16 @@ export class Problem extends Error {
 /** The model that this key may ask: its name, and its origin at this moment. Throws a Problem. */
 export async function findModel(key) {
   const response = await call("/v1/models", key);
-  const { data } = await response.json().catch(() => { throw new Problem("failed"); });
+  const { data } = await response.json().catch(() => {
+    throw new Problem("failed");
+  });
   if (!data?.length) throw new Problem("forbidden");
   return { name: data[0].id, ...origin(response) };
 }
 
 /**
  * Ask; resolves when the answer begins to its origin and its pieces, an async iterator of
- * `{ text }` and `{ truncated: true }`. Both throw a Problem, or an AbortError once `signal` is aborted.
+ * `{ text }` and `{ truncated: true }`. Both throw a Problem, or an AbortError if `signal` says so.
  */
 export async function ask(key, model, messages, signal) {
   const body = { model, messages, stream: true, stream_options: { include_usage: true } };
@@ -61,13 +71,14 @@ async function* pieces(stream) {
   try {
     for await (const data of events(stream)) {
       if (data === "[DONE]") return;
-      const { choices } = JSON.parse(data); // an error event has none
-      const { delta, finish_reason: reason } = choices[0] ?? {}; // nor has the usage
+      const { choices, error } = JSON.parse(data);
+      if (error) throw new Problem(BY_CODE[error.code] ?? "broken");
+      const { delta, finish_reason: reason } = choices[0] ?? {}; // the usage has none
       if (delta?.content) yield { text: delta.content };
       if (reason === "length") yield { truncated: true };
     }
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error instanceof Problem || error.name === "AbortError") throw error;
   }
   throw new Problem("broken");
 }
@@ -93,7 +104,7 @@ async function call(path, key, options = {}) {
 
 async function refusal(response) {
   const code = await response.json().then(({ error }) => error.code, () => null);
-  const kind = code === "engine_unavailable" ? "loading" : (REFUSALS[response.status] ?? "failed");
+  const kind = BY_CODE[code] ?? BY_STATUS[response.status] ?? "failed";
   const seconds = Number.parseInt(response.headers.get("Retry-After"), 10);
   const retryAt = Number.isNaN(seconds) ? null : new Date(Date.now() + seconds * 1000);
   return new Problem(kind, retryAt, response.headers.get("X-Request-Id"));

@@ -138,8 +138,13 @@ function showModel({ name, digest, proven }) {
   byId("model").classList.toggle("unproven", !proven);
 }
 
-const short = (digest) => digest ? plain("span", digest.slice(0, SHORT_DIGEST)) : told("span", "unknown");
-const verdict = (proven) => told("span", proven ? "proven" : "unproven", proven ? "badge good" : "badge warn");
+function short(digest) {
+  return digest ? plain("span", digest.slice(0, SHORT_DIGEST)) : told("span", "unknown");
+}
+
+function verdict(proven) {
+  return proven ? told("span", "proven", "badge good") : told("span", "unproven", "badge warn");
+}
 
 // --- conversation ---
 
@@ -170,7 +175,8 @@ async function send() {
   let answer = null;
   let problem = null;
   try {
-    const found = await ask(key, model.name, [...history(), { role: "user", content: asked }], mine.signal);
+    const messages = [...history(), { role: "user", content: asked }];
+    const found = await ask(key, model.name, messages, mine.signal);
     model = { ...found, name: model.name };
     showModel(model);
     for await (const piece of found.pieces) {
@@ -226,7 +232,7 @@ function finish() {
   const lost = document.activeElement === stop || document.activeElement === document.body;
   byId("send").hidden = false;
   stop.hidden = true;
-  if (lost) question.focus();
+  if (lost) question.focus({ preventScroll: true }); // who reads further up stays there
 }
 
 function showQuestion(text) {

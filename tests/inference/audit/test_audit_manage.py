@@ -1,0 +1,181 @@
+"""The verbs, and the two-person rule."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+
+import pytest
+
+from bedside_core.errors import ConfigError, InputError, PolicyError
+from bedside_core.registry import Registry
+from bedside_core.run import Run
+from bedside_inference.audit.chain import AuditError
+from bedside_inference.audit.journal import AuditLog
+from bedside_inference.audit.manage import manage
+from bedside_inference.audit.pseudonyms import Pseudonyms
+from bedside_inference.config import InferenceConfig
+
+KEYS = {"first": ("k1", True), "second": ("k2", True), "ward": ("k3", False)}
+
+
+@pytest.fixture
+def verb(tmp_path, config, monkeypatch, capsys):
+    """Run a verb; returns what it said."""
+    run = Run("test", "inference", "audit", Registry(tmp_path))
+
+    def call(action: str, word: str | None = None, key: str | None = None) -> str:
+        monkeypatch.delenv("BEDSIDE_API_KEY", raising=False)
+        if key is not None:
+            monkeypatch.setenv("BEDSIDE_API_KEY", key)
+        capsys.readouterr()
+        manage(InferenceConfig(audit=config), run, action, word, KEYS.get)
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def pseudonym(directory, config, record) -> str:
+    found = Pseudonyms(directory, config).of("clear-name")
+    with AuditLog(directory, config) as audit:
+        audit.finish(record("r1", subject=found, status=200))
+    return found
+
+
+def states(read) -> list[tuple[str, str | None, str | None]]:
+    return [
+        (e["state"], e["key_id"], e["requested_by"])
+        for e in read()
+        if e["type"] == "reidentification"
+    ]
+
+
+def test_verify_tells_what_is_there(verb, pseudonym) -> None:
+    said = verb("verify")
+    assert "the audit log is whole: 2 entries in 1 segments" in said
+    assert "1 checkpoint, 1 request" in said
+
+
+def test_verify_takes_a_line_of_the_log(verb, pseudonym, tmp_path, directory) -> None:
+    (tmp_path / "anchor").write_bytes((directory.parent / "checkpoint.json").read_bytes())
+    assert "whole" in verb("verify", str(tmp_path / "anchor"))
+    with pytest.raises(InputError, match="not a checkpoint"):
+        verb("verify", str(tmp_path / "missing"))
+
+
+def test_export_fhir_gives_one_line_per_request(verb, pseudonym, directory, config, record) -> None:
+    with AuditLog(directory, config) as audit:
+        audit.admin("test")
+        audit.finish(record("r2", status=401, outcome="invalid_api_key"))
+    events = [json.loads(line) for line in verb("export", "fhir").splitlines()]
+    assert [e["outcomeDesc"] for e in events] == ["answered", "invalid_api_key"]
+
+
+def test_export_syslog_wants_a_receiver(verb, pseudonym) -> None:
+    with pytest.raises(ConfigError, match=r"inference\.audit\.syslog\.host"):
+        verb("export", "syslog")
+
+
+def test_retain_tells_what_it_did(verb, pseudonym, monkeypatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 500 * 86400)
+    assert verb("retain") == (
+        "1 segments with 2 entries deleted, and the keys of 1 pseudonym periods\n"
+    )
+    assert "2 older entries were deleted, with signed tombstones" in verb("verify")
+
+
+@pytest.mark.parametrize(
+    ("action", "word"),
+    [("export", None), ("export", "csv"), ("retain", "all"), ("reidentify", None), ("erase", None)],
+)
+def test_other_words_are_refused(verb, pseudonym, action, word) -> None:
+    with pytest.raises(ConfigError):
+        verb(action, word)
+
+
+def test_two_people_open_a_pseudonym(verb, pseudonym, read, directory) -> None:
+    said = verb("reidentify", pseudonym, "first")
+    assert "clear-name" not in said
+    assert "second person" in said
+    pending = directory.parent / "reidentification.json"
+    assert stat.S_IMODE(pending.stat().st_mode) == 0o600
+    assert "clear-name" not in pending.read_text()
+    assert verb("reidentify", pseudonym, "second") == "clear-name\n"
+    assert states(read) == [("requested", "k1", None), ("revealed", "k2", "k1")]
+    assert "clear-name" not in json.dumps(read())
+    # The agreement was for once.
+    assert "second person" in verb("reidentify", pseudonym, "second")
+
+
+def test_one_person_is_not_two(verb, pseudonym, read) -> None:
+    verb("reidentify", pseudonym, "first")
+    with pytest.raises(PolicyError, match="a second person"):
+        verb("reidentify", pseudonym, "first")
+    assert states(read)[-1] == ("refused", "k1", None)
+    assert verb("reidentify", pseudonym, "second") == "clear-name\n"
+
+
+@pytest.mark.parametrize(("key", "key_id"), [("ward", "k3"), ("unknown", None)])
+def test_a_key_without_the_right_opens_nothing(verb, pseudonym, read, key, key_id) -> None:
+    verb("reidentify", pseudonym, "first")
+    with pytest.raises(PolicyError, match="may not reidentify"):
+        verb("reidentify", pseudonym, key)
+    assert states(read)[-1] == ("refused", key_id, None)
+    assert key not in json.dumps(read())
+
+
+def test_a_key_must_be_given(verb, pseudonym) -> None:
+    with pytest.raises(ConfigError, match="BEDSIDE_API_KEY"):
+        verb("reidentify", pseudonym)
+
+
+def test_an_agreement_for_one_pseudonym_opens_no_other(
+    verb, pseudonym, directory, config, read
+) -> None:
+    other = Pseudonyms(directory, config).of("other-name")
+    verb("reidentify", pseudonym, "first")
+    assert "other-name" not in verb("reidentify", other, "second")
+    assert [state for state, *_ in states(read)] == ["requested", "requested"]
+
+
+@pytest.mark.parametrize("days", [1.01, -1])
+def test_after_a_day_the_first_must_ask_again(verb, pseudonym, monkeypatch, read, days) -> None:
+    verb("reidentify", pseudonym, "first")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + days * 86400)
+    assert "clear-name" not in verb("reidentify", pseudonym, "second")
+    assert states(read)[-1] == ("requested", "k2", None)
+
+
+def test_garbage_is_refused_before_anything_is_pending(verb, pseudonym, directory) -> None:
+    with pytest.raises(InputError, match="no pseudonym of this house"):
+        verb("reidentify", "1.AAAA", "first")
+    assert not (directory.parent / "reidentification.json").exists()
+
+
+def test_what_cannot_be_recorded_is_not_revealed(
+    verb, pseudonym, monkeypatch, capsys, directory
+) -> None:
+    verb("reidentify", pseudonym, "first")
+    append = AuditLog.write
+
+    def fail(self: AuditLog, kind: str, **members: object) -> int:
+        if kind == "reidentification":
+            raise AuditError("full")
+        return append(self, kind, **members)
+
+    monkeypatch.setattr(AuditLog, "write", fail)
+    with pytest.raises(AuditError):
+        verb("reidentify", pseudonym, "second")
+    assert "clear-name" not in capsys.readouterr().out
+    monkeypatch.undo()
+
+
+def test_a_damaged_pending_file_reveals_nothing(verb, pseudonym, directory) -> None:
+    verb("reidentify", pseudonym, "first")
+    (directory.parent / "reidentification.json").write_text("{")
+    with pytest.raises(AuditError, match="remove it"):
+        verb("reidentify", pseudonym, "second")
