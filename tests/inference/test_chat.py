@@ -82,7 +82,7 @@ async def test_another_model(engine, gateway, config, run, monkeypatch) -> None:
 
 async def test_still_loading(gateway, config, run, monkeypatch) -> None:
     monkeypatch.setenv(API_KEY, gateway.key)
-    assert "503 (engine_unavailable)" in str(await failure(config, run))
+    assert "503 (model_loading)" in str(await failure(config, run))
 
 
 async def test_broken_answer(engine, gateway, config, run, monkeypatch) -> None:

@@ -198,7 +198,7 @@ def test_one_up_and_one_conversation(up, home, command, environment) -> None:
     assert second.returncode == 2
     assert "already serving" in second.stderr
 
-    key = call("keys create", department="icu").stdout.strip()
+    key = call("keys", "create").stdout.strip()
     answer = call("chat", BEDSIDE_API_KEY=key)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("> Mein Blutdruck")

@@ -64,6 +64,15 @@ def test_nobody_else_may_read_it(audit, directory) -> None:
     assert stat.S_IMODE((directory.parent / "keys" / "audit.pem").stat().st_mode) == 0o600
 
 
+def test_root_leaves_somebody_elses_log_alone(directory, monkeypatch) -> None:
+    appended(directory)
+    if os.geteuid() == 0:
+        os.chown(head_path(directory), 1000, 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(AuditError, match="run this as the gateway's user"):
+        Chain(directory).open()
+
+
 def test_several_logs_on_one_chain_share_its_end(directory, config) -> None:
     with AuditLog(directory, config) as one, AuditLog(directory, config) as two:
         for _ in range(5):
@@ -481,7 +490,7 @@ class Disk:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=40))
 def test_any_order_of_events_gives_one_record_per_begun_request(

@@ -35,7 +35,7 @@ def ask(config: InferenceConfig, run: Run, question: str | None) -> None:
     key = os.environ.get(API_KEY)
     if not key:
         raise ConfigError(
-            f"{API_KEY} is not set - `export {API_KEY}=$(bedside inference keys create --config FILE)`"
+            f"{API_KEY} is not set - `bedside inference keys create --config FILE` makes a key"
         )
     question = question or QUESTION
     say(f"> {question}")

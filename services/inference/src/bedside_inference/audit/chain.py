@@ -134,6 +134,11 @@ def head_path(directory: Path) -> Path:
     return directory / "head"
 
 
+def readers_path(directory: Path) -> Path:
+    """Who reads locks it shared, who deletes segments exclusively."""
+    return directory / "readers"
+
+
 def segment_path(directory: Path, first: int) -> Path:
     return directory / f"segment-{first:012d}.jsonl"
 
@@ -178,6 +183,8 @@ class Chain:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._head = os.open(head_path(self.directory), os.O_RDWR | os.O_CREAT, 0o600)
             try:
+                self._check_user()
+                os.close(os.open(readers_path(self.directory), os.O_RDONLY | os.O_CREAT, 0o600))
                 with self._exclusive():
                     self._settle(signed_seq, signed_hash)
             except BaseException:
@@ -233,6 +240,13 @@ class Chain:
         """A new descriptor of the segment that is being written; the caller closes it."""
         with self._mutex:
             return os.dup(self._segment)
+
+    def _check_user(self) -> None:
+        if os.geteuid() == 0 != os.fstat(self._head).st_uid:
+            raise AuditError(
+                f"the audit log {self.directory} is not root's - run this as the gateway's user, "
+                "which could not read what root writes"
+            )
 
     def _check_open(self) -> None:
         if self._head < 0:

@@ -19,6 +19,7 @@ from bedside_inference.audit.chain import (
     follow,
     head_path,
     parse,
+    readers_path,
     segment_path,
     segments,
 )
@@ -123,7 +124,7 @@ def snapshot(directory: Path, *, deleting: bool = False) -> Iterator[Snapshot]:
         AuditError: there is no chain, or segments too many.
     """
     try:
-        readers = os.open(directory / "readers", os.O_RDONLY | os.O_CREAT, 0o600)
+        readers = os.open(readers_path(directory), os.O_RDONLY)
         head = os.open(head_path(directory), os.O_RDONLY)
     except FileNotFoundError:
         raise AuditError(

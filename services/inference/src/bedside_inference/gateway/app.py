@@ -49,7 +49,9 @@ from bedside_inference.state.watch import Watch
 
 MODELS = "/v1/models"
 ONE_MODEL = "/v1/models/{name}"
-ROUTES = frozenset({*REQUESTS, *FILES, MODELS, "/livez", "/readyz", "/metrics"})
+PUBLIC = frozenset({*FILES, "/livez", "/readyz", "/metrics"})
+"""What the page consists of and what monitoring asks for every few seconds."""
+ROUTES = PUBLIC | {*REQUESTS, MODELS}
 
 PURPOSE_HEADER = "x-purpose-of-use"
 PURPOSES = frozenset(get_args(Purpose))
@@ -248,7 +250,7 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
     app.include_router(pages())
-    return Envelope(app, route_of, gateway.metrics, gateway.audit)
+    return Envelope(app, route_of, PUBLIC, gateway.metrics, gateway.audit)
 
 
 def route_of(scope: Scope) -> str:

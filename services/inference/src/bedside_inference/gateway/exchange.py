@@ -24,10 +24,6 @@ from bedside_inference.served import ServedModel
 
 logger = logging.getLogger(__name__)
 
-UNAUDITED = frozenset({"/livez", "/readyz", "/metrics"})
-"""What monitoring asks for every few seconds; it tells nothing about anybody."""
-PAGE = "/page/"
-
 TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 """W3C Trace Context, level 1, section 3.2."""
 
@@ -88,11 +84,21 @@ class Envelope:
         self,
         app: ASGIApp,
         route_of: Callable[[Scope], str],
+        unaudited: frozenset[str],
         metrics: Metrics,
         audit: AuditLog,
     ) -> None:
-        """`route_of`: the route's template; `unknown` for any path that is not offered."""
-        self.app, self.route_of, self.metrics, self.audit = app, route_of, metrics, audit
+        """Wrap an application.
+
+        Args:
+            app: what answers.
+            route_of: the route's template; `unknown` for any path that is not offered.
+            unaudited: routes whose use tells nothing about anybody.
+            metrics: counts every exchange.
+            audit: records every other exchange.
+        """
+        self.app, self.route_of, self.unaudited = app, route_of, unaudited
+        self.metrics, self.audit = metrics, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,7 +106,7 @@ class Envelope:
             return
         exchange = scope["bedside"] = _open(scope, self.route_of(scope))
         record = exchange.record
-        audited = record.route not in UNAUDITED and not record.route.startswith(PAGE)
+        audited = record.route not in self.unaudited
 
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
