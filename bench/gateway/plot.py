@@ -11,6 +11,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator
 
 COLOURS = {"direct": "#7f7f7f", "bedside": "#0b6e4f", "litellm": "#c1440e"}
 KINDS = {"whole": "not streaming", "stream": "streaming, 33 chunks"}
@@ -48,6 +49,7 @@ def peers(result: dict[str, Any], path: Path) -> None:
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("")
         axis.grid(alpha=0.3, which="both", lw=0.5)

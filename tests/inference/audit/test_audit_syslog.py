@@ -275,6 +275,26 @@ def test_a_receiver_that_breaks_off_gets_the_batch_again(
     assert siem.requests == ["r1", "r2", "r3", "r4", "r5"]
 
 
+def test_a_delivery_goes_on_after_the_last_batch_that_arrived(
+    directory, config, record, siem, monkeypatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    requests(directory, config, record, "r1 r2 r3 r4 r5")
+    send, calls = module._send, []
+
+    def once(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise InputError("gone")
+        send(*arguments)
+
+    monkeypatch.setattr(module, "_send", once)
+    with pytest.raises(InputError, match="gone"):
+        deliver(directory, to(siem), "gateway.example")
+    assert deliver(directory, to(siem), "gateway.example") == 3
+    assert siem.requests == ["r1", "r2", "r3", "r4", "r5"]
+
+
 def test_an_impolite_receiver_is_believed(directory, config, record, siem) -> None:
     siem.polite = False
     requests(directory, config, record, "r1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -11,7 +12,14 @@ import pytest
 
 from bedside_core.errors import InputError
 from bedside_inference.audit import verify as verify_module
-from bedside_inference.audit.chain import AuditError, Chain, head_path, segment_path, segments
+from bedside_inference.audit.chain import (
+    ZEROS,
+    AuditError,
+    Chain,
+    head_path,
+    segment_path,
+    segments,
+)
 from bedside_inference.audit.checkpoint import Checkpoint, checkpoint_path
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import content
@@ -135,21 +143,26 @@ def test_an_additional_segment_is_named(filled) -> None:
         verify(filled)
 
 
-def rewritten(directory) -> None:
-    """The chain made anew from its second half on, with its own head: what an intruder can do."""
-    lines = lines_of(directory, 6)
-    put(directory, 6, lines[:1])
-    head_path(directory).unlink()
-    chain = Chain(directory)
-    chain.open()
-    chain.close()
-    # The entry that tells of the lost head goes too.
-    put(directory, 6, lines[:1])
+def test_every_line_with_a_hash_made_anew_is_found(filled) -> None:
+    for first in segments(filled):
+        lines = lines_of(filled, first)
+        for index, line in enumerate(lines):
+            body = line[: -len(f',"hash":"{ZEROS}"}}\n')].replace(b'"time":"2', b'"time":"3')
+            digest = hashlib.sha256(body + b"}").hexdigest().encode()
+            put(filled, first, [*lines[:index], body + b',"hash":"' + digest + b'"}\n',
+                                *lines[index + 1 :]])  # fmt: skip
+            with pytest.raises(AuditError, match="does not continue|was written last|is not the"):
+                verify(filled)
+        put(filled, first, lines)
 
 
 def test_a_cut_with_a_head_to_match_is_found_by_the_checkpoint_beside_it(filled) -> None:
-    rewritten(filled)
-    with pytest.raises(AuditError, match="the end was cut off"):
+    put(filled, 6, lines_of(filled, 6)[:1])
+    head_path(filled).unlink()
+    chain = Chain(filled)
+    chain.open()
+    chain.close()
+    with pytest.raises(AuditError, match="ends with entry 7, and entry 9 was signed"):
         verify(filled)
 
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,23 @@ def ready(engine, gateway) -> Callable[[], Any]:
         pytest.fail("the gateway is not ready")
 
     return wait
+
+
+@pytest.fixture
+def limited_key(gateway, make_key) -> Callable[[int], Awaitable[str]]:
+    """Makes a key with so many requests per minute, and waits until the gateway knows it."""
+
+    async def make(requests: int) -> str:
+        key = make_key(requests_per_minute=requests).secret
+        for _ in range(200):
+            headers = {"Authorization": f"Bearer {key}"}
+            async with gateway.session.get(f"{gateway.url}/v1/models", headers=headers) as answer:
+                if answer.status == 200:
+                    return str(key)
+            await asyncio.sleep(0.02)
+        raise AssertionError
+
+    return make
 
 
 @pytest.fixture

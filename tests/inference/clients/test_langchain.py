@@ -108,8 +108,8 @@ async def test_a_busy_engine(engine, chat) -> None:
     assert caught.value.status_code == 503
 
 
-async def test_a_limit(speaking, make_chat, make_key) -> None:
-    chat = make_chat(make_key(requests_per_minute=2).secret)
+async def test_a_limit(speaking, make_chat, limited_key) -> None:
+    chat = make_chat(await limited_key(2))
     for _ in range(2):
         await chat.ainvoke("Hallo")
     with pytest.raises(openai.RateLimitError):

@@ -66,8 +66,8 @@ async def test_a_busy_engine(engine, run) -> None:
     assert int(found["after"]) > 0
 
 
-async def test_it_waits_as_long_as_it_is_told(speaking, run, make_key) -> None:
-    found, milliseconds = await run("limit", make_key(requests_per_minute=60).secret)
+async def test_it_waits_as_long_as_it_is_told(speaking, run, limited_key) -> None:
+    found, milliseconds = await run("limit", await limited_key(60))
     assert (found["kind"], found["status"]) == ("RateLimitError", 429)
     assert milliseconds >= int(found["after"]) * 500
 

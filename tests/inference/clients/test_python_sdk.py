@@ -144,8 +144,8 @@ async def test_a_model_that_is_not_there_yet(client, engine) -> None:
     assert int(caught.value.response.headers["retry-after"]) > 0
 
 
-async def test_it_waits_as_long_as_it_is_told(speaking, client, make_key) -> None:
-    held = client.with_options(api_key=make_key(requests_per_minute=60).secret)
+async def test_it_waits_as_long_as_it_is_told(speaking, client, limited_key) -> None:
+    held = client.with_options(api_key=await limited_key(60))
 
     async def use_up() -> int:
         for _ in range(300):

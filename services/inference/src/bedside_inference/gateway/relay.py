@@ -10,6 +10,7 @@ import aiohttp
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from bedside_inference.gateway.answers import conforming
 from bedside_inference.gateway.bodies import Prepared
 from bedside_inference.gateway.clock import Clock
 from bedside_inference.gateway.errors import (
@@ -110,8 +111,9 @@ class EngineAnswer(Response):
                     await self._stream(found, stream, exchange, engine)
                     return None
                 body = await found.read()
-        exchange.usage.read_answer(whole_answer(body))
-        return Response(body, media_type="application/json")
+        said = whole_answer(body)
+        exchange.usage.read_answer(said)
+        return Response(conforming(self.path, body, said), media_type="application/json")
 
     async def _stream(
         self,
