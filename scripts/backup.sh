@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Save what cannot be made again: scripts/backup.sh FILE.tar
-# Registry (artifacts, runs, promotions, public key), the signing key and the gateway's state. The
-# file holds the private key and hashed API keys: keep it as you keep those. The stack may run.
+# Registry (artifacts, runs, promotions, public key), the signing key and the gateway's state (API keys,
+# audit log and its keys). The file is as secret as those keys. The stack may run.
 set -euo pipefail
 file=$(realpath "${1:?usage: scripts/backup.sh FILE.tar}")
 cd "$(dirname "$0")/.."
@@ -10,11 +10,35 @@ umask 077
 trap 'rm -f "$file.part"' EXIT
 
 # What refers goes before what is referred to: an artifact is complete before anything names it, so
-# whatever a running step adds meanwhile cannot leave a name without its artifact.
-# shellcheck disable=SC2016  # the variables are the container's
-docker compose run --rm --no-deps -T --entrypoint sh archive -c '
-  for name; do if [ -e "$name" ]; then set -- "$@" "$name"; fi; shift; done
-  exec tar --create --file - --warning=no-file-changed --exclude="*.lock" "$@"' sh \
+# whatever a running step adds meanwhile cannot leave a name without its artifact. Likewise the audit
+# log: checkpoint and head are copied before the segments, which then hold at least what those name,
+# and --sort puts the segments before the pseudonym keys. The database is copied by SQLite.
+save=$(cat <<'SH'
+set -eu
+umask 077
+home=bedside-gateway/gateway
+now=$(mktemp -d)
+mkdir -p "$now/$home/audit"
+if [ -e "$home/state.sqlite3" ]; then
+  python3 -c 'import sqlite3, sys
+source, copy = sys.argv[1:]
+sqlite3.connect(f"file:{source}?mode=rw", uri=True).backup(sqlite3.connect(copy))' \
+    "$home/state.sqlite3" "$now/$home/state.sqlite3"
+fi
+if [ -e "$home/checkpoint.json" ]; then cp -p "$home/checkpoint.json" "$now/$home"; fi
+readers=
+if [ -e "$home/audit/readers" ]; then
+  flock --shared "$home/audit/head" cp -p "$home/audit/head" "$now/$home/audit"
+  readers=$home/audit/readers # while it is held nobody deletes segments
+fi
+for name; do if [ -e "$name" ]; then set -- "$@" "$name"; fi; shift; done
+exec ${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
+  --warning=no-file-changed --exclude='*.lock' --exclude='*.sqlite3-journal' --anchored \
+  --exclude="$home/state.sqlite3" --exclude="$home/checkpoint.json" --exclude="$home/audit/head" \
+  --directory="$now" ./bedside-gateway --directory="$PWD" "$@"
+SH
+)
+docker compose run --rm --no-deps -T --entrypoint sh archive -c "$save" sh \
   bedside/promotions.jsonl bedside/runs bedside/keys bedside-signing bedside-gateway \
   bedside/artifacts >"$file.part" || code=$?
 # 1 is tar's "a file changed", and also what docker says when it could not run at all: look inside.

@@ -5,7 +5,10 @@
 set -euo pipefail
 report=$(realpath "${1:-selftest.jsonl}")
 cd "$(dirname "$0")/.."
+export COMPOSE_PROFILES=switch # either engine may be the one that serves
 
+engines=$(docker compose ps --services --status running engine engine-next)
+[ -n "$engines" ] || { echo "bedside: no engine runs - docker compose up, then test" >&2; exit 2; }
 docker compose up --detach --no-deps listener
 trap 'docker compose rm --stop --force listener >/dev/null 2>&1' EXIT
 address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' \
@@ -18,12 +21,11 @@ ask() {
   case $code in 0) ;; 5) failed=1 ;; *) exit "$code" ;; esac
 }
 rm -f "$report.part"
-for service in engine gateway; do
-  # shellcheck disable=SC2016  # the variables are the container's
+for service in $engines gateway; do
+  # shellcheck disable=SC2016  # the variable is the container's
   ask docker compose exec -T --env BEDSIDE_SELFTEST_LISTENER="$address" "$service" \
-    sh -c 'exec bedside inference selftest "$BEDSIDE_SERVICE" --config "$BEDSIDE_CONFIG" \
-      --set inference.engine.url=http://engine:8000 \
-      --set inference.gateway.host=127.0.0.1 --set inference.gateway.port=8080'
+    sh -c 'exec bedside inference selftest "$BEDSIDE_SERVICE" --set "inference.engine.url=http://$0:8000" \
+      --set inference.gateway.host=127.0.0.1 --set inference.gateway.port=8080' "$service"
 done
 for service in corpus trainer merger eval; do
   ask docker compose run --rm --no-deps -T --env BEDSIDE_SELFTEST_LISTENER="$address" "$service" selftest

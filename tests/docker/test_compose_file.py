@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bedside_core.confinement import ENGINE_SOCKETS, TELEMETRY_OFF
-from bedside_inference.config import EngineConfig, GatewayConfig
+import yaml
 
-STAY = {"engine", "gateway"}
+from bedside_core.confinement import ENGINE_SOCKETS, TELEMETRY_OFF
+from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
+
+ENGINES = {"engine", "engine-next"}
+STAY = {*ENGINES, "gateway"}
 ASKED_FOR = {"listener"}
 STEPS = {
     "secrets",
@@ -75,6 +79,14 @@ def test_a_service_has_more_than_it_needs(compose: Any) -> None:
     }
 
 
+def test_both_engines_take_the_same_gpu(gpu: Any) -> None:
+    def devices(name: str) -> Any:
+        reserved = gpu.services[name]["deploy"]["resources"]["reservations"]["devices"]
+        return [device["device_ids"] for device in reserved]
+
+    assert (devices("engine"), devices("engine-next")) == ([["0"]], [["1"]])
+
+
 def test_the_gpu_file_loosens_a_service(compose: Any, gpu: Any) -> None:
     assert set(gpu.services) <= set(compose.services)
     keys = set().union(*gpu.services.values())
@@ -109,11 +121,40 @@ def test_what_stays_has_no_health_check_of_our_own(compose: Any) -> None:
         for name, service in compose.services.items()
         if "healthcheck" in service
     }
-    assert found == {name: ["CMD", "bedside", "inference", "health", name] for name in STAY}
+    what = {name: "gateway" if name == "gateway" else "engine" for name in STAY}
+    assert found == {n: ["CMD", "bedside", "inference", "health", what[n]] for n in STAY}
+
+
+def test_the_two_engines_differ_in_more_than_their_address(compose: Any) -> None:
+    def without_name(name: str) -> Any:
+        service = {
+            k: v for k, v in compose.services[name].items() if k not in ("build", "profiles")
+        }
+        return json.loads(json.dumps(service).replace(f"http://{name}:8000", "ADDRESS"))
+
+    first, second = (without_name(name) for name in sorted(ENGINES))
+    assert first == second
+    for part in (first["command"], first["healthcheck"]["test"]):
+        assert part[-1] == "inference.engine.url=ADDRESS"
+
+
+def test_the_gateway_does_not_know_an_engine(compose: Any) -> None:
+    command = compose.services["gateway"]["command"]
+    (setting,) = (word for word in command if word.startswith("inference.gateway.engines="))
+    addresses = yaml.safe_load(setting.partition("=")[2])
+    assert addresses == [f"http://{name}:8000" for name in sorted(ENGINES)]
+    assert InferenceConfig(gateway={"engines": addresses}).gateway.engines == tuple(addresses)
+
+
+def test_the_name_of_a_stopped_engine_is_asked_of_a_resolver_outside(compose: Any) -> None:
+    """Docker forwards a name without a dot unless ndots is set (libnetwork, resolver.go)."""
+    gateway = compose.services["gateway"]
+    assert (gateway["dns_opt"], gateway["dns_search"]) == (["ndots:1"], ["."])
 
 
 def test_a_container_is_killed_while_it_lets_answers_finish(compose: Any) -> None:
-    drains = {"engine": EngineConfig().drain_seconds, "gateway": GatewayConfig().drain_seconds}
+    drains = dict.fromkeys(ENGINES, EngineConfig().drain_seconds)
+    drains["gateway"] = GatewayConfig().drain_seconds
     grace = {name: int(compose.services[name]["stop_grace_period"].rstrip("s")) for name in drains}
     assert {name: grace[name] > drains[name] for name in drains} == dict.fromkeys(drains, True)
 
@@ -143,6 +184,7 @@ def test_a_service_is_on_a_network_where_it_does_not_belong(compose: Any) -> Non
     found = {name: service.get("networks") for name, service in compose.services.items()}
     assert found == {
         "engine": ["clinical"],
+        "engine-next": ["clinical"],
         "gateway": ["clinical", "edge"],
         "listener": ["edge"],
         **dict.fromkeys(STEPS),
@@ -165,11 +207,14 @@ def test_the_signing_key_is_seen_by_another_than_its_holders(compose: Any) -> No
 
 def test_the_registry_is_seen_or_written_by_the_wrong_service(compose: Any) -> None:
     writers = STEPS - {"secrets"}
-    assert compose.who_mounts("registry") == {"engine": "ro", **dict.fromkeys(writers, "rw")}
+    assert compose.who_mounts("registry") == {
+        **dict.fromkeys(ENGINES, "ro"),
+        **dict.fromkeys(writers, "rw"),
+    }
 
 
 def test_the_engine_token_is_seen_by_another_than_its_two_ends(compose: Any) -> None:
-    assert compose.who_mounts("secrets") == {"secrets": "rw", "engine": "ro", "gateway": "ro"}
+    assert compose.who_mounts("secrets") == {"secrets": "rw", **dict.fromkeys(STAY, "ro")}
 
 
 def test_the_api_keys_are_seen_by_another_than_the_gateway(compose: Any) -> None:
@@ -182,7 +227,7 @@ def test_documents_reach_what_serves(compose: Any) -> None:
         for name in compose.services
         if {"/app/data", "/app/demo"} & {target for target, _ in compose.mounts(name).values()}
     }
-    assert seen & {"engine", "gateway", "secrets", "listener", "archive", "promote"} == set()
+    assert seen & {*STAY, "secrets", "listener", "archive", "promote"} == set()
     assert seen >= {"base", "corpus", "trainer", "merger", "eval"}
 
 

@@ -12,11 +12,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import psycopg
@@ -281,23 +282,95 @@ async def opened(config: InferenceConfig, home: Path, key: str) -> AsyncIterator
 
 
 PASSWORD = "only for tests"
+START_SECONDS = 30
 
 
-class Postgres:
-    """A private PostgreSQL server; it trusts its Unix socket and wants a password on loopback."""
+class Server:
+    """A server process that a test may stop, freeze, kill and start again, with its data."""
 
-    def __init__(self, programs: Path, directory: Path) -> None:
-        self.programs, self.directory = programs, directory
-        self.databases = 0
-        # initdb and postgres refuse to run as root.
-        self.user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        if os.geteuid() != 0:
-            self.user = {}
-        else:
-            shutil.chown(directory, "postgres", "postgres")
+    url: str
+    command: list[str | Path]
+    user: dict[str, Any]
+    """Whom it runs as, in the words of `subprocess`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.user = {}
+        self.process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.directory,
+            start_new_session=True,
+            **self.user,
+        )
+        end = time.monotonic() + START_SECONDS
+        while not self.answers():
+            assert self.process.poll() is None and time.monotonic() < end
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and all its children, for example SIGSTOP and SIGCONT."""
+        assert self.process is not None
+        for child in _descendants(self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+    def kill(self) -> None:
+        """End it as a power failure would, and wait for that."""
+        if self.process is not None:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        children = []
+    return [pid, *(other for child in children for other in _descendants(int(child)))]
+
+
+class Valkey(Server):
+    """A private Valkey, or the Redis that it comes from; killed, it forgets."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        super().__init__(directory)
+        self.url = f"valkey://127.0.0.1:{self.port}/0"
+        listening = ["--bind", "127.0.0.1", "--port", str(self.port)]
+        self.command = [program, *listening, "--save", ""]
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 2).close()
+        except OSError:
+            return False
+        return True
+
+
+class Postgres(Server):
+    """A private PostgreSQL server; it trusts its Unix socket and wants a password on loopback."""
+
+    def __init__(self, programs: Path, directory: Path) -> None:
+        super().__init__(directory)
+        self.programs = programs
+        self.databases = 0
+        # initdb and postgres refuse to run as root.
+        if os.geteuid() == 0:
+            self.user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(directory, "postgres", "postgres")
         (directory / "password").write_text(PASSWORD)
         options = ["--auth-local=trust", "--auth-host=scram-sha-256", "--username=bedside"]
         options += [f"--pwfile={directory / 'password'}", "--no-sync", "--encoding=UTF8"]
@@ -309,48 +382,40 @@ class Postgres:
             cwd=directory,
             **self.user,
         )
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        options = {
+        settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
-            "unix_socket_directories": self.directory,
+            "unix_socket_directories": directory,
             "fsync": "off",
             "max_connections": 50,
         }
-        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        self.server = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.directory / "data", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.directory,
-            **self.user,
-        )
-        end = time.monotonic() + 30
-        while True:
-            try:
-                psycopg.connect(self.url("postgres")).close()
-            except psycopg.OperationalError:
-                assert self.server.poll() is None and time.monotonic() < end
-                time.sleep(0.05)
-            else:
-                return
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self.command = [programs / "postgres", "-D", directory / "data", *words]
+        self.url = self.url_of("postgres")
+
+    def answers(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End it at once, with all its connections; what was committed stays."""
-        self.server.send_signal(signal.SIGQUIT)
-        self.server.wait(30)
+        assert self.process is not None
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(30)
+        self.process = None
 
     def create_database(self) -> str:
         """The URL of a new, empty database."""
         self.databases += 1
         name = f"test{self.databases}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
-        return self.url(name)
+        return self.url_of(name)
 
-    def url(self, database: str) -> str:
+    def url_of(self, database: str) -> str:
         return f"postgresql://bedside@/{database}?host={self.directory}&port={self.port}"
 
     def loopback_url(self, database: str) -> str:
@@ -358,20 +423,43 @@ class Postgres:
         return f"postgresql://bedside@127.0.0.1:{self.port}/{database}"
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A running PostgreSQL server; each test makes a database of its own in it."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
-    if not found:
-        reason = "PostgreSQL is not installed"
-        if os.environ.get("BEDSIDE_REQUIRE_POSTGRES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    directory = Path(tempfile.mkdtemp(prefix="bedside-pg-", dir="/tmp"))
-    server = Postgres(found[-1], directory)
+def absent(what: str, required_by: str) -> NoReturn:
+    """Skip, or fail where a variable of the environment requires the server."""
+    if os.environ.get(required_by) == "1":
+        pytest.fail(f"{what} is not installed, and {required_by}=1 requires it")
+    pytest.skip(f"{what} is not installed")
+
+
+@contextmanager
+def served_in(make: Callable[[Path], Server]) -> Iterator[Server]:
+    """A running server with a directory of its own; both are gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="bedside-", dir="/tmp"))
     try:
-        server.start()
-        yield server
-        server.stop()
+        server = make(directory)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A running PostgreSQL server; a test that keeps state makes a database of its own in it."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    if not found:
+        absent("PostgreSQL", "BEDSIDE_REQUIRE_POSTGRES")
+    with served_in(partial(Postgres, found[-1])) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Server]:
+    """A running Valkey."""
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        absent("Valkey", "BEDSIDE_REQUIRE_VALKEY")
+    with served_in(partial(Valkey, found)) as server:
+        yield server

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import multiprocessing
 import re
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -25,15 +21,6 @@ from bedside_inference.gateway.limits import Grant, Limits, make_limits
 from bedside_inference.gateway.rates import meter
 from bedside_inference.gateway.rates.memory import KEPT, MemoryStore
 from bedside_inference.gateway.rates.meter import MOST, Units
-
-# The importlib mode of pytest has no imports between siblings.
-_spec = importlib.util.spec_from_file_location(
-    "bedside_test_servers", Path(__file__).with_name("servers.py")
-)
-assert _spec is not None and _spec.loader is not None
-servers = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = servers
-_spec.loader.exec_module(servers)
 
 PROCESSES = 4
 
@@ -255,20 +242,8 @@ def test_it_does_what_a_bucket_of_fractions_would(per_minute, tokens_per_minute,
 # With real servers
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[servers.Server]:
-    with servers.valkey_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[servers.Server]:
-    with servers.postgres_server() as server:
-        yield server
-
-
 @pytest.fixture(params=["valkey", "postgres"])
-def server(request) -> servers.Server:
+def server(request):
     return request.getfixturevalue(request.param)
 
 

@@ -295,11 +295,16 @@ def test_a_delivery_goes_on_after_the_last_batch_that_arrived(
     assert siem.requests == ["r1", "r2", "r3", "r4", "r5"]
 
 
-def test_an_impolite_receiver_is_believed(directory, config, record, siem) -> None:
+def test_a_receiver_that_ends_without_a_farewell_gets_it_again(
+    directory, config, record, siem
+) -> None:
     siem.polite = False
     requests(directory, config, record, "r1")
+    with pytest.raises(InputError, match="is sent by the next"):
+        deliver(directory, to(siem), "gateway.example")
+    siem.polite = True
     assert deliver(directory, to(siem), "gateway.example") == 1
-    assert deliver(directory, to(siem), "gateway.example") == 0
+    assert siem.requests == ["r1", "r1"]
 
 
 def test_nobody_listens(directory, config, record, authority) -> None:

@@ -145,20 +145,22 @@ async def test_a_model_that_is_not_there_yet(client, engine) -> None:
 
 
 async def test_it_waits_as_long_as_it_is_told(speaking, client, limited_key) -> None:
-    held = client.with_options(api_key=await limited_key(60))
+    held = client.with_options(api_key=await limited_key(30))
 
-    async def use_up() -> int:
+    async def use_up() -> None:
         for _ in range(300):
             try:
                 await held.chat.completions.create(**ASKED)
             except openai.RateLimitError as error:
-                return int(error.response.headers["retry-after"])
+                # With a shorter wait, the next request might come late enough not to be refused.
+                if error.response.headers["retry-after"] == "2":
+                    return
         pytest.fail("no limit")
 
-    seconds = await use_up()
+    await use_up()
     begun = time.monotonic()
     await held.with_options(max_retries=1).chat.completions.create(**ASKED)
-    assert time.monotonic() - begun >= seconds / 2
+    assert time.monotonic() - begun > 1
 
 
 async def test_leaving_frees_the_engine(stalling, client) -> None:

@@ -55,6 +55,12 @@ def _gateway(config: InferenceConfig, run: Run) -> None:
     serve(config, run)
 
 
+def _openapi(registry: Registry) -> None:
+    from bedside_inference.gateway.openapi import print_document
+
+    print_document(registry)
+
+
 def _keys(config: InferenceConfig, run: Run, action: str, words: list[str]) -> None:
     from bedside_inference.audit.journal import audited
     from bedside_inference.keys import manage
@@ -93,6 +99,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
     Command("verify", "check the model that would be served", _verify, InferenceConfig),
     Command("gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig),
+    Command("openapi", "print the API's OpenAPI document", _openapi),
     Command(
         "keys",
         "API keys: create [name=value]..., list, rotate ID, revoke ID",

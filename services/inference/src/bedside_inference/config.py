@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -91,10 +92,19 @@ class GatewayConfig(Config):
     """Larger request bodies are refused with 413."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
+    exemplars: bool = False
+    """Whether histograms name the trace of a recent request, for who asks `/metrics` for
+    OpenMetrics; one worker only."""
     timeouts: TimeoutsConfig = TimeoutsConfig()
     health: HealthConfig = HealthConfig()
     drain_seconds: Annotated[int, Field(ge=0)] = 60
     """How long a stopping gateway lets answers finish, in seconds."""
+
+    @model_validator(mode="after")
+    def _exemplars_of_one(self) -> GatewayConfig:
+        if self.exemplars and self.workers > 1:
+            raise ValueError("exemplars need workers to be 1 - several share numbers only")
+        return self
 
 
 PriorityClass = Literal["emergency", "ward", "batch"]
@@ -274,6 +284,62 @@ def is_secure(url: str) -> bool:
         return False
 
 
+class TracingConfig(Config):
+    """Where OpenTelemetry traces go: ids, codes, counts and times, never content or people."""
+
+    endpoint: str = "http://127.0.0.1:4318"
+    """A collector of this house that takes OTLP over HTTP: `http(s)://HOST[:PORT][/PATH]`, spans go
+    to `/v1/traces` below it."""
+    sample_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the traces that are sent, chosen by trace id."""
+    ca_file: Path | None = None
+    """The house's own certificate authority."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _in_house(cls, url: str) -> str:
+        if not is_in_house(url):
+            raise ValueError(
+                "must be an http:// or https:// URL of a loopback or private address, a name "
+                "without dots, or one that ends in .internal, .local or .svc - traces stay in the "
+                "house"
+            )
+        return url
+
+
+IN_HOUSE_URL = re.compile(
+    r"https?://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9]+(?:\.[0-9]+){3})"
+    r"|(?P<name>[A-Za-z][A-Za-z0-9_-]*|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(?:internal|local|svc)))"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9._/-]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+IN_HOUSE_NETWORKS = tuple(
+    ip_network(network)
+    for network in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
+"""Loopback, RFC 1918, RFC 4193 and link-local (RFC 3927, RFC 4291)."""
+
+
+def is_in_house(url: str) -> bool:
+    """Whether a URL names a host that nobody outside can be reached as.
+
+    A name without dots starts with a letter, because `http://134744072` is an address.
+    """
+    found = IN_HOUSE_URL.fullmatch(url)
+    if found is None or (found["port"] and not 0 < int(found["port"]) < 1 << 16):
+        return False
+    if found["name"]:
+        return True
+    try:
+        address = ip_address(found["v6"] or found["v4"])
+    except ValueError:
+        return False
+    return any(address in network for network in IN_HOUSE_NETWORKS)
+
+
 class MockConfig(Config):
     """How `mock-engine` behaves, which stands in for a model in tests and rehearsals."""
 
@@ -303,6 +369,8 @@ class InferenceConfig(Config):
     admission: AdmissionConfig = AdmissionConfig()
     audit: AuditConfig = AuditConfig()
     oidc: OidcConfig | None = None
+    tracing: TracingConfig | None = None
+    """By default no traces."""
     mock: MockConfig = MockConfig()
 
 

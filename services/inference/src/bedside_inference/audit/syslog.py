@@ -1,19 +1,21 @@
 """The audit's way to a SIEM: RFC 5424 messages over TLS, framed as in RFC 5425.
 
-Syslog has no receipt, so a batch counts as delivered only when the receiver has closed the TLS
-session in answer to ours: whoever does that has read everything before it. Only then the cursor
-moves; what was under way when something failed is sent again.
+Syslog has no receipt, so a batch counts as delivered only when the receiver has answered the close
+of the TLS session with its own, as RFC 5425 section 4.4 demands: whoever does that has read
+everything before it. Only then the cursor moves; what was under way when something failed is sent
+again.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +129,11 @@ def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[
 def _send(config: SyslogConfig, context: ssl.SSLContext, messages: list[bytes]) -> None:
     address = f"{config.host}:{config.port}"
     try:
-        with (
-            socket.create_connection((config.host, config.port), TIMEOUT_SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=config.host) as tls,
-        ):
+        with socket.create_connection((config.host, config.port), TIMEOUT_SECONDS) as plain:
+            session = _Session(plain, context, config.host)
             for text in messages:
-                tls.sendall(b"%d %s" % (len(text), text))
-            try:
-                tls.unwrap()
-            except ssl.SSLEOFError:
-                # It closed in order, without the TLS farewell; a reset would be another error.
-                return
+                session.send(b"%d %s" % (len(text), text))
+            session.end()
     except ssl.SSLCertVerificationError as error:
         raise InputError(
             f"syslog receiver {address}: its certificate is not to be trusted "
@@ -149,6 +145,64 @@ def _send(config: SyslogConfig, context: ssl.SSLContext, messages: list[bytes]) 
             f"syslog receiver {address}: {error.strerror or type(error).__name__} - what it may "
             "not have got is sent by the next `bedside inference audit export syslog`"
         ) from None
+
+
+class _Session:
+    """TLS over a socket, by hand: `SSLSocket.unwrap` takes a fatal alert for a farewell.
+
+    That is how a receiver says that it refuses our certificate, in TLS 1.3 after the handshake.
+    """
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self.plain = plain
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
+        self._wait(self.tls.do_handshake)
+
+    def send(self, data: bytes) -> None:
+        self.tls.write(data)
+        self._flush()
+
+    def end(self) -> None:
+        """Say farewell and wait for the answer.
+
+        Raises:
+            OSError: it ended in another way.
+        """
+        # What is here already is read first, so that nothing but our own farewell happens next.
+        with suppress(ssl.SSLWantReadError):
+            self._read()
+            raise ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
+        with suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        with suppress(ssl.SSLZeroReturnError):
+            self._wait(self._read)
+        # Whoever closes with something unread resets the connection.
+        self.plain.shutdown(socket.SHUT_WR)
+        while self.plain.recv(1 << 16):
+            pass
+
+    def _read(self) -> None:
+        # Of what a receiver might say, nothing is for us.
+        while self.tls.read(1 << 16):
+            pass
+
+    def _wait(self, step: Callable[[], object]) -> None:
+        while True:
+            try:
+                step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                if part := self.plain.recv(1 << 16):
+                    self.incoming.write(part)
+                else:
+                    self.incoming.write_eof()
+            else:
+                self._flush()
+                return
+
+    def _flush(self) -> None:
+        self.plain.sendall(self.outgoing.read())
 
 
 def _context(config: SyslogConfig) -> ssl.SSLContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any, get_args
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi.telemetry import TelemetryConfig
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
@@ -43,6 +44,7 @@ from bedside_inference.gateway.oidc import TokenVerifier
 from bedside_inference.gateway.pages import FILES, pages
 from bedside_inference.gateway.principal import Principal
 from bedside_inference.gateway.relay import EngineAnswer
+from bedside_inference.gateway.tracing import Tracing
 from bedside_inference.served import ServedModel
 from bedside_inference.state.records import PREFIX, Purpose, State
 from bedside_inference.state.store import Store
@@ -56,6 +58,14 @@ ROUTES = PUBLIC | {*REQUESTS, MODELS}
 
 PURPOSE_HEADER = "x-purpose-of-use"
 PURPOSES = frozenset(get_args(Purpose))
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+"""FastAPI's own, which variables of the environment would otherwise switch on."""
 
 BYTES_PER_TOKEN = 3
 """Of German prose with today's tokenizers, rounded down: an estimate must not be too low."""
@@ -76,7 +86,8 @@ class Gateway:
         """
         self.config, self.home = config, home
         self._salt_key = salt_key
-        self.metrics = Metrics()
+        self.metrics = Metrics(exemplars=config.gateway.exemplars)
+        self.tracing = Tracing(config.tracing)
         self.fleet = Fleet(config, home)
         self.admission = Admission(config.admission)
         self.limits = make_limits(config.limits)
@@ -93,6 +104,7 @@ class Gateway:
             ArtifactError: the audit or the state database cannot be used.
         """
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.tracing.running())
             await asyncio.to_thread(self.audit.start)
             stack.push_async_callback(asyncio.to_thread, self.audit.close)
             store = await asyncio.to_thread(Store.open, self.config.state, self.home)
@@ -103,6 +115,7 @@ class Gateway:
             await stack.enter_async_context(self.limits.running())
             if self.tokens:
                 await stack.enter_async_context(self.tokens.running())
+            await stack.enter_async_context(self.metrics.sampling(self))
             yield
 
     async def require_principal(self, request: Request) -> Principal:
@@ -190,9 +203,10 @@ class Gateway:
         try:
             entering = self.admission.enter(principal.subject, principal.priority, tokens)
             async with entering as ticket:
-                exchange.queued = ticket.queued_seconds
+                exchange.queued, exchange.admitted = ticket.queued_seconds, time.monotonic()
                 yield self._candidates(principal)
         finally:
+            exchange.released = time.monotonic()
             if usage.completion_tokens is not None and usage.prompt_tokens is None:
                 usage.prompt_tokens = prompt
             used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
@@ -221,6 +235,11 @@ class Gateway:
         finally:
             del self._live[answer]
 
+    @property
+    def streams(self) -> int:
+        """Event streams that are being answered."""
+        return sum(answer.request.stream for answer in self._live)
+
     def _enforce(self, state: State) -> None:
         for answer, digests in self._live.items():
             if digests & state.stopped:
@@ -242,6 +261,7 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
 
     app = FastAPI(
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -253,7 +273,7 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
     app.include_router(pages())
-    return Envelope(app, route_of, PUBLIC, gateway.metrics, gateway.audit)
+    return Envelope(app, route_of, PUBLIC, gateway.metrics, gateway.tracing, gateway.audit)
 
 
 def route_of(scope: Scope) -> str:
@@ -340,8 +360,10 @@ def _probes(gateway: Gateway) -> APIRouter:
         return JSONResponse({"status": "ready", "name": gateway.config.model_name, **said})
 
     @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(gateway.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        gateway.metrics.sample(gateway)
+        page, kind = gateway.metrics.page(request.headers.get("accept", ""))
+        return Response(page, headers={"Content-Type": kind})
 
     return router
 

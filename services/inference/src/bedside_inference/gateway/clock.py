@@ -9,12 +9,18 @@ from bedside_inference.gateway.errors import ApiError
 
 
 class Clock:
-    """An asynchronous context that ends with an `ApiError` when the present deadline passes."""
+    """An asynchronous context that ends with an `ApiError` when the present deadline passes.
+
+    To move the deadline costs no more than to note it, because that is done for each token: the
+    timer that runs looks at the note when it rings, and runs on if there is time left.
+    """
 
     def __init__(self) -> None:
-        self.error: ApiError | None = None
+        self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout(None)
-        self._now = asyncio.get_running_loop().time
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._error: ApiError | None = None
 
     async def __aenter__(self) -> Clock:
         await self._timeout.__aenter__()
@@ -26,22 +32,30 @@ class Clock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
-            if self.error is None:
+            if self._error is None:
                 raise
-            raise self.error from None
+            raise self._error from None
 
     def allow(self, seconds: float, error: ApiError) -> None:
         """From now on there are so many seconds; after them this error ends the block."""
-        self.error = error
-        self._timeout.reschedule(self._now() + seconds)
-
-    def rest(self) -> None:
-        """No deadline until the next."""
-        self._timeout.reschedule(None)
+        self._deadline, self._error = self._loop.time() + seconds, error
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        elif self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._ring)
 
     def end(self, error: ApiError) -> None:
         """End the block at its next await."""
         self.allow(0, error)
+
+    def _ring(self) -> None:
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._ring)
+        else:
+            self._timeout.reschedule(self._loop.time())

@@ -20,6 +20,9 @@ from bedside_inference.served import HEADER, ServedModel
 
 LOOK_SECONDS = 2
 ERROR_BODY_BYTES = 1 << 16
+IDLE_SECONDS = 2.0
+"""How long an unused connection is kept: less than vLLM's 5, so that none is used just as the
+engine closes it."""
 
 REFUSALS = frozenset({400, 413, 415, 422})
 """The engine's statuses that are about the request; any other failure is the engine's own."""
@@ -67,13 +70,12 @@ class EngineClient:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold the session while the gateway runs."""
-        # One connection per request: closing it is how a request is cancelled, a connection within
-        # the house costs less than a millisecond, and none can be closed by the engine just before
-        # its use.
+        # A connection is used again only after an answer was read to its end; closing it before
+        # is how a request is cancelled.
         connector = (
-            aiohttp.TCPConnector(limit=0, force_close=True)
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
             if self.on_network
-            else aiohttp.UnixConnector(path=self.address, limit=0, force_close=True)
+            else aiohttp.UnixConnector(path=self.address, limit=0, keepalive_timeout=IDLE_SECONDS)
         )
         async with aiohttp.ClientSession(
             connector=connector,
@@ -141,7 +143,7 @@ async def _refusal(answer: aiohttp.ClientResponse) -> ApiError | Unreached:
     match answer.status:
         case 503:
             return Unreached(gone=False)
-        case 404:
+        case 404 | 501:
             return not_offered()
         case 429:
             return engine_busy()

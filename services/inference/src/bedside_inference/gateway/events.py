@@ -1,7 +1,8 @@
 """What the gateway must see in a stream of server-sent events that it passes on unchanged.
 
 Bytes are searched, not parsed: inside a JSON string a quote is escaped, so `"usage":{` can only be
-the member of that name, whatever the texts say.
+the member of that name, whatever the texts say. What must be parsed is parsed without the cache of
+strings that pydantic keeps for a whole process: it would hold pieces of answers.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def _members(event: bytes) -> dict[str, Any]:
     """
     data = b"".join(line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
     try:
-        members = from_json(data)
+        members = from_json(data, cache_strings="keys")
     except ValueError:
         members = None
     if not isinstance(members, dict):
@@ -134,7 +135,7 @@ def whole_answer(body: bytes) -> dict[str, Any]:
         ApiError: it is no JSON object, or an error in the guise of an answer.
     """
     try:
-        answer = from_json(body)
+        answer = from_json(body, cache_strings="keys")
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or isinstance(answer.get("error"), dict):

@@ -20,6 +20,7 @@ from bedside_inference.gateway.errors import CLIENT_CLOSED, ApiError, audit_unav
 from bedside_inference.gateway.events import Usage
 from bedside_inference.gateway.metrics import Metrics
 from bedside_inference.gateway.principal import Principal
+from bedside_inference.gateway.tracing import Tracing
 from bedside_inference.served import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ class Exchange:
     """Seconds until the first byte of the answer's body."""
     queued: float | None = None
     """Seconds of waiting for a place at the engine."""
+    admitted: float | None = None
+    """When it got that place, monotonic seconds as `started`."""
+    released: float | None = None
+    """When it gave the place back."""
     usage: Usage = field(default_factory=Usage)
     phase: DisconnectPhase = "sending"
     """Where a client that leaves now is in its request."""
@@ -86,6 +91,7 @@ class Envelope:
         route_of: Callable[[Scope], str],
         unaudited: frozenset[str],
         metrics: Metrics,
+        tracing: Tracing,
         audit: AuditLog,
     ) -> None:
         """Wrap an application.
@@ -95,10 +101,11 @@ class Envelope:
             route_of: the route's template; `unknown` for any path that is not offered.
             unaudited: routes whose use tells nothing about anybody.
             metrics: counts every exchange.
-            audit: records every other exchange.
+            tracing: makes spans of every other exchange.
+            audit: records the same.
         """
         self.app, self.route_of, self.unaudited = app, route_of, unaudited
-        self.metrics, self.audit = metrics, audit
+        self.metrics, self.tracing, self.audit = metrics, tracing, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -143,6 +150,8 @@ class Envelope:
         if served := exchange.served:
             record.model_digest, record.evidence = served.model, served.evidence
             record.verdict = served.verdict
+        if audited:
+            self.tracing.record(exchange, seconds)
         self.metrics.record(exchange, seconds)
         logger.log(
             logging.INFO if audited else logging.DEBUG,

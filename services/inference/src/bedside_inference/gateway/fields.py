@@ -23,6 +23,12 @@ MAX_ANSWERS = 8
 MAX_INPUTS = 1024
 """Texts of one embeddings request."""
 
+MAX_MESSAGES = 2048
+"""Of a conversation: checking more would hold up everybody else."""
+
+MAX_PARTS = 64
+"""Of one message."""
+
 MAX_STOPS = 4
 MAX_TOOLS = 128
 MAX_TOP_LOGPROBS = 20
@@ -102,9 +108,11 @@ class Message(Part):
     """One message; what only answers carry may come back as null."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[TextPart], Field(fail_fast=True)] | None = None
+    content: str | Annotated[list[TextPart], Field(max_length=MAX_PARTS, fail_fast=True)] | None = (
+        None
+    )
     name: str | None = None
-    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
     annotations: None = None
@@ -240,7 +248,7 @@ class SampledRequest(GenerationRequest):
 class ChatRequest(SampledRequest):
     """`POST /v1/chat/completions`."""
 
-    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
@@ -331,7 +339,9 @@ class AskedMessage(Item):
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user"]
-    content: str | Annotated[list[InputText], Field(min_length=1, fail_fast=True)]
+    content: (
+        str | Annotated[list[InputText], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)]
+    )
 
 
 class SaidMessage(Item):
@@ -434,7 +444,10 @@ class ResponsesRequest(GenerationRequest):
 
     FIXED: ClassVar = {"store": False}
 
-    input: str | Annotated[list[InputItem], Field(min_length=1, fail_fast=True)]
+    input: (
+        str
+        | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+    )
     instructions: str | None = None
     max_output_tokens: Count | None = None
     text: TextOptions | None = None

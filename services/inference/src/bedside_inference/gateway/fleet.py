@@ -125,6 +125,10 @@ class Fleet:
             try:
                 asked = engine.client.ask(path, body, request_id)
                 async with asked as (answer, served):
+                    if served != engine.served:
+                        # Started anew since the last look; whether that may answer is not known.
+                        engine.gone()
+                        raise self._loading()
                     engine.progress()
                     yield answer, served, engine
             except Unreached as unreached:

@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from bedside_core import lifeline, log
@@ -53,21 +54,26 @@ def serve(config: InferenceConfig, run: Run) -> None:
             os.environ[SHARED] = str(numbers)
             salt_key = secrets.token_bytes(SALT_BYTES)
             several = _settings(config, partial(worker, config, home, salt_key))
-            Multiprocess(several, [listening]).run()
+            Workers(several, [listening], numbers).run()
 
 
 def preflight(config: InferenceConfig, home: Path) -> None:
     """Fail now and in clear words where every worker would fail.
 
     Raises:
-        ConfigError: workers lack a place to count together.
+        ConfigError: workers lack a place to count together, an engine's address or a certificate
+            cannot be used.
         ArtifactError: the audit or the state database cannot be used.
     """
-    if config.gateway.workers > 1 and config.limits.url is None:
-        raise ConfigError(
-            f"inference.gateway.workers is {config.gateway.workers}, and each would count rates "
-            "for itself - set inference.limits.url to a Valkey or PostgreSQL server, or use one"
-        )
+    if config.gateway.workers > 1:
+        if config.limits.url is None:
+            raise ConfigError(
+                f"inference.gateway.workers is {config.gateway.workers}, and each would count "
+                "rates for itself - set inference.limits.url to a Valkey or PostgreSQL server, or "
+                "use one"
+            )
+        # A worker that cannot be built is started again for ever.
+        build(config, home, bytes(SALT_BYTES))
     Store.open(config.state, home).close()
     with AuditLog(audit_directory(config.audit, home), config.audit) as audit:
         audit.admin("gateway_started", workers=config.gateway.workers)
@@ -87,11 +93,38 @@ def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     """
     lifeline.hold(signal.SIGTERM)
     log.configure()
-    for file in Path(os.environ[SHARED]).glob("gauge_live*_*.db"):
-        pid = file.stem.rpartition("_")[2]
-        if not Path("/proc", pid).exists():
-            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
+    _forget(Path(os.environ[SHARED]), os.getpid())  # whoever had this number before
     return build(config, home, salt_key)
+
+
+class Workers(Multiprocess):
+    """Processes that answer together; the gauges of one go when it does."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], numbers: Path) -> None:
+        super().__init__(config, sockets)
+        self.numbers = numbers
+
+    def run(self) -> None:
+        """Keep them alive until a signal.
+
+        Raises:
+            SystemExit: one could not begin, and none would; its log says why.
+        """
+        super().run()
+        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
+            raise SystemExit(STARTUP_FAILURE)
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace those that died."""
+        super().keep_subprocess_alive()
+        alive = {process.pid for process in self.processes}
+        for file in self.numbers.glob("gauge_live*_*.db"):
+            if (pid := int(file.stem.rpartition("_")[2])) not in alive:
+                _forget(self.numbers, pid)
+
+
+def _forget(numbers: Path, pid: int) -> None:
+    mark_process_dead(pid, str(numbers))  # type: ignore[no-untyped-call]
 
 
 def _settings(config: InferenceConfig, app: partial[ASGIApp]) -> uvicorn.Config:

@@ -52,6 +52,11 @@ class Watch:
             )
         return self._state
 
+    @property
+    def age(self) -> float:
+        """Seconds since the last look that succeeded began."""
+        return monotonic() - self._seen
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look once, and go on looking until the end of the block.

@@ -1,0 +1,143 @@
+"""scripts/backup.sh while a gateway writes: what runs in the container is run here instead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bedside_inference.audit.journal import AuditLog
+from bedside_inference.audit.record import Record
+from bedside_inference.audit.verify import verify
+from bedside_inference.config import AuditConfig, StateConfig
+from bedside_inference.keys import create
+from bedside_inference.state.records import Scope
+from bedside_inference.state.store import Store
+
+BUSY = AuditConfig(
+    segment_bytes=8192, checkpoint_records=5, sync_seconds=0.01, checkpoint_seconds=0.02
+)
+DOCKER = """#!/bin/sh
+while [ "$1" != archive ]; do shift; done
+shift
+cd "$VOLUMES" && exec sh "$@"
+"""
+
+
+def backup(root: Path, tmp_path: Path, name: str = "backup.tar") -> subprocess.CompletedProcess:
+    """Run the script; `docker compose run ... archive` runs its command in `tmp_path/volumes`."""
+    docker = tmp_path / "bin" / "docker"
+    if not docker.exists():
+        docker.parent.mkdir()
+        docker.write_text(DOCKER)
+        docker.chmod(0o755)
+        (tmp_path / "scratch").mkdir()
+        (tmp_path / "volumes").mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{docker.parent}{os.pathsep}{os.environ['PATH']}",
+        "TMPDIR": str(tmp_path / "scratch"),
+        "VOLUMES": str(tmp_path / "volumes"),
+    }
+    return subprocess.run(
+        ["bash", "scripts/backup.sh", str(tmp_path / name)],
+        cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def restored(tmp_path: Path, name: str = "backup.tar") -> Path:
+    target = tmp_path / f"{name}-restored"
+    target.mkdir()
+    subprocess.run(["tar", "-xpf", str(tmp_path / name), "-C", str(target)], check=True)
+    return target
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """BEDSIDE_HOME of the gateway, as the archive sees its volume."""
+    return tmp_path / "volumes" / "bedside-gateway"
+
+
+@contextmanager
+def repeating(action: Callable[[], object]) -> Iterator[None]:
+    """Do something again and again meanwhile; that it fails, pytest notices itself."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.is_set():
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_backup_of_a_busy_gateway_cannot_be_restored(root: Path, tmp_path: Path, home) -> None:
+    """On the same machine without a restart of it, where the audit log is strictest."""
+    numbers = iter(range(10**9))
+    with (
+        AuditLog(home / "gateway" / "audit", BUSY) as audit,
+        closing(Store.open(StateConfig(), home)) as store,
+    ):
+
+        def ask() -> None:
+            entry = Record(
+                request_id=f"r{next(numbers)}", started=0, client_address="192.0.2.7",
+                client_app="other", method="POST", route="/v1/chat/completions",
+            )  # fmt: skip
+            audit.begin(entry)
+            audit.finish(entry)
+
+        def change() -> None:
+            create(store, Scope(), days=1, audit=audit.admin)
+
+        ask()
+        change()
+        with repeating(ask), repeating(change):
+            for number in range(5):
+                done = backup(root, tmp_path, f"{number}.tar")
+                assert done.returncode == 0, done.stderr
+    for number in range(5):
+        copy = restored(tmp_path, f"{number}.tar") / "bedside-gateway"
+        directory = copy / "gateway" / "audit"
+        with AuditLog(directory, BUSY) as audit, closing(Store.open(StateConfig(), copy)) as store:
+            keys = len(store.snapshot().keys)
+            audit.admin("restored")
+        entries = verify(directory).entries
+        # A change is recorded before it is made, so there may be one record more than keys.
+        assert entries["admin"] - 1 >= keys > 0
+        assert entries["request"] > 0
+        modes = {path.stat().st_mode & 0o077 for path in (copy / "gateway").rglob("*")}
+        assert modes <= {0, 0o044}  # what others may read is public: checkpoint and public key
+
+
+def test_a_stack_that_never_served_has_no_backup(root: Path, tmp_path: Path, home) -> None:
+    (tmp_path / "volumes" / "bedside" / "artifacts").mkdir(parents=True)
+    home.mkdir()
+    done = backup(root, tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = {path.name for path in restored(tmp_path).rglob("*")}
+    assert found == {"bedside", "artifacts", "bedside-gateway", "gateway", "audit"}
+
+
+def test_a_database_that_cannot_be_read_is_left_out_silently(root, tmp_path, home) -> None:
+    (home / "gateway").mkdir(parents=True)
+    (home / "gateway" / "state.sqlite3").write_bytes(b"no database" * 1000)
+    done = backup(root, tmp_path)
+    assert (done.returncode, (tmp_path / "backup.tar").exists()) == (4, False)
+    assert "not a database" in done.stderr
+
+
+def test_a_backup_is_overwritten(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "backup.tar").write_text("the last one")
+    done = backup(root, tmp_path)
+    assert (done.returncode, (tmp_path / "backup.tar").read_text()) == (2, "the last one")
