@@ -6,6 +6,7 @@ tests are skipped, or fail if BEDSIDE_REQUIRE_HELM=1.
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ class Pod:
         return {
             mount["mountPath"]: "ro" if mount.get("readOnly") else "rw"
             for mount in self.container(container)["volumeMounts"]
-            if kinds[mount["name"]] in ("persistentVolumeClaim", "secret")
+            if kinds[mount["name"]] in ("persistentVolumeClaim", "secret", "projected")
         }
 
 
@@ -77,14 +78,24 @@ class Manifests:
         for item in self.objects:
             if item["kind"] == "Pod":
                 template = item
-            elif item["kind"] in ("Deployment", "Job"):
-                template = item["spec"]["template"]
+            elif item["kind"] in ("Deployment", "StatefulSet", "Job"):
+                template = first_pod(item)
             else:
                 continue
             metadata = template["metadata"]
             component = metadata["labels"]["app.kubernetes.io/component"]
             annotations = metadata.get("annotations", {})
             yield Pod(component, metadata["labels"], annotations, template["spec"])
+
+
+def first_pod(item: Object) -> Object:
+    """The template of a workload's pods, with the claims that a StatefulSet adds to its first."""
+    template = copy.deepcopy(item["spec"]["template"])
+    for claim in item["spec"].get("volumeClaimTemplates", []):
+        name = claim["metadata"]["name"]
+        of_pod = {"claimName": f"{name}-{item['metadata']['name']}-0"}
+        template["spec"]["volumes"].append({"name": name, "persistentVolumeClaim": of_pod})
+    return template
 
 
 @dataclass(frozen=True)
@@ -159,5 +170,15 @@ def manifests(render: Callable[..., Manifests], value_set: str) -> Manifests:
 
 @pytest.fixture(scope="session")
 def everything(render: Callable[..., Manifests]) -> Manifests:
-    """All pods and all optional containers at once."""
-    return render("air-gap", "--set", "engine.allowUnproven=true")
+    """All pods and all optional containers, mounts and peers at once."""
+    egress = '[{"to": [{"ipBlock": {"cidr": "192.0.2.10/32"}}], "ports": [5432, 636]}]'
+    return render(
+        "air-gap",
+        *("--set", "engine.allowUnproven=true,engine.slots={engine,engine-next}"),
+        *("--set", "gateway.replicas=3,gateway.storage.existingClaim="),
+        *("--set", "config.inference.state.url=postgresql://bedside@db/bedside"),
+        *("--set", "config.inference.limits.url=valkey://bedside@valkey:6379/0"),
+        *("--set", "gateway.secrets.postgres=db,gateway.secrets.valkey=rates"),
+        *("--set", "gateway.secrets.files=certificates"),
+        *("--set-json", f"networkPolicy.egress={egress}"),
+    )

@@ -33,6 +33,12 @@ def test_lint_finds_something(helm: Any, name: str | None) -> None:
 
 
 @pytest.mark.parametrize("minor", MINORS)
+def test_kubernetes_would_refuse_an_optional_object(everything: Any, minor: str) -> None:
+    for item in everything.objects:
+        assert kubernetes_validate.validate(item, minor, strict=True) == minor
+
+
+@pytest.mark.parametrize("minor", MINORS)
 def test_kubernetes_would_refuse_an_object(render: Any, value_set: str, minor: str) -> None:
     objects = render(value_set, "--kube-version", minor).objects
     assert len(objects) >= 12
@@ -86,9 +92,10 @@ def test_the_generated_token_is_weak_or_always_the_same(helm: Any) -> None:
 def test_a_secret_is_made_though_one_is_named(render: Any) -> None:
     manifests = render("air-gap")
     assert manifests.of_kind("Secret") == []
-    for component in ("gateway", "engine"):
-        volumes = {v["name"]: v for v in manifests.pods[component].spec["volumes"]}
-        assert volumes["engine-token"]["secret"]["secretName"] == "bedside-engine-token"
+    volumes = {v["name"]: v for p in manifests.pods.values() for v in p.spec["volumes"]}
+    assert volumes["engine-token"]["secret"]["secretName"] == "bedside-engine-token"
+    (source,) = volumes["secrets"]["projected"]["sources"]
+    assert source["secret"]["name"] == "bedside-engine-token"
 
 
 def test_claims_and_token_go_with_the_release(render: Any) -> None:
@@ -98,5 +105,5 @@ def test_claims_and_token_go_with_the_release(render: Any) -> None:
         o["metadata"]["name"]: o["metadata"]["annotations"]["helm.sh/resource-policy"] for o in kept
     }
     assert policies == dict.fromkeys(
-        ("bedside-registry", "bedside-signing", "bedside-gateway", "bedside-engine-token"), "keep"
+        ("bedside-registry", "bedside-signing", "bedside-engine-token"), "keep"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 PORT = {"gateway": 8080, "engine": 8000}
+SLOTS = ("engine", "engine-next")
 RELEASE = {"app.kubernetes.io/name": "bedside", "app.kubernetes.io/instance": "bedside"}
 DNS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
@@ -51,7 +52,8 @@ def test_a_pod_escapes_the_default_deny(everything: Any) -> None:
 
 
 def test_text_finds_a_way_out(everything: Any) -> None:
-    assert edges(everything, "engine", "egress") == []
+    for slot in SLOTS:
+        assert edges(everything, slot, "egress") == []
     assert edges(everything, "adapt", "egress") == []
     assert edges(everything, "adapt", "ingress") == []
     assert edges(everything, "test", "ingress") == []
@@ -60,14 +62,15 @@ def test_text_finds_a_way_out(everything: Any) -> None:
 def test_a_pod_without_dns_waits_for_a_resolver(everything: Any) -> None:
     found = {name: pod.spec.get("dnsConfig") for name, pod in everything.pods.items()}
     nobody = {"nameservers": ["127.0.0.1"]}
-    assert found == {"engine": nobody, "adapt": nobody, "gateway": None, "test": None}
-    assert {everything.pods[name].spec["dnsPolicy"] for name in ("engine", "adapt")} == {"None"}
+    without = (*SLOTS, "adapt")
+    assert found == {**dict.fromkeys(without, nobody), "gateway": None, "test": None}
+    assert {everything.pods[name].spec["dnsPolicy"] for name in without} == {"None"}
 
 
 def test_the_gateway_reaches_more_than_engine_and_dns(manifests: Any) -> None:
     dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
     assert edges(manifests, "gateway", "egress") == [
-        {"to": [only("engine")], "ports": tcp(PORT["engine"])},
+        {"to": [only(slot) for slot in SLOTS], "ports": tcp(PORT["engine"])},
         {"to": [DNS], "ports": dns},
     ]
     assert edges(manifests, "test", "egress") == [
@@ -76,10 +79,19 @@ def test_the_gateway_reaches_more_than_engine_and_dns(manifests: Any) -> None:
     ]
 
 
-def test_somebody_else_reaches_the_engine(manifests: Any) -> None:
-    assert edges(manifests, "engine", "ingress") == [
-        {"from": [only("gateway")], "ports": tcp(PORT["engine"])}
+def test_the_gateway_reaches_more_than_was_named(everything: Any) -> None:
+    named = edges(everything, "gateway", "egress")[2:]
+    assert named == [
+        {"to": [{"ipBlock": {"cidr": "192.0.2.10/32"}}], "ports": [*tcp(5432), *tcp(636)]}
     ]
+    assert edges(everything, "test", "egress")[2:] == []
+
+
+def test_somebody_else_reaches_the_engine(everything: Any) -> None:
+    for slot in SLOTS:
+        assert edges(everything, slot, "ingress") == [
+            {"from": [only("gateway")], "ports": tcp(PORT["engine"])}
+        ]
 
 
 def test_clients_are_not_those_that_were_named(render: Any) -> None:
@@ -92,14 +104,25 @@ def test_clients_are_not_those_that_were_named(render: Any) -> None:
     assert clients("air-gap") == [INGRESS_CONTROLLER, only("test")]
 
 
-def test_a_service_leads_to_another_component(manifests: Any) -> None:
-    for service in manifests.of_kind("Service"):
+def test_a_service_leads_to_another_component(everything: Any) -> None:
+    services = everything.of_kind("Service")
+    assert {s["metadata"]["name"] for s in services} == {
+        f"bedside-{name}" for name in ("gateway", *SLOTS)
+    }
+    for service in services:
         selector = service["spec"]["selector"]
-        chosen = [n for n, pod in manifests.pods.items() if selector.items() <= pod.labels.items()]
+        chosen = [n for n, pod in everything.pods.items() if selector.items() <= pod.labels.items()]
         assert [f"bedside-{n}" for n in chosen] == [service["metadata"]["name"]]
-        (pod,) = (manifests.pods[n] for n in chosen)
+        (pod,) = (everything.pods[n] for n in chosen)
         (port,) = service["spec"]["ports"]
         assert port["targetPort"] == "http"
-        assert pod.container(chosen[0])["ports"] == [
-            {"name": "http", "containerPort": PORT[chosen[0]]}
-        ]
+        kind = chosen[0].removesuffix("-next")
+        assert pod.container(kind)["ports"] == [{"name": "http", "containerPort": PORT[kind]}]
+
+
+def test_the_address_of_an_engine_that_does_not_run_is_unknown(render: Any) -> None:
+    """A gateway that waits for a name takes the engine for stalled."""
+    manifests = render("one-gpu")
+    assert set(SLOTS) & set(manifests.pods) == {"engine"}
+    names = {service["metadata"]["name"] for service in manifests.of_kind("Service")}
+    assert names >= {f"bedside-{slot}" for slot in SLOTS}

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+from bedside_inference.config import EngineConfig, GatewayConfig
+
+VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 SECURITY = {
     "runAsNonRoot": True,
     "runAsUser": 10001,
@@ -37,7 +39,8 @@ def violations(pod: Any) -> list[str]:
             found.append(f"securityContext of {container['name']}")
         if any("hostPort" in port for port in container.get("ports", [])):
             found.append(f"hostPort of {container['name']}")
-        if "lifecycle" in container or "command" in container:
+        hooks = container.get("lifecycle", {}).values()
+        if "command" in container or any(set(hook) != {"sleep"} for hook in hooks):
             found.append(f"{container['name']} runs something that is not the entry point")
     return found
 
@@ -55,7 +58,7 @@ def test_a_pod_is_not_restricted(manifests: Any) -> None:
 
 def test_an_optional_container_is_not_restricted(everything: Any) -> None:
     found = {name: violations(pod) for name, pod in everything.pods.items()}
-    assert found == {"gateway": [], "engine": [], "adapt": [], "test": []}
+    assert found == {"gateway": [], "engine": [], "engine-next": [], "adapt": [], "test": []}
 
 
 def test_a_container_has_no_requests_or_limits(everything: Any) -> None:
@@ -147,7 +150,10 @@ def test_a_pod_is_placed_by_the_gpu_it_does_not_use(render: Any) -> None:
     assert {"runtimeClassName", "nodeSelector", "tolerations", "affinity"} & set(spec) == set()
 
 
-@pytest.mark.parametrize(("component", "default"), [("gateway", 10), ("engine", 60)])
+DRAINS = {"gateway": GatewayConfig().drain_seconds, "engine": EngineConfig().drain_seconds}
+
+
+@pytest.mark.parametrize(("component", "default"), DRAINS.items())
 def test_a_pod_is_killed_before_it_has_drained(render: Any, component: str, default: int) -> None:
     def grace(*words: str) -> int:
         pod = render("cpu-demo", *words).pods[component]
@@ -182,13 +188,15 @@ def test_a_container_sees_what_it_must_not(everything: Any) -> None:
     registry, token = "/var/lib/bedside", "/run/secrets/bedside"
     data, signing = "/app/data", "/var/lib/bedside-signing"
     step = {data: "ro", registry: "rw"}
+    engine = {
+        "bootstrap": {data: "ro", registry: "rw"},
+        "verify": {registry: "ro"},
+        "engine": {registry: "ro", token: "ro"},
+    }
     expected = {
-        "gateway": {"gateway": {registry: "rw", token: "ro"}},
-        "engine": {
-            "bootstrap": {data: "ro", registry: "rw"},
-            "verify": {registry: "ro"},
-            "engine": {registry: "ro", token: "ro"},
-        },
+        "gateway": {"gateway": {registry: "rw", token: "ro", "/run/secrets/gateway": "ro"}},
+        "engine": engine,
+        "engine-next": engine,
         "adapt": {
             **{f"check-{s}": {data: "ro"} for s in ("corpus", "trainer", "merger", "eval")},
             **dict.fromkeys(("import-base", "corpus", "trainer", "merger"), step),
@@ -210,12 +218,13 @@ def test_the_gateway_mounts_the_registry(manifests: Any) -> None:
         found = (v.get("persistentVolumeClaim", {}).get("claimName") for v in volumes)
         return {name for name in found if name}
 
-    assert claims("gateway") == {"bedside-gateway"}
+    assert claims("gateway") <= {"state-bedside-gateway-0", "bedside-gateway"}
+    assert len(claims("gateway")) == 1
     assert "bedside-registry" in claims("engine")
 
 
 def test_documents_are_given_to_another_group(everything: Any) -> None:
-    for component in ("engine", "adapt"):
+    for component in ("engine", "engine-next", "adapt"):
         volumes = {v["name"]: v for v in everything.pods[component].spec["volumes"]}
         assert volumes["data"]["persistentVolumeClaim"]["readOnly"] is True
 
@@ -226,6 +235,9 @@ def test_a_container_is_told_something_else(render: Any) -> None:
 
     config = "--config /app/configs/run.yaml"
     url = "--set inference.engine.url=http://bedside-engine:8000"
+    host = "--set inference.gateway.host=0.0.0.0"
+    addresses = "http://bedside-engine:8000, http://bedside-engine-next:8000"
+    engines = f"inference.gateway.engines=[{addresses}]"
     assert {
         "bootstrap": words("engine", "bootstrap"),
         "verify": words("engine", "verify"),
@@ -236,7 +248,7 @@ def test_a_container_is_told_something_else(render: Any) -> None:
         "bootstrap": f"trainer bootstrap {config}",
         "verify": f"inference verify {config}",
         "engine": f"inference engine {config} {url}",
-        "gateway": f"inference gateway {config} --set inference.gateway.host=0.0.0.0 {url}",
+        "gateway": f"inference gateway {config} {host} --set {engines}",
         "selftest": f"inference selftest {config} client",
     }
 

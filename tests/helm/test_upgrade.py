@@ -15,7 +15,7 @@ import yaml
 
 KINDS = {
     "v1": ("ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"),
-    "apps/v1": ("Deployment",),
+    "apps/v1": ("Deployment", "StatefulSet"),
     "networking.k8s.io/v1": ("NetworkPolicy",),
 }
 TOKEN = "/api/v1/namespaces/clinic/secrets/bedside-engine-token"

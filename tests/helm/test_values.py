@@ -24,6 +24,7 @@ PLACEMENT = ["annotations", "nodeSelector", "tolerations", "affinity"]
         ("trainer.image.tga=1", "at '/trainer/image': additional properties 'tga'"),
         ("global.imageRegistri=a", "at '/global': additional properties 'imageRegistri'"),
         ("networkPolicy.client=a", "at '/networkPolicy': additional properties 'client'"),
+        ("gateway.secrets.pgpass=a", "at '/gateway/secrets': additional properties 'pgpass'"),
         (
             "networkPolicy.clients[0].podSelectr.a=b",
             "at '/networkPolicy/clients/0': additional properties 'podSelectr'",
@@ -49,6 +50,11 @@ def test_a_tag_that_is_no_version_passes(helm: Any, component: str, tag: str) ->
         ("global.imagePullPolicy=Always", "/global/imagePullPolicy"),
         ("engine.image.digest=sha256:12", "/engine/image/digest"),
         ("engine.gpu.count=0", "/engine/gpu/count"),
+        ("engine.slots={}", "/engine/slots/0"),
+        ("engine.slots={engine,engine}", "/engine/slots"),
+        ("engine.slots={engine-2}", "/engine/slots/0"),
+        ("gateway.replicas=0", "/gateway/replicas"),
+        ("gateway.secrets.postgres=Not_A_Name", "/gateway/secrets/postgres"),
         ("engine.resources.limits.memory=null", "/engine/resources/limits"),
         ("registry.accessMode=ReadWriteOncePod", "/registry/accessMode"),
         ("config.name=../other", "/config/name"),
@@ -63,6 +69,21 @@ def test_a_wrong_value_passes(helm: Any, words: str, place: str) -> None:
 def test_everybody_becomes_a_client_by_an_empty_list(helm: Any, peers: str) -> None:
     said = helm.refusal("--set-json", f"networkPolicy.clients={peers}")
     assert "at '/networkPolicy/clients" in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "place"),
+    [
+        ('{"to": [], "ports": [5432]}', "/to"),
+        ('{"to": [{"ipBlock": {"cidr": "192.0.2.10/32"}}], "ports": []}', "/ports"),
+        ('{"to": [{"ipBlock": {"cidr": "192.0.2.10/32"}}], "ports": ["5432"]}', "/ports/0"),
+        ('{"to": [{"ipBlock": {"cidr": "192.0.2.10/32"}}]}', ""),
+        ('{"to": [{"ipBlock": {"cidr": "192.0.2.10"}}], "ports": [1]}', "/to/0/ipBlock/cidr"),
+    ],
+)
+def test_the_gateway_may_reach_everything_by_half_a_rule(helm: Any, rule: str, place: str) -> None:
+    said = helm.refusal("--set-json", f"networkPolicy.egress=[{rule}]")
+    assert f"at '/networkPolicy/egress/0{place}': " in said
 
 
 @pytest.mark.parametrize(
@@ -87,6 +108,18 @@ def test_everybody_becomes_a_client_by_an_empty_list(helm: Any, peers: str) -> N
         (
             "registry.existingClaim=one,gateway.storage.existingClaim=one",
             "registry.existingClaim: one is also gateway.storage.existingClaim",
+        ),
+        (
+            "gateway.replicas=2,config.inference.limits.url=postgresql://db/rates",
+            "gateway.replicas: several gateways must share API keys - set config.inference.state",
+        ),
+        (
+            "gateway.replicas=2,config.inference.state.url=postgresql://db/state",
+            "gateway.replicas: several gateways must share rates - set config.inference.limits.url",
+        ),
+        (
+            "gateway.replicas=2,gateway.storage.existingClaim=one",
+            "gateway.storage.existingClaim: several gateways each need a volume of their own",
         ),
     ],
 )
@@ -145,6 +178,8 @@ def test_the_schema_lets_any_key_stand_somewhere(chart: Path) -> None:
             f"{config}/properties/inference",
             f"{config}/properties/inference/properties/engine",
             f"{config}/properties/inference/properties/gateway",
+            f"{config}/properties/inference/properties/state",
+            f"{config}/properties/inference/properties/limits",
             "/definitions/passthrough",
             "/definitions/tolerations/items",
             resources,

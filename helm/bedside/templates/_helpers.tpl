@@ -47,6 +47,12 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{/* Where engines may run, as a YAML list; engine.slots says which of them do. The gateway knows both,
+so that it need not be restarted when a second one is. */}}
+{{- define "bedside.engineSlots" -}}
+[engine, engine-next]
+{{- end }}
+
 {{/* Requests and limits with the component's GPUs: its values. */}}
 {{- define "bedside.gpuResources" -}}
 {{- $resources := deepCopy .resources -}}

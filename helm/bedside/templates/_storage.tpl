@@ -18,14 +18,19 @@ metadata:
     # Models, evidence and keys outlive the release.
     helm.sh/resource-policy: keep
 spec:
-  accessModes: [{{ $values.accessMode }}]
-  {{- with $values.storageClass }}
-  storageClassName: {{ . }}
-  {{- end }}
-  resources:
-    requests:
-      storage: {{ $values.size }}
+  {{- include "bedside.claimSpec" $values | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* What a claim asks for: its values. */}}
+{{- define "bedside.claimSpec" -}}
+accessModes: [{{ .accessMode }}]
+{{- with .storageClass }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .size }}
 {{- end }}
 
 {{/* A volume on a claim: list root suffix values. */}}
@@ -51,7 +56,7 @@ otherwise give the documents to the pod's fsGroup. */}}
     readOnly: true
 {{- end }}
 
-{{/* The volume of the token between gateway and engine: the root. */}}
+{{/* The volume of the token that the gateway must show to an engine: the root. */}}
 {{- define "bedside.tokenVolume" -}}
 - name: engine-token
   secret:

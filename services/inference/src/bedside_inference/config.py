@@ -31,6 +31,9 @@ class EngineConfig(Config):
     """Longest prompt plus answer, in tokens."""
     kv_cache_gib: Annotated[int, Field(ge=1)] = 4
     """Memory for the KV cache in GiB; only the CPU build of vLLM needs it told."""
+    tool_call_parser: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")] | None = None
+    """How vLLM finds calls of tools in the model's words, a name of its `--tool-call-parser` that
+    fits the model; without one tools are refused."""
     socket: Path | None = None
     """Unix socket of the engine, in a directory of mode 0700; by default `engine.sock` in the run
     directory."""

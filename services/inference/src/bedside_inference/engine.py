@@ -199,6 +199,8 @@ def vllm_arguments(
         "--disable-uvicorn-access-log",
         "--disable-fastapi-docs",
     ]
+    if engine.tool_call_parser is not None:
+        arguments += ["--enable-auto-tool-choice", "--tool-call-parser", engine.tool_call_parser]
     if build == "cpu":
         # Compiling takes four minutes on two cores and gains little there.
         arguments.append("--enforce-eager")

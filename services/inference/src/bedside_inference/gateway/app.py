@@ -204,7 +204,9 @@ class Gateway:
             entering = self.admission.enter(principal.subject, principal.priority, tokens)
             async with entering as ticket:
                 exchange.queued, exchange.admitted = ticket.queued_seconds, time.monotonic()
-                yield self._candidates(principal)
+                candidates = self._candidates(principal)
+                exchange.asked = candidates[0].served
+                yield candidates
         finally:
             exchange.released = time.monotonic()
             if usage.completion_tokens is not None and usage.prompt_tokens is None:

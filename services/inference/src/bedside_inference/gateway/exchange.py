@@ -44,6 +44,8 @@ class Exchange:
     parent_span: str | None = None
     """Id of the caller's span, 16 hex digits."""
     principal: Principal | None = None
+    asked: ServedModel | None = None
+    """The model that is to answer."""
     served: ServedModel | None = None
     """The model that answers, once it does."""
     first_byte: float | None = None
@@ -147,7 +149,7 @@ class Envelope:
             record.disconnect_phase = exchange.phase
             record.outcome = "client_left"
         record.status = exchange.status
-        if served := exchange.served:
+        if served := exchange.served or exchange.asked:
             record.model_digest, record.evidence = served.model, served.evidence
             record.verdict = served.verdict
         if audited:

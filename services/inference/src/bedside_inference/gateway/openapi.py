@@ -205,6 +205,8 @@ class Generation(NamedTuple):
     """Of the answer's schema, and of the operation that creates one."""
     summary: str
     answer: Json
+    event: Json | None
+    """The JSON of an event, where there are streams."""
     example: Json
 
 
@@ -236,6 +238,15 @@ GENERATIONS = {
                 "usage": _usage("prompt_tokens", "completion_tokens"),
             }
         ),
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "chat.completion.chunk"},
+                "created": CREATED,
+                "model": TEXT,
+                "choices": _list(_object({"index": COUNT, "delta": {"type": "object"}})),
+            }
+        ),
         {"messages": [{"role": "user", "content": "Was senkt den Blutdruck?"}]},
     ),
     "/v1/completions": Generation(
@@ -251,6 +262,15 @@ GENERATIONS = {
                     _object({"index": COUNT, "text": TEXT, "finish_reason": FINISHED})
                 ),
                 "usage": _usage("prompt_tokens", "completion_tokens"),
+            }
+        ),
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "text_completion"},
+                "created": CREATED,
+                "model": TEXT,
+                "choices": _list(_object({"index": COUNT, "text": TEXT})),
             }
         ),
         {"prompt": "Den Blutdruck senkt"},
@@ -277,6 +297,7 @@ GENERATIONS = {
                 "usage": _usage("prompt_tokens"),
             }
         ),
+        None,
         {"input": ["Bluthochdruck", "Hypertonie"]},
     ),
     "/v1/responses": Generation(
@@ -293,6 +314,7 @@ GENERATIONS = {
             },
             {"usage": _usage("input_tokens", "output_tokens")},
         ),
+        _object({"type": TEXT, "sequence_number": COUNT}),
         {"input": "Was senkt den Blutdruck?"},
     ),
 }
@@ -334,9 +356,10 @@ SCHEMAS = {
 }
 
 STREAMED = (
-    "Server-sent events of OpenAI's form, passed on as they arrive, if `stream` is true. "
-    "A stream that ends early ends with an event of an `Error`, with the code `engine_error`, "
-    "`engine_timeout` or `model_stopped`, and without its last event."
+    "What one event of the stream holds, if `stream` is true; events come as the engine makes "
+    "them. A stream that breaks off ends with an `Error` (`engine_error`, `engine_timeout` or "
+    "`model_stopped`) and without what else is its end: `[DONE]`, or of responses the event "
+    "`response.completed`."
 )
 
 INTRODUCTION = f"""\
@@ -353,7 +376,7 @@ name that `GET {MODELS}` lists.
 """
 
 BOUNDS = f"""\
-Bounds that no schema here can say: `stream_options` needs `stream`; `n` times the number of
+Bounds that the schemas do not say: `stream_options` needs `stream`; `n` times the number of
 prompts is at most {MAX_ANSWERS}; a JSON schema of the client's has at most {MAX_SCHEMA_BYTES} bytes
 and {MAX_SCHEMA_DEPTH} levels, patterns of at most {MAX_PATTERN} characters, and a `$ref` only to
 itself.
@@ -459,13 +482,11 @@ def _operation(
 
 
 def _generation(path: str, generation: Generation) -> Json:
-    request = REQUESTS[path]
     answer = _answer("The answer.", generation.name, must=MARKS, may=RATES)
-    if "stream" in request.model_fields:
-        answer["content"]["text/event-stream"] = {"schema": TEXT}
-        answer["description"] = STREAMED
+    if generation.event is not None:
+        answer["content"]["text/event-stream"] = {"schema": _stream(generation.event)}
     body: Json = {
-        "schema": _ref("schemas", request.__name__),
+        "schema": _ref("schemas", REQUESTS[path].__name__),
         "examples": {"least": {"value": {"model": EXAMPLE_MODEL, **generation.example}}},
     }
     return _operation(
@@ -477,6 +498,16 @@ def _generation(path: str, generation: Generation) -> Json:
         parameters=[_ref("parameters", parameter) for parameter in PARAMETERS],
         requestBody={"required": True, "content": {"application/json": body}},
     )
+
+
+def _stream(event: Json) -> Json:
+    said = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [event, _ref("schemas", "Error")]},
+    }
+    data = {"anyOf": [{"const": "[DONE]"}, said]}
+    return _object({"data": data}, {"event": TEXT}, description=STREAMED)
 
 
 def _answer(

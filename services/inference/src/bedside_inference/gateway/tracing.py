@@ -177,10 +177,12 @@ class Sender:
                 self._queue.clear()
 
     async def _run(self, session: aiohttp.ClientSession) -> None:
-        while not self._ended:
+        ended = False
+        while not ended:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), BATCH_SECONDS)
             self._wake.clear()
+            ended = self._ended
             while self._queue:
                 count = min(MAX_BATCH, len(self._queue))
                 await self._send(session, [self._queue.popleft() for _ in range(count)])

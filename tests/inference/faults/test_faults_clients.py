@@ -1,0 +1,135 @@
+"""Clients that ask and then do not read: nothing of ours waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+import time
+
+import pytest
+from aiohttp import web
+
+from bedside_inference.config import TimeoutsConfig
+from bedside_inference.gateway.protocol import Protocol
+
+WRITE_SECONDS = 0.5
+LARGE = 32 << 20
+"""More than the systems on both sides keep for a connection."""
+
+
+@pytest.fixture
+async def impatient(config, open_gateway, monkeypatch):
+    """A gateway whose clients must take what they asked for."""
+    monkeypatch.setattr(Protocol, "TAKE_SECONDS", WRITE_SECONDS, raising=False)
+    timeouts = TimeoutsConfig(write=WRITE_SECONDS)
+    section = config.gateway.model_copy(update={"timeouts": timeouts})
+    async with open_gateway(config.model_copy(update={"gateway": section})) as door:
+        yield door
+
+
+def connected(port: int, buffer: int = 4096) -> socket.socket:
+    """A connection that takes little and of which nobody reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def asking(door, *, stream: bool) -> bytes:
+    said = {"model": "test", "messages": [{"role": "user", "content": "Hallo"}], "stream": stream}
+    body = json.dumps(said).encode()
+    return (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {door.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def until_cut(door) -> None:
+    """Wait until the gateway holds no connection; the client's side may not learn of it."""
+    async with asyncio.timeout(5):
+        while door.server.server_state.connections:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_stream_that_nobody_reads(engine, impatient, ledger, recovers) -> None:
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        while True:
+            await response.write(engine.chunk("x" * 65536))
+
+    engine.script = flood
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with connected(impatient.port) as client:
+        client.sendall(asking(impatient, stream=True))
+        await asyncio.wait_for(engine.arrived.wait(), 5)
+        began = time.monotonic()
+        await engine.freed()
+        assert time.monotonic() - began < WRITE_SECONDS + 2
+        record = await ledger.one()
+        assert (record["outcome"], record["status"]) == ("client_stalled", 200)
+        assert record["completion_tokens"] > 0
+        await until_cut(impatient)
+    await recovers(impatient, engine)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
+
+
+async def test_a_large_answer_that_nobody_reads(engine, impatient, ledger, recovers) -> None:
+    async def large(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"choices": [], "padding": "x" * LARGE})
+
+    engine.script = large
+    with connected(impatient.port) as client:
+        client.sendall(asking(impatient, stream=False))
+        await asyncio.wait_for(engine.arrived.wait(), 5)
+        await engine.freed()  # it has done its part
+        await until_cut(impatient)
+        record = await ledger.one()
+        assert (record["outcome"], record["status"]) == ("client_stalled", 200)
+    await recovers(impatient, engine)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_the_rest_of_an_answer_that_nobody_reads(
+    engine, impatient, ledger, recovers, stream
+) -> None:
+    """What fits into the buffers counts as taken, but the connection is not kept for it."""
+    text = "x" * (3 << 20)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if not stream:
+            return web.json_response({"choices": [], "padding": "x" * (40 << 10)})
+        response = await engine.open_stream(request)
+        for _ in range(40):
+            await response.write(engine.chunk(text[:1024]))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    engine.script = answer
+    with connected(impatient.port) as client:
+        client.sendall(asking(impatient, stream=stream).replace(b"Host: x", b"Connection: close"))
+        assert (await ledger.one())["outcome"] == "answered"
+        await until_cut(impatient)
+    await recovers(impatient, engine)
+
+
+async def test_a_slow_reader_gets_everything(engine, impatient, ledger, recovers) -> None:
+    """Slow is who takes little at a time; only who takes nothing is cut off."""
+    size = 8 << 20
+
+    async def large(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"choices": [], "padding": "x" * size})
+
+    engine.script = large
+    with connected(impatient.port, 1 << 19) as client:
+        client.sendall(asking(impatient, stream=False))
+        client.setblocking(False)
+        got, loop = 0, asyncio.get_running_loop()
+        began = time.monotonic()
+        while got < size:
+            got += len(await asyncio.wait_for(loop.sock_recv(client, 1 << 19), 5))
+            await asyncio.sleep(0.05)
+        assert time.monotonic() - began > WRITE_SECONDS
+    assert (await ledger.one())["outcome"] == "answered"
+    await recovers(impatient, engine)
