@@ -214,6 +214,28 @@ async def test_a_trace_of_our_own_is_named_in_the_record(
     assert recorded["trace_id"] == spans[0].trace_id.hex()
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01-x",
+        f"00-{TRACE}-{PARENT}",
+        "Erika",
+    ],
+)
+async def test_a_bad_traceparent_is_none(traced, collector, open_gateway, header) -> None:
+    async with open_gateway(traced) as door:
+        async with door.post(b"{}", headers={"traceparent": header}):
+            pass
+        [span] = await collector.received(1)
+    assert not span.parent_span_id
+    assert span.trace_id.hex() not in (TRACE, "0" * 32)
+    assert len(span.trace_id) == 16
+
+
 async def test_what_fails_and_what_is_not_offered(traced, collector, open_gateway) -> None:
     async with open_gateway(traced) as door:
         async with door.chat() as answer:

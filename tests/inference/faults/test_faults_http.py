@@ -66,7 +66,6 @@ NO_HTTP = {
     "length and chunks": head("Content-Length: 2", "Transfer-Encoding: chunked"),
     "chunks and length": head("Transfer-Encoding: chunked", "Content-Length: 2"),
     "chunks that are not the last coding": head("Transfer-Encoding: chunked, identity"),
-    "another coding": head("Transfer-Encoding: xchunked"),
 }
 
 
@@ -275,6 +274,14 @@ async def test_bad_chunks(engine, gateway, raw, ledger, recovers) -> None:
         record = await ledger.one()
         assert record["outcome"] == "client_left"
         assert record["disconnect_phase"] == "sending"
+    assert not engine.bodies
+    await recovers(gateway, engine)
+
+
+async def test_a_coding_that_nobody_knows(engine, gateway, raw, ledger, recovers) -> None:
+    answer = await raw(asks(gateway, "Transfer-Encoding: xchunked") + GOOD)
+    assert (answer[:12], b"bad_http" in answer) == (b"HTTP/1.1 400", True)
+    assert (await ledger.one())["outcome"] == "client_left"
     assert not engine.bodies
     await recovers(gateway, engine)
 

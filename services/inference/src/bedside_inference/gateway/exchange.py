@@ -25,8 +25,8 @@ from bedside_inference.served import ServedModel
 
 logger = logging.getLogger(__name__)
 
-TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
-"""W3C Trace Context, level 1, section 3.2."""
+TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+"""W3C Trace Context, level 1, section 3.2; ids of zeros alone are none."""
 
 CLIENT_APPS = (
     *("OpenAI/Python", "OpenAI/JS", "AsyncOpenAI/Python", "python-httpx", "python-requests"),
