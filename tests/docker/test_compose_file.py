@@ -6,12 +6,13 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from bedside_core.confinement import ENGINE_SOCKETS, TELEMETRY_OFF
 from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
+from bedside_inference.gateway.metrics import Metrics
 
 ENGINES = {"engine", "engine-next"}
 STAY = {*ENGINES, "gateway"}
@@ -33,6 +34,9 @@ FORBIDDEN = {
     *("network_mode", "env_file", "extra_hosts", "dns", "group_add", "user"),
 }
 """What gives a container more than compose.yaml means to; steps alone have `network_mode: none`."""
+
+OF_COMMANDS = {"BEDSIDE_HOME", "BEDSIDE_BUNDLE_KEY", "BEDSIDE_API_KEY"}
+"""Variables of commands that the manual shows."""
 
 OF_COMPOSE = {"COMPOSE_PROJECT_NAME": "bedside", "COMPOSE_FILE": "compose.yaml"}
 """Settings that Docker Compose itself reads."""
@@ -338,6 +342,35 @@ def test_the_manual_names_what_is_not_there(compose: Any, root: Path) -> None:
     assert set(named) - set(placeholders) <= set(compose.services)
     files = re.findall(r"(?:scripts|helm/bedside|configs|docker)/[\w./-]+\.(?:sh|md|yaml)", text)
     missing = {name for name in files if not (root / name).is_file()}
-    assert missing == {"configs/house.yaml"}  # the reader's own
-    settings = set(re.findall(r"\bBEDSIDE_[A-Z_]+", text)) - {"BEDSIDE_HOME", "BEDSIDE_BUNDLE_KEY"}
+    assert missing == {"configs/house.yaml", "configs/copy.yaml"}  # the reader's own
+    settings = set(re.findall(r"\bBEDSIDE_[A-Z_]+", text)) - OF_COMMANDS
     assert settings - set(re.findall(r"#(\w+)=", (root / ".env.example").read_text())) == set()
+
+
+def test_the_manual_names_a_setting_that_there_is_not(root: Path) -> None:
+    def known(dotted: str) -> bool:
+        model: Any = InferenceConfig
+        for name in dotted.split(".")[1:]:
+            fields = getattr(model, "model_fields", {})
+            if name not in fields:
+                return False
+            inner = fields[name].annotation
+            model = next((t for t in get_args(inner) if hasattr(t, "model_fields")), inner)
+        return True
+
+    for file in ("docs/operations.md", "helm/bedside/README.md", "helm/bedside/values.yaml"):
+        named = set(
+            re.findall(r"(?<!bedside_)\binference(?:\.[a-z_]+)+", (root / file).read_text())
+        )
+        assert {name for name in named if not known(name)} == set(), file
+
+
+def test_the_manual_names_a_metric_or_an_error_that_there_is_not(root: Path) -> None:
+    text = (root / "docs/operations.md").read_text()
+    named = set(re.findall(r"bedside_gateway_\w+", text))
+    known = {metric.name for metric in Metrics().registry.collect()}
+    assert {name.removesuffix("_total") for name in named} - known == set()
+    code = "".join(f.read_text() for f in (root / "services/inference/src").rglob("*.py"))
+    errors = set(re.findall(r"50\d `(\w+)`", text))
+    assert len(errors) > 5
+    assert {error for error in errors if f'"{error}"' not in code} == set()

@@ -143,11 +143,15 @@ def test_no_way_to_a_stopped_model(house) -> None:
 
 
 def test_nothing_to_go_back_to(house) -> None:
-    for words in ([], ["canary", A, "share=0.1"]):
-        if words:
-            house.call(*words)
-        with pytest.raises(PolicyError, match="never switched"):
-            house.call("rollback")
+    with pytest.raises(PolicyError, match="never switched"):
+        house.call("rollback")
+
+
+def test_no_trial_beside_whatever_the_engines_serve(house) -> None:
+    with pytest.raises(PolicyError, match="switch DIGEST"):
+        house.call("canary", A, "share=0.1")
+    house.call("canary", A, "share=0")
+    assert house.entries == []
 
 
 def test_nothing_happens_without_an_audit_entry(house) -> None:

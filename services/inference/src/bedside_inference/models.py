@@ -60,13 +60,18 @@ def canary(store: Store, name: str, digest: str, *, share: float, audit: Audit) 
     """Give a model a share of a name's requests; a share of 0 ends it.
 
     Raises:
-        PolicyError: the model is stopped.
+        PolicyError: the model is stopped, or the name stands for none yet.
         StateUnavailable: the database cannot be used.
     """
     with store.change(audit) as change:
         old = change.state.alias(name)
         if share:
             _refuse_stopped(change.state, digest)
+            if old.primary is None:
+                raise PolicyError(
+                    "the name stands for whatever the engines serve, the trial included - "
+                    "`bedside inference models switch DIGEST` to the present model first"
+                )
         new = Alias(
             name=name,
             primary=old.primary,

@@ -206,6 +206,7 @@ class Gateway:
                 exchange.queued, exchange.admitted = ticket.queued_seconds, time.monotonic()
                 candidates = self._candidates(principal)
                 exchange.asked = candidates[0].served
+                exchange.record.decisions = self._decisions(principal, exchange.asked)
                 yield candidates
         finally:
             exchange.released = time.monotonic()
@@ -218,6 +219,12 @@ class Gateway:
         state = self.state
         digest = self.fleet.target(state.alias(self.config.model_name), principal.subject)
         return self.fleet.choose(digest, state.stopped)
+
+    def _decisions(self, principal: Principal, asked: ServedModel | None) -> tuple[str, ...]:
+        """What the house's rules made of a request, as codes."""
+        canary = self.state.alias(self.config.model_name).canary
+        trial = asked is not None and asked.model == canary
+        return (f"class_{principal.priority}", *(("canary",) if trial else ()))
 
     def current(self) -> ServedModel:
         """What would answer a caller who is on no trial.

@@ -100,7 +100,9 @@ class EngineClient:
             OSError, aiohttp.ClientError, TimeoutError: it does not answer.
         """
         timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
-        async with self.session.get(f"{self.url}{path}", timeout=timeout) as answer:
+        async with self.session.get(
+            f"{self.url}{path}", timeout=timeout, allow_redirects=False
+        ) as answer:
             return answer.status, served_by(answer), await answer.read()
 
     @asynccontextmanager
@@ -117,7 +119,9 @@ class EngineClient:
         """
         headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
         try:
-            async with self.session.post(f"{self.url}{path}", data=body, headers=headers) as answer:
+            async with self.session.post(
+                f"{self.url}{path}", data=body, headers=headers, allow_redirects=False
+            ) as answer:
                 if answer.status != 200:
                     raise await _refusal(answer)
                 served = served_by(answer)

@@ -151,8 +151,10 @@ class Fleet:
         ]
 
     def _loading(self) -> ApiError:
-        known = [s for engine in self.engines if (s := engine.remaining_load()) is not None]
-        return model_loading(min(known, default=None))
+        loading = [e for e in self.engines if e.condition is Condition.LOADING]
+        # The longest: one that was stopped on purpose has been due for long.
+        known = [s for engine in loading if (s := engine.remaining_load()) is not None]
+        return model_loading(max(known, default=None))
 
     def _remember(self) -> None:
         """Keep for the next start how long loading takes; to lose it costs nothing."""

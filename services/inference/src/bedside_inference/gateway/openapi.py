@@ -441,7 +441,13 @@ def _operations() -> Iterator[tuple[str, Json]]:
         MODELS,
         _operation("models", "listModels", "List models", listed, FOR_CALLERS, parameters=asked),
     )
-    name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": TEXT,
+        "example": EXAMPLE_MODEL,
+    }
     found = _answer("The model.", "Model", must=MARKS)
     errors = (*FOR_CALLERS, 404)
     yield (
@@ -457,7 +463,8 @@ def _operations() -> Iterator[tuple[str, Json]]:
     )
     ready["responses"]["503"] = _answer("It would not.", "Status", may=("Retry-After",))
     yield "/readyz", ready
-    numbers = _file("In Prometheus' text format.", "text/plain")
+    numbers = _file("In Prometheus' text format or OpenMetrics.", "text/plain")
+    numbers["content"]["application/openmetrics-text"] = {"schema": TEXT}
     yield "/metrics", _unprotected("monitoring", "getMetrics", "Metrics", numbers)
     for path, (file, media_type) in FILES.items():
         content = _file("The file.", media_type)

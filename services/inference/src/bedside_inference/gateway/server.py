@@ -108,7 +108,7 @@ class Workers(Multiprocess):
         """Keep them alive until a signal.
 
         Raises:
-            SystemExit: one could not begin, and none would; its log says why.
+            SystemExit: one could not begin, and none would.
         """
         super().run()
         if any(process.exitcode == STARTUP_FAILURE for process in self.processes):

@@ -1,0 +1,278 @@
+"""State database, audit log and clock go wrong under a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+
+from bedside_core.errors import ArtifactError
+from bedside_inference.audit import chain
+from bedside_inference.audit.verify import verify
+from bedside_inference.config import AuditConfig, StateConfig
+from bedside_inference.gateway import app
+
+DONE = b"data: [DONE]\n\n"
+
+
+async def code_of(gateway, **changes) -> str:
+    """The code of a refusal, or nothing."""
+    async with gateway.chat(**changes) as answer:
+        said = await answer.json()
+        assert answer.status == (503 if "error" in said else 200)
+        if answer.status == 503:
+            assert int(answer.headers["retry-after"]) > 0
+        return said.get("error", {}).get("code", "")
+
+
+async def until(gateway, ledger, wanted: str, seconds: float = 5) -> int:
+    """Ask until the code is this one; returns how often."""
+    asked = 0
+    async with asyncio.timeout(seconds):
+        while True:
+            asked += 1
+            found = await code_of(gateway)
+            if found == wanted:
+                return asked
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def forgetful(config, open_gateway):
+    """A gateway that lives without its database for 0.3 s."""
+    state = StateConfig(poll_seconds=0.05, stale_seconds=0.3)
+    async with open_gateway(config.model_copy(update={"state": state})) as door:
+        yield door
+
+
+def overwrite(path) -> Callable[[], None]:
+    kept = path.read_bytes()
+    path.write_bytes(os.urandom(len(kept)))
+    return lambda: path.write_bytes(kept) and None
+
+
+def empty(path) -> Callable[[], None]:
+    kept = path.read_bytes()
+    path.write_bytes(b"")
+    return lambda: path.write_bytes(kept) and None
+
+
+def replace(path) -> Callable[[], None]:
+    kept = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    return lambda: (path.rmdir(), path.write_bytes(kept)) and None
+
+
+@pytest.mark.parametrize("harm", [overwrite, empty, replace])
+async def test_the_state_database_is_damaged(
+    engine, forgetful, home, ledger, recovers, harm
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait_then_finish(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await go_on.wait()
+        await response.write(DONE)
+        return response
+
+    engine.script = wait_then_finish
+    async with forgetful.chat(stream=True) as answer:
+        await answer.content.readexactly(len(engine.chunk("a")))
+        engine.script = type(engine).__dataclass_fields__["script"].default
+        mend = harm(home / "gateway" / "state.sqlite3")
+        asked = await until(forgetful, ledger, "state_unavailable")
+        go_on.set()
+        assert await answer.content.read() == DONE  # who was let in is served
+    records = await ledger.take(asked + 1)
+    assert records[-1]["outcome"] == "answered"
+    assert records[-2]["outcome"] == "state_unavailable"
+    assert records[-2]["key_id"] is None
+    mend()
+    asked = await until(forgetful, ledger, "")
+    await ledger.take(asked)
+    await recovers(forgetful, engine)
+
+
+class Disk:
+    """The audit's writes, until it is full."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.full = False
+        self.write, self.pwrite = os.write, os.pwrite
+        monkeypatch.setattr(chain, "os", self)
+
+    def __getattr__(self, name: str):
+        return getattr(os, name)
+
+    def _check(self) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def disk(monkeypatch) -> Disk:
+    found = Disk(monkeypatch)
+    write, pwrite = os.write, os.pwrite
+
+    def checked_write(handle: int, data: bytes) -> int:
+        found._check()
+        return write(handle, data)
+
+    def checked_pwrite(handle: int, data: bytes, at: int) -> int:
+        found._check()
+        return pwrite(handle, data, at)
+
+    found.write, found.pwrite = checked_write, checked_pwrite
+    return found
+
+
+@pytest.fixture
+async def careful(config, open_gateway):
+    """A gateway whose audit log looks every 0.1 s whether it can write again."""
+    audit = AuditConfig(sync_seconds=0.1)
+    async with open_gateway(config.model_copy(update={"audit": audit})) as door:
+        yield door
+
+
+async def test_the_audits_disk_is_full(engine, careful, disk, ledger, recovers) -> None:
+    go_on = asyncio.Event()
+
+    async def wait_then_finish(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await go_on.wait()
+        await response.write(DONE)
+        return response
+
+    engine.script = wait_then_finish
+    async with careful.chat(stream=True) as answer:
+        await answer.content.readexactly(len(engine.chunk("a")))
+        before = len(engine.bodies)
+        disk.full = True
+        for _ in range(3):
+            assert await code_of(careful) == "audit_unavailable"
+        assert await code_of(careful, model="other") == "audit_unavailable"
+        async with careful.session.get(f"{careful.url}/readyz") as ready:
+            assert (ready.status, (await ready.json())["status"]) == (503, "audit unavailable")
+        async with careful.session.get(f"{careful.url}/metrics") as page:
+            assert "bedside_gateway_audit_writable 0.0" in await page.text()
+        async with careful.session.get(f"{careful.url}/livez") as alive:
+            assert alive.status == 200
+        assert len(engine.bodies) == before  # none of them got there
+        go_on.set()
+        assert await answer.content.read() == DONE
+    await engine.freed()
+    assert ledger.entries() == []
+    assert await code_of(careful) == "audit_unavailable"
+    disk.full = False
+    async with asyncio.timeout(5):
+        while not ledger.entries("recovered"):
+            await asyncio.sleep(0.02)  # by itself
+    record = await ledger.one()
+    assert (record["outcome"], record["status"]) == ("answered", 200)
+    recovered = ledger.entries("recovered")
+    assert [(found["reason"], found["unrecorded"]) for found in recovered] == [("unwritable", 5)]
+    await recovers(careful, engine)
+    async with careful.session.get(f"{careful.url}/metrics") as page:
+        assert "bedside_gateway_audit_writable 1.0" in await page.text()
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "changed", "head"])
+async def test_the_audit_is_tampered_with(engine, careful, ledger, tmp_path, harm) -> None:
+    """A log that was shortened is not written on; one that looks whole is found by `verify`."""
+    assert await code_of(careful) == ""
+    await ledger.one()
+    [segment] = ledger.directory.glob("segment-*.jsonl")
+    kept = segment.read_bytes()
+    before = len(engine.bodies)
+    match harm:
+        case "cut":
+            os.truncate(segment, len(kept) - 200)
+        case "gone":
+            segment.unlink()
+        case "head":
+            (ledger.directory / "head").unlink()
+        case "changed":
+            with segment.open("r+b") as file:
+                file.seek(kept.index(b'"outcome":"answered"') + 12)
+                file.write(b"Answered")
+    if harm == "changed":
+        assert await code_of(careful) == ""
+        with pytest.raises(ArtifactError, match="does not match its hash"):
+            verify(ledger.directory)
+    else:
+        assert [await code_of(careful) for _ in range(3)] == ["audit_unavailable"] * 3
+        await asyncio.sleep(0.3)  # nor does it come back by itself
+        assert await code_of(careful) == "audit_unavailable"
+        assert len(engine.bodies) == before
+    shutil.move(ledger.directory, tmp_path / "evidence")
+
+
+class Clock:
+    """The wall clock of the gateway and its audit."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.hours = 0.0
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + self.hours * 3600)
+        clock = self
+
+        class Jumping(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) + timedelta(hours=clock.hours)
+
+        monkeypatch.setattr(app, "datetime", Jumping)
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Iterator[Clock]:
+    found = Clock(monkeypatch)
+    yield found
+    found.hours = 0
+
+
+async def test_the_clock_jumps(engine, config, gateway, make_key, clock, ledger, recovers) -> None:
+    limited = make_key(requests_per_minute=3).secret  # valid for a day
+    await asyncio.sleep(0.2)
+
+    async def ask(key: str | None = None, jump: float | None = None) -> int:
+        async def jumping(request: web.Request) -> web.StreamResponse:
+            clock.hours = jump if jump is not None else clock.hours
+            return web.json_response({"choices": []})
+
+        engine.script = jumping
+        headers = {"Authorization": f"Bearer {key or gateway.key}"}
+        body = b'{"model": "test", "messages": [{"role": "user", "content": "a"}]}'
+        async with gateway.post(body, headers=headers) as answer:
+            return answer.status
+
+    # Within a request, in both directions: what was measured stays true.
+    for hours in (5.0, -5.0, 0.0, -20.0, 10.0, 0.0):
+        assert await ask(jump=hours) == 200
+    for record in await ledger.take(6):
+        assert 0 <= record["duration_ms"] < 5000
+        assert 0 <= record["queued_ms"] < 5000
+        assert 0 <= record["first_byte_ms"] < 5000
+    # Keys follow the clock, rates do not.
+    assert [await ask(limited) for _ in range(4)] == [200, 200, 200, 429]
+    for hours, status in ((-12.0, 429), (12.0, 429), (25.0, 401), (-12.0, 429)):
+        clock.hours = hours
+        assert (hours, await ask(limited)) == (hours, status)
+        assert (hours, await ask()) == (hours, 401 if status == 401 else 200)
+    clock.hours = 0.0
+    outcomes = [record["outcome"] for record in await ledger.take(12)]
+    assert outcomes.count("rate_limit_exceeded") == 4
+    assert outcomes.count("invalid_api_key") == 2
+    await recovers(gateway, engine)
+    report = verify(ledger.directory)
+    assert report.entries["request"] == ledger.taken

@@ -1,0 +1,161 @@
+"""Who may ask what, and what the record says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from bedside_inference.audit.journal import audit_directory
+from bedside_inference.audit.pseudonyms import Pseudonyms
+from bedside_inference.config import OidcConfig, OidcRole
+
+BODY = json.dumps({"model": "test", "messages": [{"role": "user", "content": "Hallo"}]}).encode()
+
+
+@pytest.fixture
+def records(config, home):
+    """Waits for so many complete records; one is written when its answer is out."""
+
+    def read() -> list[dict]:
+        lines = [
+            json.loads(line)
+            for path in sorted(audit_directory(config.audit, home).glob("segment-*.jsonl"))
+            for line in path.read_bytes().splitlines()
+        ]
+        return [line for line in lines if line["type"] == "request"]
+
+    async def wait(count: int) -> list[dict]:
+        async with asyncio.timeout(5):
+            while len(read()) < count:
+                await asyncio.sleep(0.02)
+        return read()
+
+    return wait
+
+
+@pytest.fixture
+async def ask(engine, make_key, gateway):
+    """Asks with a new key of a scope."""
+
+    async def send(headers: dict[str, str] | None = None, **scope) -> tuple[int, dict]:
+        made = make_key(**scope)
+        await asyncio.sleep(0.3)  # the gateway looks for new keys every 0.05 s
+        sent = {"Authorization": f"Bearer {made.secret}", **(headers or {})}
+        async with gateway.post(BODY, headers=sent) as answer:
+            return answer.status, await answer.json()
+
+    return send
+
+
+async def test_the_record_of_an_answer(ask, records, config, home, served) -> None:
+    agent = {"User-Agent": "OpenAI/Python 3.1 (Müller's notebook)", "X-Purpose-Of-Use": "ETREAT"}
+    trace = {"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-01"}
+    status, _ = await ask({**agent, **trace}, department="icu", priority="emergency")
+    assert status == 200
+    [record] = await records(1)
+    expected = {
+        "trace_id": "a1" * 16,
+        "auth_method": "api_key",
+        "department": "icu",
+        "purpose_of_use": "ETREAT",
+        "client_address": "127.0.0.1",
+        "client_app": "OpenAI/Python",
+        "method": "POST",
+        "route": "/v1/chat/completions",
+        "model": "test",
+        "model_digest": served.model,
+        "verdict": "UNPROVEN",
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "status": 200,
+        "finish_reason": "stop",
+        "disconnect_phase": None,
+        "outcome": "answered",
+        "decisions": ["class_emergency"],
+    }
+    assert {name: record[name] for name in expected} == expected
+    assert len(record["parameters"]) == 64
+    assert record["duration_ms"] >= record["first_byte_ms"] > 0
+    assert record["key_id"] not in record["subject"]
+    pseudonyms = Pseudonyms(audit_directory(config.audit, home), config.audit)
+    assert pseudonyms.reveal(record["subject"]) == record["key_id"]
+
+
+async def test_a_key_for_other_models(ask, records, engine) -> None:
+    status, answer = await ask(models=("other",))
+    assert (status, answer["error"]["code"]) == (403, "model_not_allowed")
+    assert not engine.bodies
+    assert [record["outcome"] for record in await records(1)] == ["model_not_allowed"]
+
+
+async def test_a_key_for_other_models_sees_none(engine, make_key, gateway) -> None:
+    made = make_key(models=("other",))
+    await asyncio.sleep(0.3)
+    headers = {"Authorization": f"Bearer {made.secret}"}
+    async with gateway.session.get(f"{gateway.url}/v1/models", headers=headers) as answer:
+        assert await answer.json() == {"object": "list", "data": []}
+    async with gateway.session.get(f"{gateway.url}/v1/models/test", headers=headers) as answer:
+        assert answer.status == 404
+
+
+async def test_purposes_are_codes(ask, records, engine) -> None:
+    status, answer = await ask({"X-Purpose-Of-Use": "because Müller asked"})
+    assert (status, answer["error"]["code"]) == (400, "unknown_purpose")
+    assert not engine.bodies
+    assert "Müller" not in json.dumps([answer, await records(1)])
+
+
+async def test_rates_are_per_key(engine, make_key, gateway, records) -> None:
+    limited, free = make_key(requests_per_minute=2).secret, make_key().secret
+    await asyncio.sleep(0.3)
+
+    async def status(key: str) -> int:
+        async with gateway.post(BODY, headers={"Authorization": f"Bearer {key}"}) as answer:
+            if answer.status == 429:
+                assert int(answer.headers["retry-after"]) > 0
+            if key == limited:
+                assert answer.headers["x-ratelimit-limit-requests"] == "2"
+            return answer.status
+
+    assert [await status(limited) for _ in range(4)] == [200, 200, 429, 429]
+    assert [await status(free) for _ in range(4)] == [200] * 4
+    outcomes = [record["outcome"] for record in await records(8)]
+    assert sorted(outcomes) == ["answered"] * 6 + ["rate_limit_exceeded"] * 2
+
+
+async def test_an_expired_key(engine, make_key, gateway) -> None:
+    made = make_key(days=1)
+    await asyncio.sleep(0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bedside_inference.gateway.app.datetime", Tomorrow)
+        headers = {"Authorization": f"Bearer {made.secret}"}
+        async with gateway.post(BODY, headers=headers) as answer:
+            assert answer.status == 401
+
+
+class Tomorrow:
+    """A clock that has gone on by a day and an hour."""
+
+    @staticmethod
+    def now(zone) -> object:
+        from datetime import datetime, timedelta
+
+        return datetime.now(zone) + timedelta(days=1, hours=1)
+
+
+async def test_keys_work_while_the_identity_provider_is_away(engine, config, open_gateway) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    oidc = OidcConfig(issuer=nobody, audience="bedside", roles={"clinician": OidcRole()})
+    async with open_gateway(config.model_copy(update={"oidc": oidc})) as gateway:
+        async with gateway.chat() as answer:
+            assert answer.status == 200
+        token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.AAAA"
+        async with gateway.post(BODY, headers={"Authorization": f"Bearer {token}"}) as answer:
+            assert answer.status == 503
+            assert (await answer.json())["error"]["code"] == "identity_provider_unavailable"
+            assert int(answer.headers["retry-after"]) > 0
