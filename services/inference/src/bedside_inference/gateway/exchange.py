@@ -223,5 +223,6 @@ def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     if exchange.served is not None:
         marks.append((b"x-bedside-model", exchange.served.model.encode()))
         marks.append((b"x-bedside-verdict", exchange.served.verdict.encode()))
-        marks.append((b"x-ai-generated", b"true"))
+        if exchange.record.status == 200 and exchange.record.method == "POST":
+            marks.append((b"x-ai-generated", b"true"))
     return marks

@@ -39,7 +39,6 @@ EXAMPLE_MODEL = "bedside"
 ERRORS: dict[int, dict[str, str]] = {
     400: {
         "invalid_json": "The body is no JSON object in UTF-8, or one with a name twice.",
-        "missing_model": "`model` is missing.",
         **{
             f"missing_{name}": f"`{name}` is missing."
             for request in REQUESTS.values()
@@ -110,10 +109,9 @@ FOR_CALLERS = (*ANY_ROUTE, 401, 403, 503)
 GENERATING = (*FOR_CALLERS, 404, 413, 415, 422, 429, 502, 504)
 
 TEXT: Json = {"type": "string"}
-NUMBER: Json = {"type": "integer"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 
-MARKS = ("X-Bedside-Model", "X-Bedside-Verdict", "X-AI-Generated")
+MARKS = ("X-Bedside-Model", "X-Bedside-Verdict")
 RATES = tuple(
     f"x-ratelimit-{what}-{kind}"
     for what in ("limit", "remaining", "reset")
@@ -132,7 +130,7 @@ HEADERS: dict[str, Json] = {
         "description": "`PROMOTE` if that model was promoted on evidence.",
         "schema": {"enum": list(get_args(ServedModel.model_fields["verdict"].annotation))},
     },
-    "X-AI-Generated": {"description": "A model stands behind it.", "schema": {"const": "true"}},
+    "X-AI-Generated": {"description": "A model wrote this.", "schema": {"const": "true"}},
     "Retry-After": {
         "description": "After so many seconds it is worth trying again.",
         "schema": {"type": "integer", "minimum": 1},
@@ -365,10 +363,10 @@ STREAMED = (
 INTRODUCTION = f"""\
 A language model of this house behind OpenAI's API; any OpenAI client works with it.
 
-Every answer has an `X-Request-Id`; quote it when something is wrong. Every generated answer names
-the model behind it. Errors are OpenAI error objects: `code` is stable, `message` is for reading and
-repeats nothing of the request. Undeclared routes are refused with 404 (`unknown_route`), undeclared
-methods with 405 (`method_not_allowed`).
+Whatever is answered to a whole request has an `X-Request-Id`; quote it when something is wrong.
+Every generated answer names the model behind it. Errors are OpenAI error objects: `code` is stable,
+`message` is for reading and repeats nothing of the request. Undeclared routes are refused with 404
+(`unknown_route`), undeclared methods with 405 (`method_not_allowed`).
 
 Requests are strict: a field that is not declared is refused with 400 (`unsupported_field`), media
 are no content, and types are not converted (1.0 is no integer). Null means left out. `model` is the
@@ -489,7 +487,7 @@ def _operation(
 
 
 def _generation(path: str, generation: Generation) -> Json:
-    answer = _answer("The answer.", generation.name, must=MARKS, may=RATES)
+    answer = _answer("The answer.", generation.name, must=(*MARKS, "X-AI-Generated"), may=RATES)
     if generation.event is not None:
         answer["content"]["text/event-stream"] = {"schema": _stream(generation.event)}
     body: Json = {
