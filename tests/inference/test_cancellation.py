@@ -176,3 +176,21 @@ async def test_a_storm_of_leaving_clients_leaves_nothing_behind(engine, gateway)
     engine.script = type(engine).__dataclass_fields__["script"].default
     async with gateway.chat() as answer:
         assert answer.status == 200
+
+
+async def test_leaving_early_does_not_save_tokens(engine, make_key, gateway) -> None:
+    """Otherwise a rate could be got around by leaving just before the end."""
+    made = make_key(tokens_per_minute=1000)
+    await asyncio.sleep(0.3)
+    headers = {"Authorization": f"Bearer {made.secret}"}
+    asked = json.dumps(json.loads(body("/v1/completions", stream=False)) | {"max_tokens": 600})
+    engine.script = think
+    waiting = asyncio.create_task(
+        gateway.post(asked.encode(), "/v1/completions", headers).__aenter__()
+    )
+    await asyncio.wait_for(engine.arrived.wait(), 5)
+    waiting.cancel()
+    await engine.freed()
+    await asyncio.sleep(0.1)
+    async with gateway.post(asked.encode(), "/v1/completions", headers) as answer:
+        assert answer.status == 429

@@ -212,6 +212,7 @@ def broken_beginnings(engine: RawEngine) -> dict[str, bytes]:
         "no event": head + chunked(WHOLE, b"\n\n") + END,
         "half an event": head + chunked(EVENT[:-2]) + END,
         "an error": head + chunked(b'data: {"error":{"message":"no"}}\n\n', DONE) + END,
+        "vLLM's error": head + chunked(b'data: {"error": {"message": "no"}}\n\n', DONE) + END,
         "a bad chunk": head + b"xyz\r\n" + EVENT,
         "zipped": engine.head(*STREAM, "Content-Encoding: gzip")
         + chunked(gzip.compress(EVENT + DONE))
@@ -236,6 +237,7 @@ BROKEN_REST = {
     "half an event": chunked(EVENT[:-2]) + END,
     "no event": chunked(b"nonsense\n\n") + END,
     "an error": chunked(b'data: {"error":{"message":"no","code":500}}\n\n', DONE) + END,
+    "an error as vLLM writes it": chunked(b'data: {"error": {"message": "no"}}\n\n', DONE) + END,
     "half a chunk": b"ff\r\ndata: ",
 }
 
@@ -302,7 +304,11 @@ async def test_an_engine_that_hangs(rough, impatient, ledger, recovers) -> None:
         "in its first piece": (stream + chunked(EVENT)[:20], whole + WHOLE[:20], 504),
         "after the first event": (stream + chunked(EVENT), b"", 200),
         "before the end": (stream + chunked(EVENT, DONE), whole + WHOLE[:-1], 200),
-        "with interim answers": (b"HTTP/1.1 103 Hints\r\n\r\n" * 9, b"HTTP/1.1 100 Go\r\n\r\n", 504),
+        "with interim answers": (
+            b"HTTP/1.1 103 Hints\r\n\r\n" * 9,
+            b"HTTP/1.1 100 Go\r\n\r\n",
+            504,
+        ),
     }
 
     def hang(raw: bytes) -> Callable[..., Awaitable[None]]:
@@ -326,7 +332,9 @@ async def test_an_engine_that_hangs(rough, impatient, ledger, recovers) -> None:
     await recovers(impatient, rough)
 
 
-async def flood(engine: RawEngine, writer: asyncio.StreamWriter, begin: bytes, piece: bytes) -> None:
+async def flood(
+    engine: RawEngine, writer: asyncio.StreamWriter, begin: bytes, piece: bytes
+) -> None:
     await engine.write(writer, begin)
     while True:
         writer.write(piece)

@@ -386,7 +386,13 @@ PATHS = (
     *("/v1/models/..%2f..%2fmetrics", "/v1/models/%2e%2e/%2e%2e/livez", "/v1/models%3f", "/."),
     *("/v1/models%23", "/v1/chat/completions%0d%0aX-A:b", "/v1/models/%252e", "//", "/%2f"),
 )
-RENAMED = ("/%76%31/models", "/v1%2fmodels", "/v1/models?a=/livez", "/v1/models?", "/v1/models/test")
+RENAMED = (
+    "/%76%31/models",
+    "/v1%2fmodels",
+    "/v1/models?a=/livez",
+    "/v1/models?",
+    "/v1/models/test",
+)
 """The same route in other words."""
 
 
@@ -430,7 +436,13 @@ async def test_a_host_opens_no_protected_route(engine, gateway, raw, ledger, rec
     for method, path in PROTECTED:
         sent = 0
         for host in HOSTS:
-            for name in ("Host", "X-Forwarded-Host", "X-Original-URL", "X-Rewrite-URL", "Forwarded"):
+            for name in (
+                "Host",
+                "X-Forwarded-Host",
+                "X-Original-URL",
+                "X-Rewrite-URL",
+                "Forwarded",
+            ):
                 request = f"{method} {path} HTTP/1.1\r\n{name}: {host}\r\nConnection: close\r\n\r\n"
                 answer = await raw(request.encode("latin-1"))
                 assert answer[:12] == b"HTTP/1.1 401", (host, name)

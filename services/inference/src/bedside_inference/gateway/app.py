@@ -184,7 +184,7 @@ class Gateway:
         """A place at the engines that may answer, within the caller's rates.
 
         Raises:
-            ApiError: 429 or 503, there is none; 403 the model is not this caller's.
+            ApiError: 400 it asks for more than there ever is, 429 or 503 there is none now.
         """
         principal = exchange.principal
         assert principal is not None  # noqa: S101 - hung on the route
@@ -200,19 +200,21 @@ class Gateway:
         )
         exchange.headers.update(grant.headers)
         usage = exchange.usage
+        ticket = self.admission.enter(principal.subject, principal.priority, tokens)
         try:
-            entering = self.admission.enter(principal.subject, principal.priority, tokens)
-            async with entering as ticket:
-                exchange.queued, exchange.admitted = ticket.queued_seconds, time.monotonic()
+            async with ticket:
+                exchange.admitted = time.monotonic()
                 candidates = self._candidates(principal)
                 exchange.asked = candidates[0].served
                 exchange.record.decisions = self._decisions(principal, exchange.asked)
                 yield candidates
         finally:
-            exchange.released = time.monotonic()
+            exchange.queued, exchange.released = ticket.queued_seconds, time.monotonic()
             if usage.completion_tokens is not None and usage.prompt_tokens is None:
                 usage.prompt_tokens = prompt
             used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+            if exchange.left and exchange.admitted is not None and not used:
+                used = tokens  # the engine worked for it, nobody knows how much
             await self.limits.settle(grant, used)
 
     def _candidates(self, principal: Principal) -> list[Monitor]:
