@@ -283,6 +283,7 @@ async def test_only_our_headers_reach_the_engine(engine, gateway) -> None:
     assert headers == {
         "host": "engine",
         "accept": "*/*",
+        "connection": "close",
         "content-type": "application/json",
         "content-length": str(len(engine.bodies[0])),
         "x-request-id": request_id,

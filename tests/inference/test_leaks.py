@@ -46,6 +46,8 @@ from bedside_inference.gateway.metrics import Metrics
 from bedside_inference.state.store import Store
 
 CANARY = "Kanarienvogel4711"
+WORDS = "Fehlertext0815"
+"""Of an engine's error; a client gets our words instead."""
 CHAT = "/v1/chat/completions"
 LEAST = {"messages": [{"role": "user", "content": CANARY}], "prompt": CANARY, "input": CANARY}
 
@@ -340,6 +342,7 @@ async def ask(
         async with gateway.post(body, path, headers) as answer:
             content = await answer.read()
             witness.hear("headers of answers", f"{answer.status} {answer.headers}")
+            assert WORDS.encode() not in content
             if answer.status != 200:
                 witness.hear("errors", content)
             return int(answer.status)
@@ -486,7 +489,10 @@ def events(*said: bytes, broken: bool = False):
     return script
 
 
-ERROR = {"error": {name: CANARY for name in ("message", "type", "param", "code")}}
+ERROR = {"error": {n: f"{CANARY} {WORDS}" for n in ("message", "type", "param", "code")}}
+SPACED = b"data: " + json.dumps(ERROR).encode() + b"\n\n"
+"""As vLLM writes it."""
+DENSE = b"data: " + json.dumps(ERROR, separators=(",", ":")).encode() + b"\n\n"
 TOLD = b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":"%s"}],"usage":{}}\n\n' % (
     CANARY.encode(),
     CANARY.encode(),
@@ -502,8 +508,10 @@ ENGINES = {
     "a status": whole({"status": CANARY, "usage": {CANARY: CANARY, "prompt_tokens": CANARY}}),
     "a redirect": whole(CANARY.encode(), 307, Location=f"/{CANARY}"),
     "another type": whole(CANARY.encode(), **{"Content-Type": f"text/{CANARY}"}),
-    "an error event": events(b"data: " + json.dumps(ERROR).replace(" ", "").encode() + b"\n\n"),
-    "an error event later": events(TOLD, b'data: {"error":{"message":"%s"}}\n\n' % CANARY.encode()),
+    "an error event": events(DENSE),
+    "an error event later": events(TOLD, DENSE),
+    "an error event with spaces": events(SPACED),
+    "an error event with spaces later": events(TOLD, SPACED),
     "a reason in a stream": events(TOLD, b"data: [DONE]\n\n"),
     "no events": events(CANARY.encode() + b"\n\n"),
     "no events later": events(TOLD, CANARY.encode() + b"\n\n"),

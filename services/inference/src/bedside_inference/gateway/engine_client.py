@@ -20,9 +20,6 @@ from bedside_inference.served import HEADER, ServedModel
 
 LOOK_SECONDS = 2
 ERROR_BODY_BYTES = 1 << 16
-IDLE_SECONDS = 2.0
-"""How long an unused connection is kept: less than vLLM's 5, so that none is used just as the
-engine closes it."""
 
 REFUSALS = frozenset({400, 413, 415, 422})
 """The engine's statuses that are about the request; any other failure is the engine's own."""
@@ -70,12 +67,12 @@ class EngineClient:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold the session while the gateway runs."""
-        # A connection is used again only after an answer was read to its end; closing it before
-        # is how a request is cancelled.
+        # One connection per request: closing it is how a request is cancelled, and nothing that an
+        # engine writes too late can be taken for the answer to somebody else.
         connector = (
-            aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
+            aiohttp.TCPConnector(limit=0, force_close=True)
             if self.on_network
-            else aiohttp.UnixConnector(path=self.address, limit=0, keepalive_timeout=IDLE_SECONDS)
+            else aiohttp.UnixConnector(path=self.address, limit=0, force_close=True)
         )
         async with aiohttp.ClientSession(
             connector=connector,

@@ -20,8 +20,17 @@ MAX_EVENT_BYTES = 8 << 20
 END = b"\n\n"
 STARTS = (b"data:", b"event:", b":")
 USAGE = b'"usage":{'
-ERROR = b'"error":{'
-FINISH = re.compile(rb'"finish_reason":"([a-z_]{1,32})"')
+ERROR = re.compile(rb'"error":\s*\{')
+"""vLLM writes its own errors with a space."""
+FINISH = re.compile(rb'"finish_reason":"([^"]*)"')
+REASONS = frozenset(
+    {
+        *("stop", "length", "tool_calls", "function_call", "content_filter"),
+        *("abort", "error", "repetition"),
+        *("completed", "incomplete", "failed", "cancelled", "in_progress", "queued"),
+    }
+)
+"""OpenAI's, vLLM's, and the states of a response; any other is recorded as `other`."""
 
 
 class Usage:
@@ -45,7 +54,7 @@ class Usage:
         self.read(answer.get("usage"))
         match answer:
             case {"choices": [{"finish_reason": str(reason)}, *_]} | {"status": str(reason)}:
-                self.finish_reason = reason
+                self.finish_reason = _reason(reason)
 
 
 class Events:
@@ -77,10 +86,10 @@ class Events:
         if not chunk.startswith(STARTS):
             raise engine_failed()
         self.count += chunk.count(END)
-        if ERROR in chunk:
+        if ERROR.search(chunk):
             return self._before_error(chunk)
         if b'"finish_reason":"' in chunk and (found := FINISH.search(chunk)):
-            self.usage.finish_reason = found[1].decode()
+            self.usage.finish_reason = _reason(found[1].decode(errors="replace"))
         return self._without_usage(chunk) if USAGE in chunk else chunk
 
     def close(self) -> None:
@@ -90,7 +99,7 @@ class Events:
 
     def _before_error(self, chunk: bytes) -> bytes:
         for event in chunk.split(END):
-            if ERROR in event and isinstance(_answer_in(_members(event)).get("error"), dict):
+            if ERROR.search(event) and isinstance(_answer_in(_members(event)).get("error"), dict):
                 raise engine_failed()  # its words may quote the request
         return self._without_usage(chunk) if USAGE in chunk else chunk
 
@@ -141,6 +150,10 @@ def whole_answer(body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict) or isinstance(answer.get("error"), dict):
         raise engine_failed()
     return answer
+
+
+def _reason(said: str) -> str:
+    return said if said in REASONS else "other"
 
 
 def _count(usage: dict[str, Any], *names: str) -> int | None:

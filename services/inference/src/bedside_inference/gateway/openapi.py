@@ -52,6 +52,7 @@ ERRORS: dict[int, dict[str, str]] = {
         "engine_refused": "The engine does not take the request.",
         "bad_request": "The request cannot be answered.",
         "bad_http": "This is no HTTP/1.1 request.",
+        "no_upgrade": "The request wants to change to another protocol.",
     },
     401: {
         "invalid_api_key": "There is no key, or it is unknown, expired or revoked.",

@@ -1,7 +1,10 @@
 """uvicorn's HTTP/1.1 protocol with limits on what it lacks: slow and large headers.
 
 Covered: a connection that sends no request, a request line and headers that do not end in time,
-more or larger headers than anybody needs, errors in the API's own form for what is no HTTP.
+more or larger headers than anybody needs, what comes after a request that was refused early,
+clients that do not read, errors in the API's own form for what is no HTTP. Trailers are dropped,
+and of pipelined requests only the first is answered (RFC 9112, section 9.3.2, has the client send
+the others again): whoever leaves must be noticed while that is done.
 Not covered: how many connections one address may hold; a proxy or firewall in front does that.
 """
 
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,8 +25,8 @@ MAX_HEADER_BYTES = 32 << 10
 MAX_HEADERS = 100
 
 
-class TooManyHeaders(Exception):  # noqa: N818 - RFC 6585, section 5
-    """Ends the parsing of a request."""
+class Refused(Exception):  # noqa: N818 - a verdict on the client, not a failure of ours
+    """Ends the parsing of a connection."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -30,10 +34,18 @@ class Protocol(HttpToolsProtocol):
 
     HEADER_SECONDS: ClassVar[float] = 10.0
     """For the request line and headers."""
+    TAKE_SECONDS: ClassVar[float] = 60.0
+    """For a client to take anything of what was written to it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # The kernel's, because what is written last nobody waits for; see tcp(7).
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self.TAKE_SECONDS * 1000)
+        )
         self._header_bytes = self._header_count = 0
+        self._deaf = False
+        self._refusal = bad_http()
         self._deadline: asyncio.TimerHandle | None = None
         self._begin_headers()
 
@@ -41,7 +53,21 @@ class Protocol(HttpToolsProtocol):
         self._end_headers()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        waiting = self._deadline
+        super().data_received(data)
+        if waiting is not None and waiting is self._deadline:
+            # The parser keeps a header to itself until it is complete.
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADER_BYTES:
+                self._refuse(headers_too_large())
+
     def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._deaf = True
+            raise Refused
         super().on_message_begin()
         self._header_bytes = self._header_count = 0
         self._begin_headers()
@@ -53,28 +79,39 @@ class Protocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_count += 1
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        if self._deadline is not None:  # otherwise it is a trailer: nobody has checked it
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._end_headers()
+        if self.parser.should_upgrade():
+            # It cannot be ignored: the parser takes the body for the other protocol's.
+            self._refusal = no_upgrade()
+            raise Refused
         self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._begin_headers()  # also for the rest of a body that nobody waits for
+
     def send_400_response(self, msg: str) -> None:
-        """Say in the API's form that the parser has given up."""
-        if self._header_bytes > MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
-            self._refuse(ApiError(431, "headers_too_large", "The headers are too large."))
+        """Say in the API's form why nothing more is read."""
+        if self._deaf:
+            self.cycle.keep_alive = False
         else:
-            self._refuse(ApiError(400, "bad_http", "This is not a valid HTTP/1.1 request."))
+            self._refuse(self._refusal)
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
-            raise TooManyHeaders
+            self._refusal = headers_too_large()
+            raise Refused
 
     def _begin_headers(self) -> None:
         self._end_headers()
-        self._deadline = self.loop.call_later(self.HEADER_SECONDS, self._late)
+        if not self.transport.is_closing():
+            self._deadline = self.loop.call_later(self.HEADER_SECONDS, self._late)
 
     def _end_headers(self) -> None:
         if self._deadline is not None:
@@ -93,3 +130,17 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def bad_http() -> ApiError:
+    return ApiError(400, "bad_http", "This is not a valid HTTP/1.1 request.")
+
+
+def headers_too_large() -> ApiError:
+    return ApiError(431, "headers_too_large", "The headers are too large.")
+
+
+def no_upgrade() -> ApiError:
+    return ApiError(
+        400, "no_upgrade", "Only HTTP/1.1 is spoken here; send the request without 'Upgrade'."
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bedside_inference.gateway.answers import conforming
 from bedside_inference.gateway.bodies import Prepared
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from bedside_inference.gateway.app import Gateway
 
 EVENT_STREAM = "text/event-stream"
+MAX_ANSWER_BYTES = 256 << 20
+"""Of an answer in one piece: a thousand embeddings have about 80 MiB."""
+PIECE_BYTES = 64 << 10
+"""What a client must take at a time."""
 ABORT = "bedside.abort"
 """ASGI extension of our HTTP protocol: cut the connection now."""
 
@@ -80,9 +84,14 @@ class EngineAnswer(Response):
         try:
             # The place is free again, whether or not the client takes the rest.
             late = failure is not None and failure.code == CLIENT_STALLED
-            async with asyncio.timeout(0 if late else timeouts.write):
+            async with asyncio.timeout(0 if late else timeouts.write) as patience:
                 if answer is not None:
-                    await answer(scope, receive, send)
+
+                    async def send_piece(message: Message) -> None:
+                        patience.reschedule(asyncio.get_running_loop().time() + timeouts.write)
+                        await send(message)
+
+                    await answer(scope, receive, send_piece)
                 elif failure is not None:
                     await stream.fail(failure)
                 else:
@@ -110,10 +119,10 @@ class EngineAnswer(Response):
                 if self.request.stream:
                     await self._stream(found, stream, exchange, engine)
                     return None
-                body = await found.read()
+                body = await _whole(found)
         said = whole_answer(body)
         exchange.usage.read_answer(said)
-        return Response(conforming(self.path, body, said), media_type="application/json")
+        return WholeAnswer(conforming(self.path, body, said), media_type="application/json")
 
     async def _stream(
         self,
@@ -170,6 +179,33 @@ class EventStream:
     async def end(self) -> None:
         """End as the engine ended."""
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class WholeAnswer(Response):
+    """An answer in one piece, sent in several: only so is seen whether the client takes it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = self.raw_headers
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        for begin in range(0, len(self.body), PIECE_BYTES):
+            end = begin + PIECE_BYTES
+            piece, more = self.body[begin:end], end < len(self.body)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+async def _whole(found: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        ApiError: it does not end.
+    """
+    pieces, size = [], 0
+    async for piece in found.content.iter_any():
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES:
+            raise engine_failed()
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def _disconnect(receive: Receive) -> None:

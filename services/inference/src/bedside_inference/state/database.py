@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
 from bedside_core.artifacts import disk_errors
 from bedside_core.errors import ConfigError
@@ -55,7 +55,12 @@ class SqliteDatabase:
     def reading(self) -> Iterator[Connection]:
         """One consistent look."""
         with database_errors(self.name), self.engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except SQLAlchemyError:
+                # SQLite keeps the schema of the file that it read, whatever stands there now.
+                connection.invalidate()
+                raise
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
