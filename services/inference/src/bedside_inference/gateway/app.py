@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bedside_core.errors import ArtifactError
 from bedside_inference.audit.journal import AuditLog, audit_directory
@@ -55,6 +55,8 @@ ONE_MODEL = "/v1/models/{name}"
 PUBLIC = frozenset({*FILES, "/livez", "/readyz", "/metrics"})
 """What the page consists of and what monitoring asks for every few seconds."""
 ROUTES = PUBLIC | {*REQUESTS, MODELS}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 PURPOSE_HEADER = "x-purpose-of-use"
 PURPOSES = frozenset(get_args(Purpose))
@@ -280,11 +282,11 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
         redirect_slashes=False,
     )
     errors.install(app)
-    app.router.routes.extend(_generating(gateway, path) for path in REQUESTS)
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
     app.include_router(pages())
-    return Envelope(app, route_of, PUBLIC, gateway.metrics, gateway.tracing, gateway.audit)
+    shortcut = Shortcut(app, {path: _generating(gateway, path) for path in REQUESTS})
+    return Envelope(shortcut, route_of, PUBLIC, gateway.metrics, gateway.tracing, gateway.audit)
 
 
 def route_of(scope: Scope) -> str:
@@ -324,12 +326,35 @@ def _api(gateway: Gateway) -> APIRouter:
     return router
 
 
-def _generating(gateway: Gateway, path: str) -> Route:
-    """A route of the engine's.
+class Shortcut:
+    """Takes generating requests past FastAPI, whose layers cost a seventh of such a request.
 
-    A route of Starlette itself: FastAPI would take three times as long to get here as all checks
-    that follow (bench/gateway).
+    FastAPI knows the same routes and answers whatever else is asked of their paths.
     """
+
+    def __init__(self, app: FastAPI, generating: dict[str, Endpoint]) -> None:
+        self.app, self.generating = app, generating
+        app.router.routes.extend(
+            Route(path, endpoint, methods=["POST"]) for path, endpoint in generating.items()
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = None
+        if scope["type"] == "http" and scope["method"] == "POST":
+            endpoint = self.generating.get(scope["path"])
+        if endpoint is None:
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await endpoint(request)
+        except Exception as error:  # noqa: BLE001 - each becomes an error object
+            response = await errors.respond(request, error)
+        await response(scope, receive, send)
+
+
+def _generating(gateway: Gateway, path: str) -> Endpoint:
+    """What answers on a route of the engine's."""
     name = gateway.config.model_name
 
     async def generate(request: Request) -> Response:
@@ -348,7 +373,7 @@ def _generating(gateway: Gateway, path: str) -> Route:
         gateway.begin(exchange)
         return EngineAnswer(gateway, path, prepared)
 
-    return Route(path, generate, methods=["POST"])
+    return generate
 
 
 def _probes(gateway: Gateway) -> APIRouter:

@@ -6,11 +6,15 @@ end up in other people's logs.
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+
+logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED = 499
 """The status that is logged for a client that left before an answer; never sent."""
@@ -163,6 +167,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _bug)
+
+
+async def respond(request: Request, error: Exception) -> Response:
+    """The error object for whatever an endpoint raised."""
+    match error:
+        case ApiError():
+            return _refuse(request, error)
+        case ClientDisconnect():
+            return await _client_left(request, error)
+        case _:
+            logger.error("a request failed", exc_info=error)
+            return await _bug(request, error)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import secrets
 import shutil
@@ -31,6 +32,8 @@ from bedside_inference.state.store import Store
 
 BACKLOG = 2048
 SALT_BYTES = 32
+GARBAGE_THRESHOLD = 10_000
+"""New objects until the collector looks."""
 
 
 def serve(config: InferenceConfig, run: Run) -> None:
@@ -45,6 +48,7 @@ def serve(config: InferenceConfig, run: Run) -> None:
     with listen(config.gateway) as listening, suppress(KeyboardInterrupt):
         preflight(config, home)
         if config.gateway.workers == 1:
+            keep_out_of_garbage_collection()
             server(config, home).run([listening])
         else:
             numbers = run_directory(home) / "metrics"
@@ -94,7 +98,9 @@ def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     lifeline.hold(signal.SIGTERM)
     log.configure()
     _forget(Path(os.environ[SHARED]), os.getpid())  # whoever had this number before
-    return build(config, home, salt_key)
+    app = build(config, home, salt_key)
+    keep_out_of_garbage_collection()
+    return app
 
 
 class Workers(Multiprocess):
@@ -125,6 +131,16 @@ class Workers(Multiprocess):
 
 def _forget(numbers: Path, pid: int) -> None:
     mark_process_dead(pid, str(numbers))  # type: ignore[no-untyped-call]
+
+
+def keep_out_of_garbage_collection() -> None:
+    """Let the collector look at what requests leave, not again and again at what is there to stay.
+
+    With Python's thresholds it took an eighth of the CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
 def _settings(config: InferenceConfig, app: partial[ASGIApp]) -> uvicorn.Config:
