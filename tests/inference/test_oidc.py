@@ -129,7 +129,11 @@ class Provider:
             **{"exp": now + 300, "iat": now},
             **changes,
         }
-        return {name: value for name, value in claims.items() if value is not None}
+        return {
+            name: time.time() + value.seconds if isinstance(value, FromNow) else value
+            for name, value in claims.items()
+            if value is not None
+        }
 
     def token(
         self,
@@ -140,6 +144,13 @@ class Provider:
     ) -> str:
         headers = {"kid": "rsa"} if header is None else header
         return jwt.encode(self.claims(**changes), key, algorithm, headers=headers)
+
+
+@dataclass(frozen=True)
+class FromNow:
+    """A time for when the test runs, which may be long after its parameters were made."""
+
+    seconds: float
 
 
 @asynccontextmanager
@@ -285,10 +296,10 @@ async def test_types_that_let_somebody_in(provider, verifier, typ) -> None:
     [
         {"aud": [AUDIENCE]},
         {"aud": ["account", AUDIENCE], "azp": "another-client"},
-        {"exp": time.time() - 20},
-        {"nbf": time.time() + 20},
-        {"iat": time.time() + 20},
-        {"exp": time.time() + 3600.5},
+        {"exp": FromNow(-20)},
+        {"nbf": FromNow(20)},
+        {"iat": FromNow(20)},
+        {"exp": FromNow(3600.5)},
         {"nbf": 0},
         {"sub": "x" * 255},
         {"roles": "bedside-ward", "extra": {"deep": [1, {}]}},
@@ -472,12 +483,12 @@ async def test_keys_that_a_token_brings_along_are_not_used(provider, verifier, k
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"exp": time.time() - 31}, "expired"),
+        ({"exp": FromNow(-31)}, "expired"),
         ({"exp": 0}, "expired"),
         ({"exp": -(10**30)}, "expired"),
-        ({"nbf": time.time() + 90}, "not_yet_valid"),
+        ({"nbf": FromNow(90)}, "not_yet_valid"),
         ({"nbf": 10**30}, "not_yet_valid"),
-        ({"iat": time.time() + 90}, "not_yet_valid"),
+        ({"iat": FromNow(90)}, "not_yet_valid"),
         ({"exp": float("nan")}, "malformed"),
         ({"exp": float("inf")}, "malformed"),
         ({"nbf": float("-inf")}, "malformed"),
@@ -723,7 +734,7 @@ def quick(config: OidcConfig) -> OidcConfig:
 
 
 async def test_an_outage_is_survived_for_a_while(provider, monkeypatch, caplog) -> None:
-    now = time.monotonic()
+    now = 1000.0  # so that 3600 more are exactly 3600
     monkeypatch.setattr(jwks, "monotonic", lambda: now)
     caplog.set_level(logging.WARNING)
     verifier = TokenVerifier(quick(provider.config(outage_seconds=3600)))

@@ -232,7 +232,7 @@ def test_a_disk_that_does_not_keep_what_it_was_given_stops_the_gateway(
         while audit.writable and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not audit.writable
-        assert "audit not kept" in caplog.messages
+        assert any(message.startswith("audit not kept") for message in caplog.messages)
         monkeypatch.undo()
 
 

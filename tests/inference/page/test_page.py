@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,9 @@ from aiohttp import web
 from playwright.async_api import BrowserContext, Page, Route, async_playwright, expect
 
 from bedside_inference import gateway as gateway_package
+from bedside_inference import models
 from bedside_inference.gateway.pages import FILES, HEADERS
+from bedside_inference.state.store import Store
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -318,7 +320,9 @@ async def test_stop_frees_the_engine_and_marks_the_answer(engine, signed_in) -> 
     await engine.freed()
 
 
-async def test_an_answer_that_breaks_off_says_so(engine, gateway, signed_in) -> None:
+async def test_an_answer_that_breaks_off_says_so(
+    engine, gateway, signed_in, config, home, served
+) -> None:
     page = signed_in
 
     async def die(request: web.Request) -> web.StreamResponse:
@@ -341,10 +345,15 @@ async def test_an_answer_that_breaks_off_says_so(engine, gateway, signed_in) -> 
         await answered(page, number)
         await expect(note).to_have_count(number)
 
-    say(engine, "Zurückgezogen", b'data: {"error": {"code": "model_stopped"}}\n\n')
-    await put(page, "Frage")
-    await answered(page, 5)
-    await expect(note.last).to_contain_text("Verwenden Sie seine Antworten nicht.")
+    with closing(Store.open(config.state, home)) as store:
+        say(engine, "Zurückgezogen", "nie", go=asyncio.Semaphore(1))
+        await put(page, "Frage")
+        await expect(page.locator("#growing .text")).to_have_text("Zurückgezogen")
+        models.stop(store, served.model, audit=lambda action, **ids: None)
+        await answered(page, 5)
+        await expect(note.last).to_contain_text("Verwenden Sie seine Antworten nicht.")
+        models.resume(store, served.model, audit=lambda action, **ids: None)
+    await asyncio.sleep(0.5)  # the gateway looks every 0.05 s
 
     cut = json.dumps({"choices": [{"delta": {}, "finish_reason": "length"}]}).encode()
     say(engine, "Zu lang", b"data: " + cut + b"\n\n", DONE)
