@@ -271,6 +271,20 @@ def test_engine_on_a_network(run, promoted, home, monkeypatch) -> None:
     assert started.environment["BEDSIDE_SECRETS"] == str(home / "secrets")
 
 
+def test_what_the_gateway_relies_on(run, promoted) -> None:
+    words = start(run).arguments
+    for option, value in (
+        ("--fingerprint-mode", "custom"),
+        ("--fingerprint-value", promoted.digest),
+        ("--scheduling-policy", "priority"),
+    ):
+        assert words[words.index(option) + 1] == value
+    assert "--tool-call-parser" not in words
+    calling = start(run, InferenceConfig(engine=EngineConfig(tool_call_parser="hermes"))).arguments
+    assert calling[calling.index("--tool-call-parser") + 1] == "hermes"
+    assert "--enable-auto-tool-choice" in calling
+
+
 def test_no_network_without_a_token(run, promoted, home, monkeypatch) -> None:
     monkeypatch.delenv("BEDSIDE_SECRETS", raising=False)
     assert_refused(run, ConfigError, "BEDSIDE_SECRETS is not set", on_network())

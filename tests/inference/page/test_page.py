@@ -114,6 +114,16 @@ def say(engine, *parts: bytes | str, go: asyncio.Semaphore | None = None) -> Non
     engine.script = script
 
 
+async def serve_promoted(engine, gateway, served) -> None:
+    """Let the engine name promoted evidence, and the gateway see it."""
+    engine.served = served.model_copy(update={"verdict": "PROMOTE"})
+    verdict = None
+    async with asyncio.timeout(5):
+        while verdict != "PROMOTE":
+            async with gateway.session.get(f"{gateway.url}/readyz") as answer:
+                verdict = (await answer.json()).get("verdict")
+
+
 async def answered(page: Page, number: int = 1) -> None:
     await expect(page.locator("#log .answer")).to_have_count(number)
     await expect(page.locator("#growing")).to_be_empty()
@@ -675,7 +685,7 @@ async def test_contrast(engine, gateway, served, open_page) -> None:
     say(engine, "Halb", b"")
     await put(page, "Hallo")
     await answered(page)
-    engine.served = served.model_copy(update={"verdict": "PROMOTE"})
+    await serve_promoted(engine, gateway, served)
     say(engine, "Ganz", DONE)
     await put(page, "Und?")
     await answered(page, 2)

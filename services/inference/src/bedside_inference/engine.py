@@ -52,6 +52,9 @@ PASSED_ON = (
 """The variables that vLLM gets from ours: where programs, libraries and devices are."""
 
 
+STRUCTURED_OUTPUTS = '{"backend": "guidance", "disable_any_whitespace": true}'
+
+
 class Candidate(NamedTuple):
     """A verified model and the evidence that allows it, if any."""
 
@@ -193,6 +196,8 @@ def vllm_arguments(
         *("--load-format", "safetensors"),
         # Each answer names the manifest of the model behind it.
         *("--fingerprint-mode", "custom", "--fingerprint-value", model.digest),
+        # Small models fill JSON with white space until their tokens are used up.
+        *("--structured-outputs-config", STRUCTURED_OUTPUTS),
         # The gateway writes each request's priority by the class of who asks.
         *("--scheduling-policy", "priority"),
         *("--uvicorn-log-level", "warning"),
