@@ -280,6 +280,9 @@ def test_what_the_gateway_relies_on(run, promoted) -> None:
     ):
         assert words[words.index(option) + 1] == value
     assert "--tool-call-parser" not in words
+
+
+def test_calls_of_tools(run, promoted) -> None:
     calling = start(run, InferenceConfig(engine=EngineConfig(tool_call_parser="hermes"))).arguments
     assert calling[calling.index("--tool-call-parser") + 1] == "hermes"
     assert "--enable-auto-tool-choice" in calling
