@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import aiohttp
 from pydantic import ValidationError
@@ -79,6 +80,7 @@ class EngineClient:
             timeout=self.timeout,
             headers=self.headers,
             auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept-Encoding", "User-Agent"),
             trust_env=False,
         ) as self._session:
@@ -133,8 +135,13 @@ class EngineClient:
 
 def served_by(answer: aiohttp.ClientResponse) -> ServedModel | None:
     """The model that the engine names in an answer."""
+    return _served(answer.headers.get(HEADER, ""))
+
+
+@lru_cache(maxsize=16)
+def _served(said: str) -> ServedModel | None:
     try:
-        return ServedModel.model_validate_json(answer.headers.get(HEADER, ""))
+        return ServedModel.model_validate_json(said)
     except ValidationError:
         return None
 
