@@ -79,7 +79,8 @@ def test_an_answer_follows_its_schema(client) -> None:
 
 
 def test_a_tool_is_called(client) -> None:
-    tool = {"type": "function", "function": {"name": "look_up", "parameters": PERSON}}
+    function = {"name": "look_up", "parameters": PERSON, "strict": True}
+    tool = {"type": "function", "function": function}
     answer = client.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "Suche Anna, 30 Jahre."}],

@@ -52,7 +52,7 @@ PASSED_ON = (
 """The variables that vLLM gets from ours: where programs, libraries and devices are."""
 
 
-STRUCTURED_OUTPUTS = '{"backend": "guidance", "disable_any_whitespace": true}'
+STRUCTURED_OUTPUTS = '{"backend": "xgrammar", "disable_any_whitespace": true}'
 
 
 class Candidate(NamedTuple):
