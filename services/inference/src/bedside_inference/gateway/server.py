@@ -136,7 +136,7 @@ def _forget(numbers: Path, pid: int) -> None:
 def keep_out_of_garbage_collection() -> None:
     """Let the collector look at what requests leave, not again and again at what is there to stay.
 
-    With Python's thresholds it took an eighth of the CPU.
+    With Python's thresholds its pauses stood out in a profile of the gateway (docs/log.md).
     """
     gc.collect()
     gc.freeze()
