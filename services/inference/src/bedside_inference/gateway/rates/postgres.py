@@ -20,6 +20,7 @@ from bedside_inference.gateway.rates.meter import (
     Units,
     stored_name,
 )
+from bedside_inference.gateway.rates.steps import Steps
 
 LOCK = 0x62656473696465
 """Of the advisory lock for making the table; PostgreSQL may fail when two make it at once."""
@@ -91,15 +92,14 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self._line = Line(url)
-        self._tasks: set[asyncio.Task[Step]] = set()
+        self._steps = Steps()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=ANSWER_SECONDS)
+            await self._steps.ended()
             await self._line.close()
 
     async def step(self, key: str, rates: Units, use: Units, *, forced: bool) -> Step:
@@ -107,26 +107,15 @@ class PostgresStore:
         added = (units * PARTS for units in use)
         arguments = (stored_name(key), *rates, *full, *added, forced)
         line = self._line
-        # A task of its own: a client that leaves must not break the line for the others.
-        task = asyncio.create_task(line.step(arguments))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        done, _ = await asyncio.wait({task}, timeout=ANSWER_SECONDS)
-        if not done:
-            # Cancelling takes its time where the server is silent; nobody waits for that.
+        try:
+            return await self._steps.take(line.step(arguments))
+        except TimeoutError as error:
+            # Nobody waits behind a silent server.
             if self._line is line:
                 self._line = Line(line.url)
-            task.cancel()
-            raise StoreError from TimeoutError()
-        try:
-            return task.result()
+            raise StoreError from error
         except (Error, OSError) as error:
             raise StoreError from error
-
-    def _done(self, task: asyncio.Task[Step]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # nobody may be left to look at it
 
 
 class Line:

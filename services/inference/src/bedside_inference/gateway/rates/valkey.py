@@ -5,7 +5,6 @@ One script reads, decides and writes, by the server's clock; the server runs not
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from bedside_inference.gateway.rates.meter import (
     Units,
     stored_name,
 )
+from bedside_inference.gateway.rates.steps import Steps
 from bedside_inference.secret import read_secret
 
 PASSWORD = "valkey-password"  # noqa: S105 - the name of a file
@@ -85,22 +85,22 @@ class ValkeyStore:
             )
         )
         self._script = self._client.register_script(SCRIPT)
+        self._steps = Steps()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await self._steps.ended()
             await self._client.aclose()
 
     async def step(self, key: str, rates: Units, use: Units, *, forced: bool) -> Step:
         arguments = (*rates, *use, int(forced))
+        # EVALSHA, or after a restart of the server once more with the script itself.
+        step = self._script([f"bedside:rate:{stored_name(key)}"], arguments)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                # EVALSHA, or after a restart of the server once more with the script itself.
-                granted, requests, tokens = await self._script(
-                    [f"bedside:rate:{stored_name(key)}"], arguments
-                )
-        except (ValkeyError, OSError, TimeoutError) as error:
+            granted, requests, tokens = await self._steps.take(step)
+        except (ValkeyError, OSError) as error:
             raise StoreError from error
         return Step(bool(granted), requests, tokens)
