@@ -42,7 +42,7 @@ async def raw_exchange(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 30)
     writer.close()
     return answer
 
@@ -107,7 +107,7 @@ async def test_two_keys_and_a_revocation(engine, gateway, make_key, config, home
 
 async def eventually(look, argument, wanted) -> None:
     """Look until it is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (found := await look(argument)) != wanted:
             await asyncio.sleep(0.02)
     assert found == wanted
@@ -182,7 +182,7 @@ async def test_bad_bodies(engine, gateway) -> None:
 
 async def test_departments_share_no_prefix_cache(engine, make_key, gateway) -> None:
     first, second = (make_key(department=name, priority="batch").secret for name in ("a", "b"))
-    await asyncio.sleep(0.3)
+    await gateway.looked()
     for key in (first, second, first):
         async with gateway.post(GOOD, headers={"Authorization": f"Bearer {key}"}) as answer:
             assert answer.status == 200
@@ -223,7 +223,7 @@ async def test_endless_body_is_cut_off(engine, gateway) -> None:
     writer.write(head.encode())
     for _ in range(64):
         writer.write(b"400\r\n" + b" " * 1024 + b"\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 413")
+    assert (await asyncio.wait_for(reader.readline(), 30)).startswith(b"HTTP/1.1 413")
     writer.close()
 
 
@@ -244,13 +244,12 @@ async def test_leaving_while_sending_is_no_bug(engine, gateway) -> None:
     writer.write(head.encode())
     await writer.drain()
     writer.close()
-    for _ in range(100):
-        async with gateway.session.get(f"{gateway.url}/metrics") as answer:
-            counted = await answer.text()
-        if f'route="{CHAT}",status="499"' in counted:
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("the request was not counted as left")
+    counted = ""
+    async with asyncio.timeout(30):
+        while f'route="{CHAT}",status="499"' not in counted:
+            await asyncio.sleep(0.02)
+            async with gateway.session.get(f"{gateway.url}/metrics") as answer:
+                counted = await answer.text()
 
 
 UNKNOWN = [
@@ -282,7 +281,6 @@ async def test_only_our_headers_reach_the_engine(engine, gateway) -> None:
     headers = {name.lower(): value for name, value in engine.headers[0].items()}
     assert headers == {
         "host": "engine",
-        "accept": "*/*",
         "connection": "close",
         "content-type": "application/json",
         "content-length": str(len(engine.bodies[0])),
@@ -346,7 +344,7 @@ async def test_an_answer_that_names_no_model_is_not_passed_on(engine, gateway) -
 
 async def test_silent_engine(engine, config, open_gateway) -> None:
     async def sleep(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(30)
+        await asyncio.sleep(600)
         return web.Response()
 
     engine.script = sleep
@@ -389,8 +387,9 @@ async def test_engine_on_a_network_gets_its_token(engine, home, monkeypatch) -> 
     make_secrets(Registry(home))
     port = await engine.listen_on_loopback()
     client = EngineClient(f"http://127.0.0.1:{port}", connect_seconds=1)
-    async with client.running(), client.ask(CHAT, GOOD, "id") as (answer, served):
-        assert (answer.status, served) == (200, engine.served)
+    answer, served = await client.ask(CHAT, GOOD, "id")
+    answer.close()
+    assert (answer.status, served) == (200, engine.served)
     token = (home / "secrets" / "engine-token").read_text().strip()
     assert engine.headers[-1]["Authorization"] == f"Bearer {token}"
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 DisconnectPhase = Literal["queued", "before_first_byte", "streaming", "not_streaming", "sending"]
 DIED = "gateway_died"
 """Outcome of a request whose worker was killed under it."""
+CUT_OFF = "gateway_stopped"
+"""Outcome of a request that took longer than the drain of a gateway that ends."""
 
 
 @dataclass(slots=True, kw_only=True)

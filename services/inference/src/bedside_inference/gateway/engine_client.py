@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from contextlib import closing, suppress
 from functools import lru_cache
 
-import aiohttp
 from pydantic import ValidationError
 
+from bedside_inference.gateway.call import Broken, Call
 from bedside_inference.gateway.errors import (
     ApiError,
     engine_busy,
@@ -20,7 +21,11 @@ from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, ServedModel
 
 LOOK_SECONDS = 2
+PAGE_BYTES = 16 << 20
+"""Of one of the engine's own pages."""
 ERROR_BODY_BYTES = 1 << 16
+RESOLVE_SECONDS = 10
+"""For which a name is taken to lead to the same addresses."""
 
 REFUSALS = frozenset({400, 413, 415, 422})
 """The engine's statuses that are about the request; any other failure is the engine's own."""
@@ -55,87 +60,97 @@ class EngineClient:
         Raises:
             ConfigError: the token for a network is missing.
         """
-        self.address = address
+        self.address, self.connect_seconds = address, connect_seconds
         self.on_network = not address.startswith("/")
-        self.url = address if self.on_network else "http://engine"
-        self.headers = {}
+        host = address.removeprefix("http://") if self.on_network else "engine"
+        self._head = f"Host: {host}\r\nConnection: close\r\n"
         if self.on_network:
-            self.headers["Authorization"] = f"Bearer {read_secret(ENGINE_TOKEN)}"
-        # How long an answer may take is decided where it is passed on.
-        self.timeout = aiohttp.ClientTimeout(total=None, connect=connect_seconds)
-        self._session: aiohttp.ClientSession | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Hold the session while the gateway runs."""
-        # One connection per request: closing it is how a request is cancelled, and nothing that an
-        # engine writes too late can be taken for the answer to somebody else.
-        connector = (
-            aiohttp.TCPConnector(limit=0, force_close=True)
-            if self.on_network
-            else aiohttp.UnixConnector(path=self.address, limit=0, force_close=True)
-        )
-        async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=self.timeout,
-            headers=self.headers,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("Accept-Encoding", "User-Agent"),
-            trust_env=False,
-        ) as self._session:
-            yield
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("the engine client is not running")
-        return self._session
+            self._head += f"Authorization: Bearer {read_secret(ENGINE_TOKEN)}\r\n"
+            name, _, port = host.rpartition(":")
+            self._names = Names(name, int(port))
 
     async def look(self, path: str) -> tuple[int, ServedModel | None, bytes]:
         """Status, named model and content of one of the engine's own pages.
 
         Raises:
-            OSError, aiohttp.ClientError, TimeoutError: it does not answer.
+            Unreached: nobody listens.
+            Broken: the answer is none.
+            TimeoutError: it does not answer in time.
         """
-        timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
-        async with self.session.get(
-            f"{self.url}{path}", timeout=timeout, allow_redirects=False
-        ) as answer:
-            return answer.status, served_by(answer), await answer.read()
+        async with asyncio.timeout(LOOK_SECONDS):
+            call = await self._call(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
+            with closing(call):
+                await call.begun()
+                return call.status, served_by(call), await call.whole(PAGE_BYTES)
 
-    @asynccontextmanager
-    async def ask(
-        self, path: str, body: bytes, request_id: str
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, ServedModel]]:
+    async def ask(self, path: str, body: bytes, request_id: str) -> tuple[Call, ServedModel]:
         """A successful answer whose content is yet to be read, and the model that gives it.
 
-        Leaving the block early closes the connection, which makes vLLM stop generating.
+        The caller closes it; done early, that makes vLLM stop generating.
 
         Raises:
             Unreached: it takes no connection, or no further request; nothing was begun.
-            ApiError: it refuses or breaks, at any time within the block.
+            ApiError: it refuses.
+            Broken: this is no answer.
         """
-        headers = {"Content-Type": "application/json", "X-Request-Id": request_id}
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\n\r\n"
+        )
+        call = await self._call(head.encode() + body)
         try:
-            async with self.session.post(
-                f"{self.url}{path}", data=body, headers=headers, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    raise await _refusal(answer)
-                served = served_by(answer)
-                if served is None:
-                    raise engine_failed()  # nobody's answer is nothing to pass on
-                yield answer, served
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return call, await _accepted(call)
+        except BaseException:
+            call.close()
+            raise
+
+    async def _call(self, request: bytes) -> Call:
+        call = Call(request)
+        try:
+            if self.on_network:
+                async with asyncio.timeout(self.connect_seconds):
+                    await self._names.connect(call)
+            else:  # the kernel answers at once
+                loop = asyncio.get_running_loop()
+                await loop.create_unix_connection(lambda: call, self.address)
+        except OSError:  # TimeoutError is one
             raise Unreached(gone=True) from None
-        except (aiohttp.ClientError, TimeoutError):
-            raise engine_failed() from None
+        return call
 
 
-def served_by(answer: aiohttp.ClientResponse) -> ServedModel | None:
+class Names:
+    """The addresses of a host, asked for again after some seconds or when nobody is there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self._addresses: list[str] = []
+        self._until = 0.0
+
+    async def connect(self, call: Call) -> None:
+        """Connect to the first address that takes it.
+
+        Raises:
+            OSError: none does, or there is none.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._until:
+            found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            self._addresses = [str(address[0]) for *_, address in found]
+            self._until = loop.time() + RESOLVE_SECONDS
+        try:
+            for address in self._addresses[:-1]:
+                with suppress(OSError):
+                    await loop.create_connection(lambda: call, address, self.port)
+                    return
+            await loop.create_connection(lambda: call, self._addresses[-1], self.port)
+        except BaseException:
+            self._until = 0.0
+            raise
+
+
+def served_by(answer: Call) -> ServedModel | None:
     """The model that the engine names in an answer."""
-    return _served(answer.headers.get(HEADER, ""))
+    return _served(answer.headers.get(HEADER.lower(), ""))
 
 
 @lru_cache(maxsize=16)
@@ -146,8 +161,22 @@ def _served(said: str) -> ServedModel | None:
         return None
 
 
-async def _refusal(answer: aiohttp.ClientResponse) -> ApiError | Unreached:
-    """The engine's error without its words, which may quote the request."""
+async def _accepted(answer: Call) -> ServedModel:
+    await answer.begun()
+    if answer.status != 200:
+        raise await _refusal(answer)
+    served = served_by(answer)
+    if served is None:
+        raise Broken  # nobody's answer is nothing to pass on
+    return served
+
+
+async def _refusal(answer: Call) -> ApiError | Unreached:
+    """The engine's error without its words, which may quote the request.
+
+    Raises:
+        Broken: there is no end to it.
+    """
     match answer.status:
         case 503:
             return Unreached(gone=False)
@@ -156,7 +185,10 @@ async def _refusal(answer: aiohttp.ClientResponse) -> ApiError | Unreached:
         case 429:
             return engine_busy()
         case status if status in REFUSALS:
-            param = _parameter(await answer.content.read(ERROR_BODY_BYTES))
+            said = b""
+            while len(said) < ERROR_BODY_BYTES and (piece := await answer.read()):
+                said += piece
+            param = _parameter(said)
             about = f" because of {param!r}" if param else ""
             message = f"The engine refuses this request{about}."
             return ApiError(status, "engine_refused", message, param=param)

@@ -11,18 +11,18 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
-
-import aiohttp
 
 from bedside_core.artifacts import write_atomic
 from bedside_core.errors import ArtifactError
 from bedside_inference.config import InferenceConfig, socket_path
+from bedside_inference.gateway.call import Broken, Call
 from bedside_inference.gateway.engine_client import EngineClient, Unreached
 from bedside_inference.gateway.errors import (
     ApiError,
     engine_busy,
+    engine_failed,
     model_loading,
     model_stalled,
     model_stopped,
@@ -54,18 +54,16 @@ class Fleet:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Watch the engines while the gateway runs."""
-        async with AsyncExitStack() as stack:
-            for engine in self.engines:
-                await stack.enter_async_context(engine.client.running())
-                engine.on_change = self._remember
-            await asyncio.gather(*(engine.look() for engine in self.engines))
-            watches = [asyncio.create_task(engine.watch()) for engine in self.engines]
-            try:
-                yield
-            finally:
-                for watch in watches:
-                    watch.cancel()
-                await asyncio.wait(watches)
+        for engine in self.engines:
+            engine.on_change = self._remember
+        await asyncio.gather(*(engine.look() for engine in self.engines))
+        watches = [asyncio.create_task(engine.watch()) for engine in self.engines]
+        try:
+            yield
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.wait(watches)
 
     def target(self, alias: Alias, caller: str) -> str | None:
         """The digest that answers this caller; none means any.
@@ -110,7 +108,7 @@ class Fleet:
     @asynccontextmanager
     async def ask(
         self, candidates: list[Monitor], path: str, body: bytes, request_id: str
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, ServedModel, Monitor]]:
+    ) -> AsyncIterator[tuple[Call, ServedModel, Monitor]]:
         """A successful answer of the first engine that takes the request.
 
         Tried again only while no engine has begun with it.
@@ -123,14 +121,16 @@ class Fleet:
         for engine in candidates:
             engine.in_flight += 1
             try:
-                asked = engine.client.ask(path, body, request_id)
-                async with asked as (answer, served):
+                answer, served = await engine.client.ask(path, body, request_id)
+                with closing(answer):
                     if served != engine.served:
                         # Started anew since the last look; whether that may answer is not known.
                         engine.gone()
                         raise self._loading()
                     engine.progress()
                     yield answer, served, engine
+            except Broken:
+                raise engine_failed() from None
             except Unreached as unreached:
                 busy = busy or not unreached.gone
                 if unreached.gone:

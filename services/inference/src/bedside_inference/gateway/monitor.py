@@ -12,13 +12,13 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextlib import closing
 from enum import StrEnum
-
-import aiohttp
 
 from bedside_core import log
 from bedside_inference.config import HealthConfig
-from bedside_inference.gateway.engine_client import EngineClient, Unreached
+from bedside_inference.gateway.call import Broken
+from bedside_inference.gateway.engine_client import PAGE_BYTES, EngineClient, Unreached
 from bedside_inference.gateway.errors import ApiError
 from bedside_inference.served import ServedModel
 
@@ -87,10 +87,10 @@ class Monitor:
                 self._unfit(Condition.LOADING)
                 return
             alive = await self._progressing()
-        except (aiohttp.ClientConnectorError, ConnectionError):
+        except Unreached:
             self.gone()
             return
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except (Broken, TimeoutError):
             self._unfit(Condition.STALLED)
             return
         if alive:
@@ -117,11 +117,9 @@ class Monitor:
         try:
             async with asyncio.timeout(self.config.canary_timeout_seconds):
                 asked = self.client.ask("/v1/chat/completions", self._canary, "canary")
-                async with asked as (answer, _):
-                    await answer.read()
-        except TimeoutError:
-            return False
-        except Unreached:
+                with closing((await asked)[0]) as answer:
+                    await answer.whole(PAGE_BYTES)
+        except (Broken, TimeoutError, Unreached):
             return False
         except ApiError as error:
             # A model without a chat template refuses, which is an answer too.

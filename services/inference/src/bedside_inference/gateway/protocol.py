@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bedside_inference.gateway.errors import ApiError
-from bedside_inference.gateway.relay import ABORT
+from bedside_inference.gateway.relay import CONNECTION
 
 MAX_HEADER_BYTES = 32 << 10
 """Of request line and headers; tokens of identity providers reach a few KiB."""
@@ -45,6 +46,7 @@ class Protocol(HttpToolsProtocol):
         )
         self._header_bytes = self._header_count = 0
         self._deaf = False
+        self._on_lost: Callable[[], None] | None = None
         self._refusal = bad_http()
         self._deadline: asyncio.TimerHandle | None = None
         self._begin_headers()
@@ -52,6 +54,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_headers()
         super().connection_lost(exc)
+        if self._on_lost is not None:
+            self._on_lost()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -88,8 +92,14 @@ class Protocol(HttpToolsProtocol):
             # It cannot be ignored: the parser takes the body for the other protocol's.
             self._refusal = no_upgrade()
             raise Refused
-        self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
+        self.scope["extensions"] = {
+            CONNECTION: {"abort": self.transport.abort, "watch": self._watch}
+        }
         super().on_headers_complete()
+
+    def _watch(self, on_lost: Callable[[], None] | None) -> bool:
+        self._on_lost = on_lost
+        return not self.cycle.disconnected
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

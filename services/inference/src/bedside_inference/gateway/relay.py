@@ -6,12 +6,13 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-import aiohttp
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from bedside_inference.audit.record import CUT_OFF
 from bedside_inference.gateway.answers import conforming
 from bedside_inference.gateway.bodies import Prepared
+from bedside_inference.gateway.call import Call
 from bedside_inference.gateway.clock import Clock
 from bedside_inference.gateway.errors import (
     CLIENT_STALLED,
@@ -33,8 +34,9 @@ MAX_ANSWER_BYTES = 256 << 20
 """Of an answer in one piece: a thousand embeddings have about 80 MiB."""
 PIECE_BYTES = 64 << 10
 """What a client must take at a time."""
-ABORT = "bedside.abort"
-"""ASGI extension of our HTTP protocol: cut the connection now."""
+CONNECTION = "bedside.connection"
+"""ASGI extension of our HTTP protocol: `abort` cuts the connection now, `watch` takes what to call
+when it is lost, or none, and says whether it is still there."""
 
 
 class EngineAnswer(Response):
@@ -52,18 +54,27 @@ class EngineAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
         exchange.phase = "queued"
-        relay = asyncio.create_task(self._relay(exchange, scope, receive, send))
-        gone = asyncio.create_task(_disconnect(receive))
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+
+        def leave() -> None:
+            exchange.left = True
+            task.cancel()
+
+        # Not through `receive`, which would take two more tasks per request.
+        watch = scope["extensions"][CONNECTION]["watch"]
+        if not watch(leave):
+            exchange.left = True
+            return
         try:
-            await asyncio.wait({relay, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await self._relay(exchange, scope, receive, send)
+        except asyncio.CancelledError:
+            if not exchange.left:
+                exchange.record.outcome = CUT_OFF
+                raise
+            task.uncancel()
         finally:
-            gone.cancel()
-            if not relay.done():
-                exchange.left = True
-                relay.cancel()
-            await asyncio.wait({relay, gone})
-        if not relay.cancelled():
-            relay.result()
+            watch(None)
 
     def stop(self) -> None:
         """End it: the house has stopped its model."""
@@ -98,7 +109,7 @@ class EngineAnswer(Response):
                     await stream.end()
         except TimeoutError:
             refused(exchange, client_stalled())
-            scope["extensions"][ABORT]["now"]()
+            scope["extensions"][CONNECTION]["abort"]()
 
     async def _ask(
         self, exchange: Exchange, candidates: list[Monitor], stream: EventStream
@@ -119,14 +130,14 @@ class EngineAnswer(Response):
                 if self.request.stream:
                     await self._stream(found, stream, exchange, engine)
                     return None
-                body = await _whole(found)
+                body = await found.whole(MAX_ANSWER_BYTES)
         said = whole_answer(body)
         exchange.usage.read_answer(said)
         return WholeAnswer(conforming(self.path, body, said), media_type="application/json")
 
     async def _stream(
         self,
-        found: aiohttp.ClientResponse,
+        found: Call,
         stream: EventStream,
         exchange: Exchange,
         engine: Monitor,
@@ -135,7 +146,7 @@ class EngineAnswer(Response):
         silent, stalled = engine_silent(), client_stalled()
         events = Events(exchange.usage, keep_usage=self.request.asked_for_usage)
         try:
-            async for chunk in found.content.iter_any():
+            while chunk := await found.read():
                 passing = events.feed(chunk)
                 if passing:
                     self.clock.allow(timeouts.write, stalled)
@@ -191,23 +202,3 @@ class WholeAnswer(Response):
             end = begin + PIECE_BYTES
             piece, more = self.body[begin:end], end < len(self.body)
             await send({"type": "http.response.body", "body": piece, "more_body": more})
-
-
-async def _whole(found: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer.
-
-    Raises:
-        ApiError: it does not end.
-    """
-    pieces, size = [], 0
-    async for piece in found.content.iter_any():
-        size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise engine_failed()
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
