@@ -53,6 +53,8 @@ class Answer:
     """What one request got; seconds count from when it was due."""
 
     good: bool
+    status: int
+    """0: none came before the connection ended."""
     first: float
     """Until the first byte of the body."""
     total: float
@@ -89,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._restart()
         self.done = asyncio.get_running_loop().create_future()
         if self.transport is None or not self.open:
-            return Answer(False, math.nan, time.perf_counter() - due)
+            return Answer(False, 0, math.nan, time.perf_counter() - due)
         self.transport.write(request)
         try:
             ended = await asyncio.wait_for(self.done, patience)
@@ -99,7 +101,7 @@ class Connection(asyncio.Protocol):
         good = ended and self.status == 200 and (not stream or b"data: [DONE]" in self.tail)
         if not good:
             self.close()
-        return Answer(good, self.first - due, time.perf_counter() - due)
+        return Answer(good, self.status, self.first - due, time.perf_counter() - due)
 
     def close(self) -> None:
         if self.transport is not None:
@@ -169,7 +171,7 @@ class Load:
             try:
                 connection = await connect(self.target)
             except OSError:
-                self.answers.append(Answer(False, math.nan, time.perf_counter() - due))
+                self.answers.append(Answer(False, 0, math.nan, time.perf_counter() - due))
                 return
         self.answers.append(await connection.ask(self.request, due, stream=self.stream))
         if connection.open:

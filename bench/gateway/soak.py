@@ -25,6 +25,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ async def soak(peer: Peer, seconds: int) -> tuple[dict[str, Any], list[float], l
     counts = {
         "answered": sum(answer.good for answer in answers),
         "wrong": sum(not answer.good for answer in answers) + left.count(False),
+        "wrong_by_status": Counter(answer.status for answer in answers if not answer.good),
         "left": left.count(True),
         "first_byte_of_streams_ms": spread([a.first for a in loads["stream"].answers]),
     }

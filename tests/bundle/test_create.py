@@ -311,7 +311,7 @@ def test_killed_while_saving(site, tmp_path):
     """SIGKILL leaves nothing visible, and the next run sweeps what it left hidden."""
     docker = tmp_path / "bin" / "docker"
     text = docker.read_text()
-    slow = "print('x' * 99999, flush=True); (state / 'saving').touch(); import time; time.sleep(10)"
+    slow = "print('x' * 99999, flush=True); (state / 'saving').touch(); import time; time.sleep(60)"
     docker.write_text(text.replace("def save(names):", f"def save(names):\n    {slow}"))
     command = [sys.executable, "-m", "bedside_core.cli", "bundle", "create", "b.tar"]
     process = subprocess.Popen(command, cwd=site.checkout, stderr=subprocess.DEVNULL)

@@ -150,7 +150,7 @@ def test_lock_of_a_removed_directory_guards_nothing(tmp_path):
     shutil.rmtree(path)
     path.mkdir()  # the same name, but another directory than the one that is waited for
     os.close(held)
-    thread.join(10)
+    thread.join(60)
     for handle in result:
         if handle is not None:  # it opened the new one
             assert os.path.samestat(os.fstat(handle), path.stat())

@@ -142,7 +142,7 @@ from bedside_core.cli import Command
 def step(registry):
     try:
         print("working", flush=True)
-        time.sleep(30)
+        time.sleep(600)
     finally:
         print("cleaned", flush=True)
 
@@ -156,7 +156,7 @@ def test_signals_end_cleanly(start, number):
     process = start(VERB)
     assert process.stdout.readline() == "working\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == "cleaned\n"
     assert err == "bedside: stopped; finished steps are kept, the same command goes on from here\n"

@@ -22,7 +22,7 @@ def live(depth):
     print(os.getpid(), flush=True)
     if depth:
         grow(depth - 1)
-    time.sleep(60)
+    time.sleep(600)
 
 def grow(depth):
     multiprocessing.get_context("spawn").Process(target=live, args=(depth,)).start()
@@ -41,7 +41,7 @@ def alive(pid: int) -> bool:
 
 
 def gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if not any(alive(pid) for pid in pids):
             return True
@@ -74,7 +74,7 @@ def test_the_root_dies_with_its_parent(tmp_path) -> None:
 import os, subprocess, sys, time
 from bedside_core.lifeline import PARENT
 subprocess.Popen([sys.executable, sys.argv[1]], env={**os.environ, PARENT: str(os.getpid())})
-time.sleep(60)
+time.sleep(600)
 """
     path = tmp_path / "tree.py"
     path.write_text(TREE)
@@ -91,7 +91,7 @@ def test_a_parent_that_is_already_dead(tmp_path) -> None:
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     with start(tmp_path, **{PARENT: str(finished.pid)}) as orphan:
-        assert orphan.wait(10) == 1
+        assert orphan.wait(60) == 1
 
 
 CALLER = """

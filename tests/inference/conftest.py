@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -74,9 +75,14 @@ class Engine:
     running: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while nothing runs."""
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+
     page: str = (
         'vllm:iteration_tokens_total_count{{engine="0"}} {steps}\n'
         'vllm:num_requests_running{{engine="0"}} {running}\n'
@@ -132,8 +138,8 @@ class Engine:
         return int(self.runner.addresses[-1][1])
 
     async def freed(self) -> None:
-        """Wait until no request is running."""
-        await asyncio.wait_for(self.idle.wait(), 5)
+        """Wait until no request is running; the answers of tests that leave take far longer."""
+        await asyncio.wait_for(self.idle.wait(), 30)
 
 
 @pytest.fixture
@@ -241,6 +247,19 @@ class Door:
     def authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
 
+    async def looked(self) -> None:
+        """Wait until the gateway has looked for new keys and switches from now on."""
+        since = time.monotonic()
+        async with asyncio.timeout(30):
+            while True:
+                now = time.monotonic()
+                async with self.session.get(f"{self.url}/metrics") as answer:
+                    page = await answer.text()
+                age = re.search(r"^bedside_gateway_state_age_seconds (\S+)$", page, re.MULTILINE)
+                if age and now - float(age[1]) > since:
+                    return
+                await asyncio.sleep(0.02)
+
     def chat(self, **changes: Any) -> Any:
         """Post a chat request; an asynchronous context of the answer."""
         body = {"model": "test", "messages": [{"role": "user", "content": "Hallo"}], **changes}
@@ -282,7 +301,7 @@ async def opened(config: InferenceConfig, home: Path, key: str) -> AsyncIterator
 
 
 PASSWORD = "only for tests"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class Server:
@@ -404,7 +423,7 @@ class Postgres(Server):
         """End it at once, with all its connections; what was committed stays."""
         assert self.process is not None
         self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(30)
+        self.process.wait(60)
         self.process = None
 
     def create_database(self) -> str:

@@ -1,13 +1,13 @@
-"""Conformance: a client that leaves frees the engine within a second and is accounted for.
+"""Conformance: a client that leaves frees the engine at once and is accounted for.
 
-Counted is what runs at the engine, on every route, in each phase of a request.
+Counted is what runs at the engine, on every route, in each phase of a request. Only its leaving
+can free it within `freed`'s time: the engine goes on for ten minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ ASKED = {
     "/v1/embeddings": {"input": "Hallo"},
 }
 STREAMING = [path for path in ASKED if path != "/v1/embeddings"]
+QUEUED = 'bedside_gateway_queued{priority="ward"} 1.0'
 FIRST = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 
 
@@ -31,7 +32,7 @@ def records(config, home):
     """Waits for so many finished requests and returns their records."""
 
     async def wait(count: int) -> list[dict]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(found := finished(audit_directory(config.audit, home))) < count:
                 await asyncio.sleep(0.02)
         assert len(found) == count
@@ -55,7 +56,7 @@ def body(path: str, *, stream: bool) -> bytes:
 
 
 async def think(request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
     raise AssertionError
 
 
@@ -66,35 +67,31 @@ async def speak(request: web.Request) -> web.StreamResponse:
     return await think(request)
 
 
-async def leaves(gateway, engine, path: str, *, stream: bool, after: bytes = b"") -> float:
-    """Ask, leave once the engine works and `after` has come; seconds until the engine is free."""
+async def leaves(gateway, engine, path: str, *, stream: bool, after: bytes = b"") -> None:
+    """Ask, leave once the engine works and `after` has come; wait until the engine is free."""
     engine.arrived.clear()
     async with gateway.post(body(path, stream=stream), path) as answer:
         if after:
             assert await answer.content.readexactly(len(after)) == after
-        await asyncio.wait_for(engine.arrived.wait(), 5)
+        await asyncio.wait_for(engine.arrived.wait(), 30)
         assert engine.running == 1
         answer.close()
-    began = time.monotonic()
     await engine.freed()
-    return time.monotonic() - began
 
 
-async def leaves_unanswered(gateway, engine, path: str, *, stream: bool) -> float:
+async def leaves_unanswered(gateway, engine, path: str, *, stream: bool) -> None:
     engine.arrived.clear()
     waiting = asyncio.create_task(gateway.post(body(path, stream=stream), path).__aenter__())
-    await asyncio.wait_for(engine.arrived.wait(), 5)
+    await asyncio.wait_for(engine.arrived.wait(), 30)
     assert engine.running == 1
     waiting.cancel()
-    began = time.monotonic()
     await engine.freed()
-    return time.monotonic() - began
 
 
 @pytest.mark.parametrize("path", STREAMING)
 async def test_mid_stream(engine, gateway, records, path: str) -> None:
     engine.script = speak
-    assert await leaves(gateway, engine, path, stream=True, after=FIRST) < 1
+    await leaves(gateway, engine, path, stream=True, after=FIRST)
     [record] = await records(1)
     assert (record["outcome"], record["disconnect_phase"]) == ("client_left", "streaming")
     assert record["route"] == path
@@ -106,7 +103,7 @@ async def test_mid_stream(engine, gateway, records, path: str) -> None:
 @pytest.mark.parametrize("path", STREAMING)
 async def test_before_the_first_token(engine, gateway, records, path: str) -> None:
     engine.script = think
-    assert await leaves_unanswered(gateway, engine, path, stream=True) < 1
+    await leaves_unanswered(gateway, engine, path, stream=True)
     [record] = await records(1)
     assert (record["outcome"], record["disconnect_phase"]) == ("client_left", "before_first_byte")
     assert record["status"] == 499
@@ -115,7 +112,7 @@ async def test_before_the_first_token(engine, gateway, records, path: str) -> No
 @pytest.mark.parametrize("path", ASKED)
 async def test_not_streaming(engine, gateway, records, path: str) -> None:
     engine.script = think
-    assert await leaves_unanswered(gateway, engine, path, stream=False) < 1
+    await leaves_unanswered(gateway, engine, path, stream=False)
     [record] = await records(1)
     assert (record["outcome"], record["disconnect_phase"]) == ("client_left", "not_streaming")
 
@@ -124,11 +121,14 @@ async def test_not_streaming(engine, gateway, records, path: str) -> None:
 async def test_while_queued(engine, config, open_gateway, records, path: str) -> None:
     one = AdmissionConfig(max_running=1, emergency_reserve=0)
     async with open_gateway(config.model_copy(update={"admission": one})) as gateway:
+        metrics = f"{gateway.url}/metrics"
         engine.script = think
         holding = asyncio.create_task(gateway.post(body(path, stream=False), path).__aenter__())
-        await asyncio.wait_for(engine.arrived.wait(), 5)
+        await asyncio.wait_for(engine.arrived.wait(), 30)
         queued = asyncio.create_task(gateway.post(body(path, stream=False), path).__aenter__())
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(30):
+            while QUEUED not in await (await gateway.session.get(metrics)).text():
+                await asyncio.sleep(0.02)
         queued.cancel()
         [record] = await records(1)
         assert (record["outcome"], record["disconnect_phase"]) == ("client_left", "queued")
@@ -168,7 +168,7 @@ async def test_a_storm_of_leaving_clients_leaves_nothing_behind(engine, gateway)
             done[0].close()
 
     await asyncio.gather(*(come_and_go(number) for number in range(total)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while engine.running:
             await asyncio.sleep(0.02)
     async with gateway.session.get(f"{gateway.url}/metrics") as answer:
@@ -178,19 +178,19 @@ async def test_a_storm_of_leaving_clients_leaves_nothing_behind(engine, gateway)
         assert answer.status == 200
 
 
-async def test_leaving_early_does_not_save_tokens(engine, make_key, gateway) -> None:
+async def test_leaving_early_does_not_save_tokens(engine, make_key, gateway, records) -> None:
     """Otherwise a rate could be got around by leaving just before the end."""
     made = make_key(tokens_per_minute=1000)
-    await asyncio.sleep(0.3)
+    await gateway.looked()
     headers = {"Authorization": f"Bearer {made.secret}"}
     asked = json.dumps(json.loads(body("/v1/completions", stream=False)) | {"max_tokens": 600})
     engine.script = think
     waiting = asyncio.create_task(
         gateway.post(asked.encode(), "/v1/completions", headers).__aenter__()
     )
-    await asyncio.wait_for(engine.arrived.wait(), 5)
+    await asyncio.wait_for(engine.arrived.wait(), 30)
     waiting.cancel()
     await engine.freed()
-    await asyncio.sleep(0.1)
+    await records(1)  # it is over in the gateway too
     async with gateway.post(asked.encode(), "/v1/completions", headers) as answer:
         assert answer.status == 429

@@ -60,7 +60,7 @@ def series_of(page: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 async def test_no_client_makes_series(engine, gateway, make_key) -> None:
     made = make_key(department="erika")
     gateway.key = made.secret
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:  # until the gateway knows the key
             async with gateway.chat() as answer:
                 if answer.status == 200:
@@ -143,7 +143,7 @@ async def test_what_runs_is_shown_while_it_runs(engine, gateway) -> None:
         go_on.set()
         await first.read()
     await engine.freed()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await value_of(gateway, "bedside_gateway_running"):
             await asyncio.sleep(0.01)
     assert await value_of(gateway, "bedside_gateway_streams") == 0
@@ -166,7 +166,7 @@ async def test_who_waits_is_shown_by_class(config, engine, open_gateway) -> None
                 pass
 
         asked = [asyncio.create_task(ask()) for _ in range(3)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await value_of(door, 'bedside_gateway_queued{priority="ward"}') != 2:
                 await asyncio.sleep(0.01)
         assert await value_of(door, 'bedside_gateway_queued{priority="emergency"}') == 0
@@ -183,9 +183,9 @@ async def test_how_engine_audit_and_state_are(engine, gateway, home) -> None:
     assert await value_of(gateway, condition("ready")) == 1
     assert await value_of(gateway, condition("loading")) == 0
     assert await value_of(gateway, "bedside_gateway_audit_writable") == 1
-    assert 0 <= await value_of(gateway, "bedside_gateway_state_age_seconds") < 1
+    assert 0 <= await value_of(gateway, "bedside_gateway_state_age_seconds") < 60
     engine.healthy = False
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await value_of(gateway, condition("loading")) != 1:
             await asyncio.sleep(0.02)
     assert await value_of(gateway, condition("ready")) == 0

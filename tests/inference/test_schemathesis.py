@@ -210,7 +210,7 @@ async def test_the_engines_errors(engine, target, status, said) -> None:
 
 async def test_without_an_engine(engine, target) -> None:
     engine.healthy = False
-    async with aiohttp.ClientSession(target.url) as session, asyncio.timeout(5):
+    async with aiohttp.ClientSession(target.url) as session, asyncio.timeout(30):
         while True:
             async with session.get("/readyz") as got:
                 if got.status == 503:

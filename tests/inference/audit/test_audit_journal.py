@@ -9,6 +9,8 @@ import os
 import re
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import datetime
@@ -213,7 +215,7 @@ def test_the_audit_becomes_writable_again_by_itself(directory, record, monkeypat
         time.sleep(0.1)
         assert not audit.writable
         monkeypatch.undo()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not audit.writable and time.monotonic() < deadline:
             time.sleep(0.01)
         assert audit.writable
@@ -228,7 +230,7 @@ def test_a_disk_that_does_not_keep_what_it_was_given_stops_the_gateway(
     with AuditLog(directory, AuditConfig(sync_seconds=0.02)) as audit:
         monkeypatch.setattr(os, "fdatasync", fail)
         audit.begin(record("r1"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while audit.writable and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not audit.writable
@@ -311,7 +313,7 @@ def test_checkpoints_come_by_count_and_by_time(directory, record, read) -> None:
     with AuditLog(directory, config) as audit:
         for number in range(5):
             audit.finish(record(f"r{number}"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not checkpoint_path(directory).exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert read()[5]["type"] == "checkpoint"
@@ -368,32 +370,41 @@ def test_directory_lies_below_the_home_unless_it_is_named(tmp_path) -> None:
     assert audit_directory(named, tmp_path / "home") == tmp_path / "x"
 
 
-def test_an_append_is_cheap(audit, record) -> None:
+def test_an_append_is_cheap(audit, record, monkeypatch) -> None:
     """40 µs are the aim (see the report of a bench); here only that nothing grows or syncs."""
+    called: Counter[str] = Counter()
+
+    def counted(name: str) -> Callable[..., object]:
+        real = getattr(os, name)
+
+        def call(*arguments: object) -> object:
+            if threading.current_thread() is threading.main_thread():
+                called[name] += 1
+            return real(*arguments)
+
+        return call
+
+    for name in ("open", "read", "pread", "write", "pwrite", "fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, counted(name))
     one = record("r1", subject="1." + "A" * 107, model_digest="ab" * 32, evidence="cd" * 32)
     assert 700 < len(request_content(one)) < 1200
-    spent = []
-    for _ in range(5):
-        start = time.thread_time()
-        for _ in range(200):
-            audit.finish(one)
-        spent.append((time.thread_time() - start) / 200)
-    assert min(spent) < 200e-6
+    for _ in range(1000):
+        audit.finish(one)
+    assert called == dict.fromkeys(("pread", "write", "pwrite"), 1000)
 
 
 def test_a_slow_disk_does_not_slow_an_append(directory, config, record, monkeypatch) -> None:
-    entered, leave = threading.Event(), threading.Event()
+    entered, leave, left = threading.Event(), threading.Event(), []
 
     def slow(handle: int) -> None:
         entered.set()
-        leave.wait(5)
+        left.append(leave.wait(60))
 
     with AuditLog(directory, AuditConfig(sync_seconds=0.01)) as audit:
         monkeypatch.setattr(os, "fdatasync", slow)
-        assert entered.wait(5)
-        start = time.monotonic()
+        assert entered.wait(30)
         audit.finish(record("r1"))
-        assert time.monotonic() - start < 1
+        assert not left  # the disk is still at it
         leave.set()
 
 

@@ -106,7 +106,7 @@ class Siem:
                 plain, _ = listening.accept()
             except OSError:
                 return
-            plain.settimeout(5)
+            plain.settimeout(30)
             try:
                 with context.wrap_socket(plain, server_side=True) as tls:
                     self.take(tls)
@@ -154,7 +154,7 @@ def listen(siem: Siem, *, client: bool = False) -> Iterator[Siem]:
         thread.start()
         yield siem
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_it_never_speaks_in_clear(directory, config, record) -> None:
         siem = Siem(authority, listening.getsockname()[1])
         with pytest.raises(InputError):
             deliver(directory, to(siem), "gateway.example")
-        thread.join(5)
+        thread.join(60)
     assert heard[0][0] == 22  # a TLS handshake record
     assert b"r1" not in heard[0]
     assert b"AuditEvent" not in heard[0]
@@ -371,7 +371,7 @@ def test_two_deliveries_at_once_send_nothing_twice(directory, config, record, si
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert siem.requests == ["r1", "r2", "r3"]
 
 

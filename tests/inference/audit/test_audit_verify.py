@@ -275,7 +275,7 @@ def test_it_verifies_while_the_gateway_writes(directory, record) -> None:
         thread.start()
         try:
             counts = [verify(directory).entries.total()]
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while len(counts) < 8 or (counts[-1] == counts[0] and time.monotonic() < deadline):
                 counts.append(verify(directory).entries.total())
         finally:

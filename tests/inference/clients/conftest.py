@@ -145,7 +145,7 @@ def ready(engine, gateway) -> Callable[[], Any]:
     """Waits until the gateway has found its engine."""
 
     async def wait() -> None:
-        for _ in range(200):
+        for _ in range(1500):
             async with gateway.session.get(f"{gateway.url}/readyz") as answer:
                 if answer.status == 200:
                     return
@@ -161,7 +161,7 @@ def limited_key(gateway, make_key) -> Callable[[int], Awaitable[str]]:
 
     async def make(requests: int) -> str:
         key = make_key(requests_per_minute=requests).secret
-        for _ in range(200):
+        for _ in range(1500):
             headers = {"Authorization": f"Bearer {key}"}
             async with gateway.session.get(f"{gateway.url}/v1/models", headers=headers) as answer:
                 if answer.status == 200:

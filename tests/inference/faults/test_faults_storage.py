@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bedside_inference.audit import chain
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import AuditConfig, StateConfig
 from bedside_inference.gateway import app
+from bedside_inference.state import watch
 
 DONE = b"data: [DONE]\n\n"
 
@@ -33,11 +34,12 @@ async def code_of(gateway, **changes) -> str:
         return said.get("error", {}).get("code", "")
 
 
-async def until(gateway, wanted: str, seconds: float = 5) -> int:
+async def until(gateway, wanted: str, before: Callable[[], None] = lambda: None) -> int:
     """Ask until the code is this one; returns how often."""
     asked = 0
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(30):
         while True:
+            before()
             asked += 1
             found = await code_of(gateway)
             if found == wanted:
@@ -46,11 +48,16 @@ async def until(gateway, wanted: str, seconds: float = 5) -> int:
 
 
 @pytest.fixture
-async def forgetful(config, open_gateway):
-    """A gateway that lives without its database for 0.3 s."""
-    state = StateConfig(poll_seconds=0.05, stale_seconds=0.3)
-    async with open_gateway(config.model_copy(update={"state": state})) as door:
-        yield door
+def forget(monkeypatch) -> Callable[[], None]:
+    """Lets time pass for what the gateway knows: more than it lives without its database."""
+    ahead = 0.0
+
+    def forget() -> None:
+        nonlocal ahead
+        ahead += StateConfig().stale_seconds
+
+    monkeypatch.setattr(watch, "monotonic", lambda: time.monotonic() + ahead)
+    return forget
 
 
 def overwrite(path: Path) -> None:
@@ -75,7 +82,7 @@ def mend(path: Path, kept: bytes) -> None:
 
 @pytest.mark.parametrize("harm", [overwrite, empty, replace])
 async def test_the_state_database_is_damaged(
-    engine, forgetful, home, ledger, recovers, harm
+    engine, gateway, home, ledger, recovers, harm, forget
 ) -> None:
     go_on = asyncio.Event()
     database = home / "gateway" / "state.sqlite3"
@@ -89,11 +96,11 @@ async def test_the_state_database_is_damaged(
         return response
 
     engine.script = wait_then_finish
-    async with forgetful.chat(stream=True) as answer:
+    async with gateway.chat(stream=True) as answer:
         await answer.content.readexactly(len(engine.chunk("a")))
         engine.script = type(engine).__dataclass_fields__["script"].default
         harm(database)
-        asked = await until(forgetful, "state_unavailable")
+        asked = await until(gateway, "state_unavailable", forget)
         go_on.set()
         assert await answer.content.read() == DONE  # who was let in is served
     records = await ledger.take(asked + 1)
@@ -101,9 +108,9 @@ async def test_the_state_database_is_damaged(
     assert outcomes.count("state_unavailable") == 1
     assert all(record["key_id"] for record in records if record["outcome"] == "answered")
     mend(database, kept)
-    asked = await until(forgetful, "")
+    asked = await until(gateway, "")
     await ledger.take(asked)
-    await recovers(forgetful, engine)
+    await recovers(gateway, engine)
 
 
 class Disk:
@@ -178,7 +185,7 @@ async def test_the_audits_disk_is_full(engine, careful, disk, ledger, recovers) 
     assert ledger.entries() == []
     assert await code_of(careful) == "audit_unavailable"
     disk.full = False
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not ledger.entries("recovered"):
             await asyncio.sleep(0.02)  # by itself
     record = await ledger.one()
@@ -247,7 +254,7 @@ def clock(monkeypatch) -> Iterator[Clock]:
 
 async def test_the_clock_jumps(engine, config, gateway, make_key, clock, ledger, recovers) -> None:
     limited = make_key(requests_per_minute=3).secret  # valid for a day
-    await asyncio.sleep(0.2)
+    await gateway.looked()
 
     async def ask(key: str | None = None, jump: float | None = None) -> int:
         async def jumping(request: web.Request) -> web.StreamResponse:
@@ -260,13 +267,12 @@ async def test_the_clock_jumps(engine, config, gateway, make_key, clock, ledger,
         async with gateway.post(body, headers=headers) as answer:
             return answer.status
 
-    # Within a request, in both directions: what was measured stays true.
+    # Within a request, in both directions: what was measured stays true, below any jump.
     for hours in (5.0, -5.0, 0.0, -20.0, 10.0, 0.0):
         assert await ask(jump=hours) == 200
     for record in await ledger.take(6):
-        assert 0 <= record["duration_ms"] < 5000
-        assert 0 <= record["queued_ms"] < 5000
-        assert 0 <= record["first_byte_ms"] < 5000
+        for name in ("duration_ms", "queued_ms", "first_byte_ms"):
+            assert 0 <= record[name] < 3_600_000
     # Keys follow the clock, rates do not.
     assert [await ask(limited) for _ in range(4)] == [200, 200, 200, 429]
     for hours, status in ((-12.0, 429), (12.0, 429), (25.0, 401), (-12.0, 429)):

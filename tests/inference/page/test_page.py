@@ -107,7 +107,7 @@ def say(engine, *parts: bytes | str, go: asyncio.Semaphore | None = None) -> Non
         response = await engine.open_stream(request)
         for part in parts:
             if go:
-                await asyncio.wait_for(go.acquire(), 10)
+                await asyncio.wait_for(go.acquire(), 30)
             await response.write(engine.chunk(part) if isinstance(part, str) else part)
         return response
 
@@ -118,7 +118,7 @@ async def serve_promoted(engine, gateway, served) -> None:
     """Let the engine name promoted evidence, and the gateway see it."""
     engine.served = served.model_copy(update={"verdict": "PROMOTE"})
     verdict = None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while verdict != "PROMOTE":
             async with gateway.session.get(f"{gateway.url}/readyz") as answer:
                 verdict = (await answer.json()).get("verdict")
@@ -153,7 +153,7 @@ async def test_no_other_file_can_be_asked_for(engine, gateway) -> None:
     for path in ("/page/", "/page", "/index.html", "/page/../app.py", "/page/%2e%2e/app.py", "//"):
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 404 ")
+        assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 404 ")
         writer.close()
 
 
@@ -216,7 +216,7 @@ async def test_sign_in_says_what_is_wrong_and_forgets_when_left(engine, gateway,
 
 async def ready(gateway, status: int) -> None:
     """Wait until the gateway knows that its engine is there, or gone."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with gateway.session.get(f"{gateway.url}/readyz") as answer:
                 if answer.status == status:
@@ -363,7 +363,7 @@ async def test_an_answer_that_breaks_off_says_so(
         await answered(page, 5)
         await expect(note.last).to_contain_text("Verwenden Sie seine Antworten nicht.")
         models.resume(store, served.model, audit=lambda action, **ids: None)
-    await asyncio.sleep(0.5)  # the gateway looks every 0.05 s
+    await gateway.looked()
 
     cut = json.dumps({"choices": [{"delta": {}, "finish_reason": "length"}]}).encode()
     say(engine, "Zu lang", b"data: " + cut + b"\n\n", DONE)

@@ -74,7 +74,7 @@ class Worker:
         with suppress(EOFError):
             while True:
                 messages.append(self.said.recv())
-        self.process.join(30)
+        self.process.join(60)
         return messages
 
 

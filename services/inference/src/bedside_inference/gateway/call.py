@@ -8,6 +8,7 @@ or connections that are used again, each of which could carry one caller's text 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -39,6 +40,7 @@ class Call(asyncio.Protocol):
         self._unread_bytes = 0
         self._paused = self._complete = self._ended = False
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
 
     @property
     def content_type(self) -> str:
@@ -68,14 +70,24 @@ class Call(asyncio.Protocol):
             if self._ended:
                 raise Broken
             await self._more()
-        unread = self._unread
-        piece = unread[0] if len(unread) == 1 else b"".join(unread)
-        unread.clear()
-        self._unread_bytes = 0
-        if self._paused and self._transport is not None and not self._ended:
-            self._paused = False
-            self._transport.resume_reading()
-        return piece
+        return self._rest()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> None:
+        """Hand over what comes the moment it comes, with no task in between.
+
+        Ends when there is something to read, when the answer has ended as `read` then tells, or
+        when `take` says no: it took this piece and must wait before the next.
+
+        Raises:
+            Exception: what `take` raises.
+        """
+        if self._unread or self._complete or self._ended:
+            return
+        self._take = take
+        try:
+            await self._more()
+        finally:
+            self._take = None
 
     async def whole(self, limit: int) -> bytes:
         """All that is left of the body.
@@ -98,6 +110,16 @@ class Call(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _rest(self) -> bytes:
+        unread = self._unread
+        piece = unread[0] if len(unread) == 1 else b"".join(unread)
+        unread.clear()
+        self._unread_bytes = 0
+        if self._paused and self._transport is not None and not self._ended:
+            self._paused = False
+            self._transport.resume_reading()
+        return piece
+
     async def _more(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         try:
@@ -106,8 +128,18 @@ class Call(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """There is something to read or to tell; whoever takes it at once need not wake up."""
+        waiter, take = self._waiter, self._take
+        if waiter is None or waiter.done():
+            return
+        if take is not None and self._unread:
+            try:
+                if take(self._rest()) and not (self._complete or self._ended):
+                    return
+            except Exception as error:  # noqa: BLE001 - raised where it is awaited
+                waiter.set_exception(error)
+                return
+        waiter.set_result(None)
 
     # What asyncio calls.
 

@@ -86,7 +86,7 @@ class Events:
         if not chunk.startswith(STARTS):
             raise engine_failed()
         self.count += chunk.count(END)
-        if ERROR.search(chunk):
+        if b'"error"' in chunk and ERROR.search(chunk):
             return self._before_error(chunk)
         if b'"finish_reason":"' in chunk and (found := FINISH.search(chunk)):
             self.usage.finish_reason = _reason(found[1].decode(errors="replace"))

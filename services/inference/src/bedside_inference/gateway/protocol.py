@@ -60,6 +60,8 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            self._begin_headers()  # with whatever comes between requests
         waiting = self._deadline
         super().data_received(data)
         if waiting is not None and waiting is self._deadline:
@@ -93,7 +95,11 @@ class Protocol(HttpToolsProtocol):
             self._refusal = no_upgrade()
             raise Refused
         self.scope["extensions"] = {
-            CONNECTION: {"abort": self.transport.abort, "watch": self._watch}
+            CONNECTION: {
+                "abort": self.transport.abort,
+                "watch": self._watch,
+                "pass_on": self._pass_on,
+            }
         }
         super().on_headers_complete()
 
@@ -101,9 +107,20 @@ class Protocol(HttpToolsProtocol):
         self._on_lost = on_lost
         return not self.cycle.disconnected
 
+    def _pass_on(self, data: bytes) -> bool:
+        if not self.transport.is_closing():
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return not self.flow.write_paused
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._begin_headers()  # also for the rest of a body that nobody waits for
+        if self.cycle.more_body:
+            self._begin_headers()  # for the rest of a body that nobody waits for
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._end_headers()
 
     def send_400_response(self, msg: str) -> None:
         """Say in the API's form why nothing more is read."""

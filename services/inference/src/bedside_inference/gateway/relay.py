@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -35,8 +36,9 @@ MAX_ANSWER_BYTES = 256 << 20
 PIECE_BYTES = 64 << 10
 """What a client must take at a time."""
 CONNECTION = "bedside.connection"
-"""ASGI extension of our HTTP protocol: `abort` cuts the connection now, `watch` takes what to call
-when it is lost, or none, and says whether it is still there."""
+"""ASGI extension of our HTTP protocol. `abort` cuts the connection now; `watch` takes what to call
+when it is lost, or none, and says whether it is still there; `pass_on` writes a piece of a chunked
+body that has begun and says whether the client keeps up."""
 
 
 class EngineAnswer(Response):
@@ -82,7 +84,7 @@ class EngineAnswer(Response):
 
     async def _relay(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         timeouts = self.gateway.config.gateway.timeouts
-        stream = EventStream(send)
+        stream = EventStream(scope, send)
         failure: ApiError | None = None
         answer: Response | None = None
         try:
@@ -145,6 +147,13 @@ class EngineAnswer(Response):
         timeouts = self.gateway.config.gateway.timeouts
         silent, stalled = engine_silent(), client_stalled()
         events = Events(exchange.usage, keep_usage=self.request.asked_for_usage)
+
+        def pass_on(chunk: bytes) -> bool:
+            passing = events.feed(chunk)
+            engine.progress()
+            self.clock.allow(timeouts.between_tokens, silent)
+            return not passing or stream.pass_on(passing)
+
         try:
             while chunk := await found.read():
                 passing = events.feed(chunk)
@@ -154,6 +163,8 @@ class EngineAnswer(Response):
                     exchange.phase = "streaming"
                 engine.progress()
                 self.clock.allow(timeouts.between_tokens, silent)
+                if stream.begun:
+                    await found.pour(pass_on)
             if not stream.begun or events.tail:
                 raise engine_failed()
         finally:
@@ -166,8 +177,10 @@ class EventStream:
     Until then the engine may still fail, and the client gets a plain error instead.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
         self.send = send
+        self.pass_on: Callable[[bytes], bool] = scope["extensions"][CONNECTION]["pass_on"]
+        """Once it has begun: as `write` for a client that keeps up, and whether it does."""
         self.begun = False
 
     async def write(self, events: bytes) -> None:

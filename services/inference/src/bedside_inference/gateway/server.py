@@ -31,6 +31,9 @@ from bedside_inference.gateway.protocol import Protocol
 from bedside_inference.state.store import Store
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a proxy or a client library keeps a connection that it does not use (nginx: 60), so
+that none sends a request on one that is closing here."""
 SALT_BYTES = 32
 GARBAGE_THRESHOLD = 10_000
 """New objects until the collector looks."""
@@ -159,6 +162,7 @@ def _settings(config: InferenceConfig, app: partial[ASGIApp]) -> uvicorn.Config:
         forwarded_allow_ips=list(gateway.trusted_proxies),
         ws="none",
         lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=gateway.drain_seconds,
     )
 
