@@ -148,7 +148,22 @@ def goals(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ratio = round(other["cpu_ms_per_request"] / cell["cpu_ms_per_request"], 1)
             limit = MIN_CPU_RATIO[cell["kind"]]
             goal(f"CPU of LiteLLM / ours: {where}", ratio, limit, ratio >= limit)
+    for kind, limit in MIN_CPU_RATIO.items():
+        ours, theirs = (most_per_cpu_second(cells, peer, kind) for peer in ("bedside", "litellm"))
+        if ours and theirs:
+            ratio = round(ours / theirs, 1)
+            goal(f"most per CPU-second, ours / LiteLLM: {kind}", ratio, limit, ratio >= limit)
     return found
+
+
+def most_per_cpu_second(cells: list[dict[str, Any]], peer: str, kind: str) -> float:
+    """What a full core carries; with fewer clients it mostly wakes up and falls asleep."""
+    rates = [
+        cell["requests_per_cpu_second"]
+        for cell in cells
+        if (cell["peer"], cell["kind"]) == (peer, kind) and "clients" in cell and cell["requests"]
+    ]
+    return max(rates, default=0)
 
 
 def load_name(cell: dict[str, Any]) -> str:
