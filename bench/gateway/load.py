@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 PROMPT = "Bitte fasse die Unterlagen zusammen. " * 20
 LAST_CHUNK = b"0\r\n\r\n"
@@ -37,9 +37,13 @@ class Target:
             "max_tokens": tokens,
             "stream": stream,
         }
+        return self.post("/v1/chat/completions", asked)
+
+    def post(self, path: str, asked: dict[str, Any]) -> bytes:
+        """The bytes of any request."""
         body = json.dumps(asked).encode()
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\n"
+            f"POST {path} HTTP/1.1\r\n"
             f"Host: 127.0.0.1:{self.port}\r\n"
             f"Authorization: Bearer {self.key}\r\n"
             "Content-Type: application/json\r\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_inference.gateway.call import MAX_HEAD_BYTES, UNREAD_BYTES, Broken, Call
+from bedside_inference.gateway.engine_client import Names
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/Event-Stream; charset=utf-8\r\nX-A: b\r\n"
 
@@ -145,3 +148,83 @@ async def test_leaving_cuts_the_connection_and_lets_go_of_it() -> None:
     assert wire.cut
     with pytest.raises(Broken):
         await reading
+
+
+@pytest.fixture
+async def house(monkeypatch) -> AsyncIterator[Names]:
+    """A name with two addresses, at the second of which somebody listens."""
+    asked = Counter()
+
+    async def resolve(host: str, port: int, **options: object) -> list[tuple]:
+        asked[host] += 1
+        return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    found = Names("engine", server.sockets[0].getsockname()[1])
+    found.asked, found.server = asked, server
+    yield found
+    server.close()
+
+
+async def test_a_name_is_asked_for_again_only_when_nobody_is_there(house) -> None:
+    for _ in range(2):
+        call = Call(b"")
+        await house.connect(call)
+        call.close()
+    assert house.asked == {"engine": 1}
+    house.server.close()
+    await house.server.wait_closed()
+    with pytest.raises(OSError):
+        await house.connect(Call(b""))
+    with pytest.raises(OSError):
+        await house.connect(Call(b""))
+    assert house.asked == {"engine": 2}
+
+
+async def test_what_is_poured_needs_no_task() -> None:
+    call, _ = connected()
+    call.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    assert await call.read() == b"a"
+    taken: list[bytes] = []
+    pouring = asyncio.create_task(call.pour(lambda piece: taken.append(piece) or piece != b"c"))
+    await asyncio.sleep(0)
+    call.data_received(b"1\r\nb\r\n")
+    assert taken == [b"b"]
+    call.data_received(b"1\r\nc\r\n")  # taken too, and no more after it
+    call.data_received(b"1\r\nd\r\n")
+    await pouring
+    assert taken == [b"b", b"c"]
+    assert await call.read() == b"d"
+
+
+@pytest.mark.parametrize("end", [b"1\r\nb\r\n0\r\n\r\n", b"0\r\n\r\n", b"x", b""])
+async def test_pouring_ends_with_the_answer(end) -> None:
+    call, _ = connected()
+    call.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    assert await call.read() == b"a"
+    pouring = asyncio.create_task(call.pour(lambda piece: True))
+    await asyncio.sleep(0)
+    call.data_received(end)
+    call.connection_lost(None)
+    await pouring
+    if end.endswith(b"0\r\n\r\n"):
+        assert await call.read() == b""
+    else:
+        with pytest.raises(Broken):
+            await call.read()
+
+
+async def test_whoever_takes_may_fail() -> None:
+    call, _ = connected()
+    call.data_received(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    assert await call.read() == b"a"
+
+    def refuse(piece: bytes) -> bool:
+        raise LookupError
+
+    pouring = asyncio.create_task(call.pour(refuse))
+    await asyncio.sleep(0)
+    call.data_received(b"1\r\nb\r\n")
+    with pytest.raises(LookupError):
+        await pouring

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
 from bedside_inference.audit.journal import audit_directory
 from bedside_inference.config import AdmissionConfig
@@ -22,6 +22,7 @@ ASKED = {
     "/v1/responses": {"input": "Hallo"},
     "/v1/embeddings": {"input": "Hallo"},
 }
+CHAT = "/v1/chat/completions"
 STREAMING = [path for path in ASKED if path != "/v1/embeddings"]
 QUEUED = 'bedside_gateway_queued{priority="ward"} 1.0'
 FIRST = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
@@ -194,3 +195,17 @@ async def test_leaving_early_does_not_save_tokens(engine, make_key, gateway, rec
     await records(1)  # it is over in the gateway too
     async with gateway.post(asked.encode(), "/v1/completions", headers) as answer:
         assert answer.status == 429
+
+
+async def test_what_outlasts_the_drain_did_not_leave(engine, gateway, records) -> None:
+    """It is on record as cut off by the gateway, not as a client's leaving."""
+    engine.script = speak
+    async with gateway.post(body(CHAT, stream=True), CHAT) as answer:
+        assert await answer.content.readexactly(len(FIRST)) == FIRST
+        gateway.server.should_exit = True
+        with pytest.raises(ClientPayloadError):
+            await answer.content.read()
+    await engine.freed()
+    [record] = await records(1)
+    assert (record["outcome"], record["disconnect_phase"]) == ("gateway_stopped", None)
+    assert record["status"] == 200
