@@ -285,23 +285,71 @@ def test_adapting_ends_in_a_promotion(stack) -> None:
     assert "is unchanged, reused" in stack.told("trainer")
 
 
-def test_promoted_model_is_taken_up_without_breaking_a_stream(stack, key) -> None:
-    unproven = stack.ready()["model"]
-    headers, chunks = stack.ask(key, max_tokens=300)
-    assert headers["x-bedside-model"] == unproven
-    next(iter(chunks))
-    restart = threading.Thread(target=stack.compose, args=("restart", "engine"))
-    restart.start()
-    reasons = [c.choices[0].finish_reason for c in chunks if c.choices]
-    assert reasons[-1] in ("stop", "length")
-    restart.join()
-    # The gateway looks every two seconds, so it may not know yet that the old engine is gone.
-    until = time.monotonic() + 30
-    while (proven := stack.ready())["model"] == unproven:
+def models(stack, *words: str) -> None:
+    stack.compose("exec", "-T", "gateway", "bedside", "inference", "models", *words)
+
+
+def answers_with(stack, key: str, model: str) -> None:
+    """Wait until a model answers; the gateway looks for switches and engines every few seconds."""
+    until = time.monotonic() + 60
+    while stack.ask(key)[0]["x-bedside-model"] != model:
         assert time.monotonic() < until
-        time.sleep(0.5)
-    assert proven["verdict"] == "PROMOTE"
-    assert stack.ask(key)[0]["x-bedside-model"] == proven["model"]
+        time.sleep(0.2)
+
+
+def begun(stack, key: str):
+    """A stream after its first chunk: what answers, and the rest."""
+    headers, chunks = stack.ask(key, max_tokens=300)
+    next(iter(chunks))
+    return headers["x-bedside-model"], chunks
+
+
+def serves(stack, engine: str, model: str) -> bool:
+    """Whether the gateway has ever found that an engine serves a model."""
+    seen = {"event": "engine", "engine": engine, "condition": "ready", "model": model}
+    lines = (json.loads(line) for line in stack.told("gateway").splitlines() if line[:1] == "{")
+    return any(seen.items() <= line.items() for line in lines)
+
+
+def ends_well(chunks) -> bool:
+    return [c.choices[0].finish_reason for c in chunks if c.choices][-1] in ("stop", "length")
+
+
+def test_promoted_model_takes_over_without_a_pause_or_a_broken_stream(stack, key) -> None:
+    """As docs/operations.md has it: a second engine, the switch, a rollback, one engine again."""
+    unproven = stack.ready()["model"]
+    models(stack, "switch", unproven)
+    last = ("-n", "1", "bedside/promotions.jsonl")
+    promoted = stack.once("archive", *last, options=("--entrypoint", "tail")).stdout
+    proven = json.loads(promoted)["model"]
+    second = ("--profile", "switch", "up", "--detach", "--wait", "--wait-timeout", "300")
+    stack.compose(*second, "--no-deps", "engine-next")
+
+    answering, chunks = begun(stack, key)
+    assert answering == unproven
+    models(stack, "switch", proven)
+    answers_with(stack, key, proven)
+    assert ends_well(chunks)
+    models(stack, "rollback")
+    answers_with(stack, key, unproven)
+    models(stack, "switch", proven)
+    answers_with(stack, key, proven)
+    assert stack.ready()["verdict"] == "PROMOTE"
+
+    stack.compose("restart", "engine")
+    until = time.monotonic() + 300
+    while not serves(stack, "http://engine:8000", proven):
+        assert time.monotonic() < until
+        time.sleep(1)
+    both = [begun(stack, key) for _ in range(2)]  # one at each engine
+    assert [answering for answering, _ in both] == [proven] * 2
+    stop = threading.Thread(
+        target=stack.compose, args=("--profile", "switch", "stop", "engine-next")
+    )
+    stop.start()
+    assert all(ends_well(chunks) for _, chunks in both)
+    stop.join()
+    assert stack.ask(key)[0]["x-bedside-model"] == proven
 
 
 def test_rollback_is_refused_while_there_is_nothing_before(stack) -> None:
