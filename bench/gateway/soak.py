@@ -5,7 +5,9 @@
 
 Of ten requests six are streamed to the end, three are not streamed, and from one the client walks
 away at the first byte. Resident memory is read each second; a straight line is fitted after the
-warm-up, in which caches, pools and the allocator find their size.
+warm-up, in which caches, pools and the allocator find their size. It begins with many streams at
+once: the allocator keeps what a stall of the machine, and the requests that pile up in it, once
+needed, and that would look like a leak. For the same reason admission is wide.
 
 The bound: a leak is something that each request leaves behind, and the least that a Python program
 can leave behind by mistake (an object with a few fields, a task, an entry in a dict with its key)
@@ -43,6 +45,9 @@ RATE = 50
 MIX = ("stream",) * 6 + ("whole",) * 3 + ("leave",)
 TOKENS = 32
 MOCK = {"first_token_ms": 50, "inter_token_ms": 10, "jitter": 0.2, "max_running": 4096}
+ADMISSION = {"max_running": 1024, "max_queued": 1024, "max_queued_tokens": 1 << 24}
+BURST, BURST_SECONDS = 256, 10
+"""Streams at once, before anything is measured."""
 MAX_BYTES_PER_REQUEST = 256
 MAX_WARM_UP_SECONDS = 300
 MIB = 1 << 20
@@ -71,6 +76,9 @@ async def soak(peer: Peer, seconds: int) -> tuple[dict[str, Any], list[float], l
         while tasks:
             await asyncio.sleep(0.05)
 
+    burst = Load(peer.target, True, TOKENS)
+    await burst.closed(BURST, BURST_SECONDS)
+    burst.close()
     times: list[float] = []
     rss: list[int] = []
     started = time.perf_counter()
@@ -105,7 +113,7 @@ def main() -> None:
     facts = machine()
     os.sched_setaffinity(0, LOAD_CORES)
     with tempfile.TemporaryDirectory(prefix="bedside-soak-") as directory:
-        house = House(Path(directory), {"mock": MOCK})
+        house = House(Path(directory), {"mock": MOCK, "admission": ADMISSION})
         with house.mock_engine() as engine, house.gateway() as gateway:
             counts, times, rss = uvloop.run(soak(gateway, arguments.seconds))
             time.sleep(1)
@@ -121,6 +129,8 @@ def main() -> None:
         "requests_per_second": RATE,
         "mix": {kind: MIX.count(kind) for kind in dict.fromkeys(MIX)},
         "mock": MOCK,
+        "admission": ADMISSION,
+        "burst": {"streams": BURST, "seconds": BURST_SECONDS},
         **counts,
         "still_running_in_engine": stuck,
         "warm_up_seconds": round(warm_up),
