@@ -19,6 +19,8 @@ import pytest
 CONFIG = "configs/tiny.yaml"
 MODEL = "bedside-tiny"
 START_SECONDS = 300
+ERASE_LINE = "\x1b[2K"
+"""Compose begins lines of a log with it, terminal or not."""
 
 
 def free_port() -> int:
@@ -155,8 +157,9 @@ class Stack:
         return raw.headers, raw.parse()
 
     def told(self, service: str) -> str:
-        """Everything that a service has printed."""
-        return self.compose("logs", "--no-log-prefix", service).stdout
+        """Everything that a service has printed, on either stream."""
+        printed = self.compose("logs", "--no-log-prefix", service).stdout
+        return printed.replace(ERASE_LINE, "")
 
     def remove(self) -> None:
         while self.clients:
