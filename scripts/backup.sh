@@ -25,7 +25,11 @@ source, copy = sys.argv[1:]
 sqlite3.connect(f"file:{source}?mode=rw", uri=True).backup(sqlite3.connect(copy))' \
     "$home/state.sqlite3" "$now/$home/state.sqlite3"
 fi
-if [ -e "$home/checkpoint.json" ]; then cp -p "$home/checkpoint.json" "$now/$home"; fi
+if [ -e "$home/checkpoint.json" ]; then
+  # Opened once: cp looks twice, and fails if the gateway has signed a new one in between.
+  cat "$home/checkpoint.json" >"$now/$home/checkpoint.json"
+  chmod 644 "$now/$home/checkpoint.json"
+fi
 readers=
 if [ -e "$home/audit/readers" ]; then
   flock --shared "$home/audit/head" cp -p "$home/audit/head" "$now/$home/audit"

@@ -120,6 +120,24 @@ def test_a_backup_of_a_busy_gateway_cannot_be_restored(root: Path, tmp_path: Pat
         assert modes <= {0, 0o044}  # what others may read is public: checkpoint and public key
 
 
+def test_a_checkpoint_that_is_replaced_meanwhile_is_saved(root, tmp_path: Path, home: Path) -> None:
+    """As often as can be, because only some instants of the copying are of interest."""
+    checkpoint, new = home / "gateway" / "checkpoint.json", tmp_path / "new"
+    checkpoint.parent.mkdir(parents=True)
+
+    def sign() -> None:
+        new.write_text("signed")
+        new.replace(checkpoint)
+
+    sign()
+    with repeating(sign):
+        for number in range(40):
+            done = backup(root, tmp_path, f"{number}.tar")
+            assert done.returncode == 0, done.stderr
+    copy = restored(tmp_path, "39.tar") / "bedside-gateway" / "gateway" / "checkpoint.json"
+    assert (copy.read_text(), copy.stat().st_mode & 0o777) == ("signed", 0o644)
+
+
 def test_a_stack_that_never_served_has_no_backup(root: Path, tmp_path: Path, home) -> None:
     (tmp_path / "volumes" / "bedside" / "artifacts").mkdir(parents=True)
     home.mkdir()

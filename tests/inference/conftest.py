@@ -24,6 +24,7 @@ import aiohttp
 import psycopg
 import pytest
 import uvicorn
+import uvloop
 from aiohttp import web
 
 from bedside_inference.config import (
@@ -58,6 +59,13 @@ COMPLETION = {
     ],
     "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
 }
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The gateway is served on uvloop, whose timers and transports are not quite asyncio's."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 async def answer_completion(request: web.Request) -> web.StreamResponse:

@@ -95,7 +95,7 @@ async def test_who_waits_gets_the_next_place_and_knows_how_long_it_took() -> Non
     await first.finish()
     await settle()
     assert second.inside
-    assert 0.02 <= second.ticket.queued_seconds < 60
+    assert 0.01 <= second.ticket.queued_seconds < 60  # the loop's clock is in milliseconds
     await second.finish()
     assert_empty(tested)
 

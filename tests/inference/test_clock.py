@@ -50,6 +50,25 @@ async def test_the_end_at_once() -> None:
     await ending
 
 
+async def test_what_gets_on_meanwhile_does_not_undo_the_end() -> None:
+    """A chunk may come between the end and the cancellation that follows it."""
+    with pytest.raises(ApiError, match="model_stopped"):
+        async with Clock() as clock:
+            clock.allow(30, engine_silent())
+            clock.end(model_stopped())
+            clock.allow(30, engine_silent())
+            clock.end(engine_silent())
+            await asyncio.sleep(600)
+
+
+async def test_what_gets_on_as_time_runs_out_changes_no_error() -> None:
+    with pytest.raises(ApiError, match="engine_timeout"):
+        async with Clock() as clock:
+            clock.allow(0.01, engine_silent())
+            asyncio.get_running_loop().call_later(0.01, clock.allow, 30, model_stopped())
+            await asyncio.sleep(600)
+
+
 async def test_a_cancelled_task_stays_cancelled() -> None:
     async def wait() -> None:
         async with Clock() as clock:

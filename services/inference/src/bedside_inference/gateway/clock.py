@@ -21,6 +21,7 @@ class Clock:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._error: ApiError | None = None
+        self._over = False
 
     async def __aenter__(self) -> Clock:
         await self._timeout.__aenter__()
@@ -42,7 +43,12 @@ class Clock:
             raise self._error from None
 
     def allow(self, seconds: float, error: ApiError) -> None:
-        """From now on there are so many seconds; after them this error ends the block."""
+        """From now on there are so many seconds; after them this error ends the block.
+
+        Too late for a block that is ending: it may still pass on what had come before.
+        """
+        if self._over:
+            return
         self._deadline, self._error = self._loop.time() + seconds, error
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._ring)
@@ -51,11 +57,19 @@ class Clock:
             self._timer = self._loop.call_at(self._deadline, self._ring)
 
     def end(self, error: ApiError) -> None:
-        """End the block at its next await."""
-        self.allow(0, error)
+        """End the block at its next await, whatever it is allowed until then."""
+        if not self._over:
+            self._error = error
+            self._expire()
 
     def _ring(self) -> None:
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._ring)
         else:
-            self._timeout.reschedule(self._loop.time())
+            self._expire()
+
+    def _expire(self) -> None:
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timeout.reschedule(self._loop.time())
