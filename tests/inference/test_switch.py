@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 
 import pytest
 from aiohttp import web
@@ -116,6 +116,35 @@ async def test_without_its_engine_a_trial_falls_back(both, store, second) -> Non
 async def test_a_switch_to_what_no_engine_serves(both, store) -> None:
     models.switch(store, "test", "ef" * 32, audit=unrecorded)
     await until(both, "model_loading")
+
+
+async def test_the_kill_switch_ends_streams_in_the_midst_of_a_chunk(both, store, engine) -> None:
+    """A chunk comes at every moment of the ending."""
+    models.switch(store, "test", OLD, audit=unrecorded)
+    await until(both, OLD)
+
+    async def talk(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        while True:
+            await response.write(engine.chunk("a"))
+            await asyncio.sleep(0.001)
+
+    normal, engine.script = engine.script, talk
+    for _ in range(4):
+        async with AsyncExitStack() as stack:
+            asked = [both.chat(stream=True) for _ in range(24)]
+            answers = [await stack.enter_async_context(one) for one in asked]
+            assert {answer.status for answer in answers} == {200}
+            await asyncio.to_thread(models.stop, store, OLD, audit=unrecorded)
+            async with asyncio.timeout(30):
+                said = await asyncio.gather(*(answer.content.read() for answer in answers))
+        last = [events.rstrip().rpartition(b"data: ")[2] for events in said]
+        assert {json.loads(event)["error"]["code"] for event in last} == {"model_stopped"}
+        await engine.freed()
+        await asyncio.to_thread(models.resume, store, OLD, audit=unrecorded)
+        engine.script = normal
+        await until(both, OLD)
+        engine.script = talk
 
 
 async def test_the_kill_switch_ends_streams_at_once(both, store, engine) -> None:
