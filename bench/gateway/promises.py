@@ -8,8 +8,8 @@ Tests prove that these things happen and leave the clock alone, because machines
 - from a change in the state database until a revoked key is refused, and until the stream of a
   stopped model has ended and a further request is refused.
 
-The mock engine's answers take an hour, so that nothing ends by itself. The exit code is 1 if
-something took longer than promised.
+The mock engine's answers take an hour, or a minute where tokens shall come all the time, so that
+nothing ends by itself. The exit code is 1 if something took longer than promised.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from bedside_inference.state.store import Store
 RESULTS = Path(__file__).parents[1] / "results" / "promises.json"
 TIMES = 20
 HOUR_MS = 3_600_000
+TOKEN_MS, TOKENS = 20, 3000
+STREAMS = 32
 PATIENCE_SECONDS = 60
 LEAVING, STOPPING, REVOKING = 1, 1, 60
 """Seconds, promised."""
@@ -69,7 +71,11 @@ class Asked:
 
     @classmethod
     async def at(cls, gateway: Peer, path: str, *, stream: bool) -> Asked:
-        body = {"model": MODEL, **BODIES[path], **({"stream": True} if stream else {})}
+        body = {"model": MODEL, **BODIES[path]}
+        if stream:
+            body |= {"stream": True}
+        if path == STREAMING[0]:
+            body |= {"max_tokens": TOKENS}
         request = gateway.target.post(path, body)
         return cls(await connect(gateway.target), request, stream=stream)
 
@@ -130,18 +136,19 @@ def revoking(gateway: Peer, store: Store) -> Measure:
     return measure
 
 
-def stopping(gateway: Peer, store: Store) -> Measure:
-    """Stop a model in the middle of a stream."""
+def stopping(gateway: Peer, store: Store, streams: int) -> Measure:
+    """Stop a model in the middle of its streams."""
 
     async def measure() -> float:
         await until(lambda: get(gateway, "/readyz", "")[0] == 200)
         digest = json.loads(get(gateway, "/readyz", "")[1])["model"]
-        asked = await Asked.at(gateway, STREAMING[0], stream=True)
-        await asyncio.wait_for(asked.begun.wait(), PATIENCE_SECONDS)
+        asked = [await Asked.at(gateway, STREAMING[0], stream=True) for _ in range(streams)]
+        for one in asked:
+            await asyncio.wait_for(one.begun.wait(), PATIENCE_SECONDS)
         await any_moment()
         models.stop(store, digest, audit=unaudited)
         stopped = time.perf_counter()
-        await asyncio.wait_for(asyncio.wait({asked.task}), PATIENCE_SECONDS)
+        await asyncio.wait_for(asyncio.wait({one.task for one in asked}), PATIENCE_SECONDS)
         refused = await Asked.at(gateway, STREAMING[0], stream=True)
         answer = await asyncio.wait_for(refused.task, PATIENCE_SECONDS)
         seconds = time.perf_counter() - stopped
@@ -171,10 +178,19 @@ async def begun(house: House, gateway: Peer, engine: Peer) -> list[dict[str, Any
         for name, stream in (("in its stream", True), ("without streaming", False)):
             measure = leaving(gateway, engine, path, stream=stream, begun=stream)
             found.append(await repeat(f"left {name}, {path}", measure, LEAVING))
-    store = Store.open(StateConfig(), Path(house.environment["BEDSIDE_HOME"]))
-    with closing(store):
-        found.append(await repeat("model stopped", stopping(gateway, store), STOPPING))
+    with closing(Store.open(StateConfig(), Path(house.environment["BEDSIDE_HOME"]))) as store:
+        found.append(await repeat("model stopped", stopping(gateway, store, 1), STOPPING))
         found.append(await repeat("key revoked", revoking(gateway, store), REVOKING))
+    return found
+
+
+async def busy(house: House, gateway: Peer, engine: Peer) -> list[dict[str, Any]]:
+    """With an engine that gives tokens all the time."""
+    leave = leaving(gateway, engine, STREAMING[0], stream=True, begun=True)
+    found = [await repeat(f"left between tokens, {STREAMING[0]}", leave, LEAVING)]
+    with closing(Store.open(StateConfig(), Path(house.environment["BEDSIDE_HOME"]))) as store:
+        name = f"model stopped, {STREAMS} streams between tokens"
+        found.append(await repeat(name, stopping(gateway, store, STREAMS), STOPPING))
     return found
 
 
@@ -195,8 +211,9 @@ def main() -> None:
     facts = machine()
     os.sched_setaffinity(0, LOAD_CORES)
     found: list[dict[str, Any]] = []
-    for part, first in ((begun, 0), (silent, HOUR_MS)):
-        mock = {"first_token_ms": first, "inter_token_ms": HOUR_MS}
+    parts = ((begun, 0, HOUR_MS), (busy, 0, TOKEN_MS), (silent, HOUR_MS, HOUR_MS))
+    for part, first, then in parts:
+        mock = {"first_token_ms": first, "inter_token_ms": then}
         with tempfile.TemporaryDirectory(prefix="bedside-promises-") as directory:
             house = House(Path(directory), {"mock": mock})
             with house.mock_engine() as engine, house.gateway() as gateway:
