@@ -36,17 +36,17 @@ if [ -e "$home/audit/readers" ]; then
   readers=$home/audit/readers # while it is held nobody deletes segments
 fi
 for name; do if [ -e "$name" ]; then set -- "$@" "$name"; fi; shift; done
-exec ${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
+# tar's 1 is "a file changed".
+${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
   --warning=no-file-changed --exclude='*.lock' --exclude='*.sqlite3-journal' --anchored \
   --exclude="$home/state.sqlite3" --exclude="$home/checkpoint.json" --exclude="$home/audit/head" \
-  --directory="$now" ./bedside-gateway --directory="$PWD" "$@"
+  --directory="$now" ./bedside-gateway --directory="$PWD" "$@" || [ $? -eq 1 ]
 SH
 )
 docker compose run --rm --no-deps -T --entrypoint sh archive -c "$save" sh \
   bedside/promotions.jsonl bedside/runs bedside/keys bedside-signing bedside-gateway \
   bedside/artifacts >"$file.part" || code=$?
-# 1 is tar's "a file changed", and also what docker says when it could not run at all: look inside.
-if [ "${code:-0}" -gt 1 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null; then
+if [ "${code:-0}" -ne 0 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null; then
   echo "bedside: no backup was made; the message above says why" >&2
   exit 4
 fi

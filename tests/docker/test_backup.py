@@ -138,6 +138,18 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_saved(root, tmp_path: Path, 
     assert (copy.read_text(), copy.stat().st_mode & 0o777) == ("signed", 0o644)
 
 
+def test_half_a_backup_is_none(root: Path, tmp_path: Path, home: Path) -> None:
+    """The connection to Docker breaks between two files, where no archive looks cut."""
+    (home / "gateway" / "audit").mkdir(parents=True)
+    (home / "gateway" / "audit" / "readers").touch()
+    whole = backup(root, tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text("#!/bin/sh\nhead -c 1024 $VOLUMES/../backup.tar\nexit 1\n")
+    cut = backup(root, tmp_path, "cut.tar")
+    assert (cut.returncode, (tmp_path / "cut.tar").exists()) == (4, False)
+
+
 def test_a_stack_that_never_served_has_no_backup(root: Path, tmp_path: Path, home) -> None:
     (tmp_path / "volumes" / "bedside" / "artifacts").mkdir(parents=True)
     home.mkdir()

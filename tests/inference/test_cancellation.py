@@ -181,6 +181,27 @@ async def test_a_storm_of_leaving_clients_leaves_nothing_behind(engine, gateway)
         assert answer.status == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_after_a_large_body(engine, config, open_gateway, records, stream: bool) -> None:
+    """More than is read ahead, so that reading the connection was paused."""
+    section = config.gateway.model_copy(update={"max_body_bytes": 1 << 20})
+    engine.script = think
+    asked = {"model": "test", "messages": [{"role": "user", "content": "a" * 600_000}]}
+    data = json.dumps(asked | {"stream": True} if stream else asked).encode()
+    async with open_gateway(config.model_copy(update={"gateway": section})) as gateway:
+        head = (
+            f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        )
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(head.encode() + data)
+        await asyncio.wait_for(engine.arrived.wait(), 30)
+        writer.close()
+        await engine.freed()
+        [record] = await records(1)
+    assert record["outcome"] == "client_left"
+
+
 async def test_leaving_early_does_not_save_tokens(engine, make_key, gateway, records) -> None:
     """Otherwise a rate could be got around by leaving just before the end."""
     made = make_key(tokens_per_minute=1000)

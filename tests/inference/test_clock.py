@@ -50,6 +50,14 @@ async def test_the_end_at_once() -> None:
     await ending
 
 
+async def test_a_deadline_of_now_may_still_be_moved() -> None:
+    """uvloop's timer for it is none: it cannot be asked when it rings."""
+    async with Clock() as clock:
+        for seconds in (0, 0, 30):
+            clock.allow(seconds, engine_silent())
+        await asyncio.sleep(0.01)
+
+
 async def test_what_gets_on_meanwhile_does_not_undo_the_end() -> None:
     """A chunk may come between the end and the cancellation that follows it."""
     with pytest.raises(ApiError, match="model_stopped"):

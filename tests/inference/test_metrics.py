@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bedside_inference.config import TracingConfig
 from bedside_inference.gateway.app import ONE_MODEL, ROUTES
-from bedside_inference.gateway.metrics import Metrics
+from bedside_inference.gateway.metrics import SHARED, Metrics
 
 CHAT = "/v1/chat/completions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -34,6 +34,14 @@ CLOSED = {
     "le": re.compile(r"[0-9.]+|\+Inf"),
 }
 """All labels, and what their values may be."""
+
+
+def test_a_worker_that_has_only_begun_is_no_error(tmp_path, monkeypatch) -> None:
+    """Its file is made empty and gets its size afterwards; the worker may die in between."""
+    monkeypatch.setenv(SHARED, str(tmp_path))
+    (tmp_path / "counter_424242.db").touch()
+    page, _ = Metrics().page("text/plain")
+    assert page == b""
 
 
 async def page_of(door, accept: str = "text/plain") -> str:

@@ -68,6 +68,22 @@ async def test_a_busy_engine_that_stands_still(engine, watching) -> None:
     assert await look(monitor) is Condition.READY
 
 
+async def test_a_page_that_cannot_be_read_does_not_end_the_looking(
+    engine, config, home, caplog
+) -> None:
+    client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
+    monitor = Monitor(client, HealthConfig(interval_seconds=0.02, strikes=1), "test")
+    good, engine.page = engine.page, 'vllm:iteration_tokens_total_count{{engine="0"}} 1.2.3\n'
+    watch = asyncio.create_task(monitor.watch())
+    async with asyncio.timeout(30):
+        for page, condition in ((engine.page, Condition.STALLED), (good, Condition.READY)):
+            engine.page = page
+            while monitor.condition is not condition:
+                await asyncio.sleep(0.01)
+    watch.cancel()
+    assert "looking at an engine failed" in caplog.messages
+
+
 async def test_a_busy_engine_that_gets_on(engine, watching) -> None:
     monitor = watching()
     engine.running = 1

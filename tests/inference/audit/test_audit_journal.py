@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,12 +22,14 @@ import pytest
 
 from bedside_core.errors import ArtifactError
 from bedside_core.signing import read_public_key
+from bedside_inference.audit import journal as journal_module
 from bedside_inference.audit.chain import AuditError, segment_path, segments
 from bedside_inference.audit.checkpoint import (
     Checkpoint,
     audit_keys,
     checkpoint_path,
     read_checkpoint,
+    write_checkpoint,
 )
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.record import EARLY, MEMBERS, Record, request_content, rfc3339
@@ -238,6 +241,43 @@ def test_a_disk_that_does_not_keep_what_it_was_given_stops_the_gateway(
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("a bug")])
+def test_nothing_begins_until_the_disk_keeps_it_again(
+    directory, record, monkeypatch, error
+) -> None:
+    def fail(handle: int) -> None:
+        raise error
+
+    with AuditLog(directory, AuditConfig(sync_seconds=0.02)) as audit:
+        monkeypatch.setattr(os, "fdatasync", fail)
+        deadline = time.monotonic() + 30
+        while audit.writable and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # A line that can be written proves nothing.
+        audit.finish(record("r1"))
+        assert not audit.writable
+        with pytest.raises(AuditError, match="does not reach the disk"):
+            audit.begin(record("r2"))
+        monkeypatch.undo()
+        deadline = time.monotonic() + 30
+        while not audit.writable and time.monotonic() < deadline:
+            time.sleep(0.01)
+        audit.begin(record("r3"))
+        audit.finish(record("r3"))
+        assert audit.writable
+
+
+def test_a_checkpoint_that_cannot_be_kept_is_told(audit, monkeypatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    audit.admin("test")
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    with pytest.raises(AuditError, match="Too many open files"):
+        audit.sync()
+    monkeypatch.undo()
+
+
 def test_finished_records_that_cannot_be_written_at_the_end_are_completed_later(
     directory, config, record, read, monkeypatch
 ) -> None:
@@ -339,6 +379,22 @@ def test_a_checkpoint_stands_in_the_log_beside_the_chain_and_in_it(
     assert (logged.seq, logged.hash) == (read()[0]["seq"], read()[0]["hash"])
     assert read()[1]["signature"] == logged.signature
     assert len(logged.signature) < 128  # the log would cut a longer field
+
+
+def test_a_later_checkpoint_of_another_process_stays(directory, config, monkeypatch) -> None:
+    with AuditLog(directory, config) as one, AuditLog(directory, config) as two:
+
+        def overtaken(*arguments: object) -> None:
+            monkeypatch.undo()
+            two.admin("two")
+            two.sync()
+            write_checkpoint(*arguments)
+
+        one.admin("one")
+        monkeypatch.setattr(journal_module, "write_checkpoint", overtaken)
+        one.sync()
+    assert read_checkpoint(directory).seq == 3
+    assert verify(directory).entries == {"admin": 2, "checkpoint": 2}
 
 
 def test_a_forged_checkpoint_file_stops_the_start(directory, config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import socket
 import ssl
@@ -23,8 +24,9 @@ from pydantic import ValidationError
 
 from bedside_core.errors import ConfigError, InputError
 from bedside_inference.audit import syslog as module
-from bedside_inference.audit.chain import AuditError, segment_path, segments
+from bedside_inference.audit.chain import AuditError, Chain, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
+from bedside_inference.audit.record import request_content
 from bedside_inference.audit.syslog import deliver, read_cursor
 from bedside_inference.config import SyslogConfig
 
@@ -360,6 +362,44 @@ def test_a_tampered_log_is_not_sent(directory, config, record, siem) -> None:
     with pytest.raises(AuditError, match=r"line 1 \(entry 1\)"):
         deliver(directory, to(siem), "gateway.example")
     assert siem.received == []
+
+
+def test_what_a_killed_writer_left_is_sent_once_it_is_taken_over(
+    directory, config, record, siem
+) -> None:
+    requests(directory, config, record, "r1")
+    head = head_path(directory).read_bytes()
+    chain = Chain(directory)
+    chain.open()
+    chain.append(request_content(record("r2")))
+    chain.close()
+    head_path(directory).write_bytes(head)
+    assert deliver(directory, to(siem), "gateway.example") == 1
+    assert deliver(directory, to(siem), "gateway.example") == 0
+    requests(directory, config, record, "r3")
+    assert deliver(directory, to(siem), "gateway.example") == 2
+    assert siem.requests == ["r1", "r2", "r3"]
+
+
+def test_what_is_sent_is_on_the_disk_before(directory, config, record, siem, monkeypatch) -> None:
+    synced, sent = set(), []
+
+    def sync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+
+    with AuditLog(directory, config) as audit:
+        audit.finish(record("r1"))
+        with audit._chain.writing() as write:
+            write.rotate()
+        audit.finish(record("r2"))
+        for name in ("fsync", "fdatasync"):
+            monkeypatch.setattr(os, name, sync)
+        monkeypatch.setattr(module, "_send", lambda *arguments: sent.append(set(synced)))
+        assert deliver(directory, to(siem), "gateway.example") == 2
+        monkeypatch.undo()
+    files = {segment_path(directory, first).stat().st_ino for first in segments(directory)}
+    assert len(files) == 2
+    assert files <= sent[0]
 
 
 def test_two_deliveries_at_once_send_nothing_twice(directory, config, record, siem) -> None:

@@ -204,6 +204,47 @@ async def test_a_connection_may_rest_between_requests(engine, gateway, hurried, 
     assert gateway.server.config.timeout_keep_alive > 60  # after which nginx closes its own
 
 
+async def test_no_connection_rests_for_ever(
+    engine, config, open_gateway, monkeypatch, ledger
+) -> None:
+    """One whose request was refused before its body was there neither."""
+    monkeypatch.setattr("bedside_inference.gateway.server.KEEP_ALIVE_SECONDS", 1)
+    async with open_gateway(config) as gateway:
+        for rest in (b"", b"}"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(head("Content-Length: 2") + b"{}".removesuffix(rest))
+            await asyncio.wait_for(reader.readuntil(b"}}"), 30)
+            writer.write(rest)
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+            writer.close()
+            assert (await ledger.one())["outcome"] == "invalid_api_key"
+
+
+async def test_a_request_behind_the_rest_of_a_refused_body(
+    engine, config, open_gateway, monkeypatch, ledger
+) -> None:
+    """In one packet; its stream outlasts what a resting connection may."""
+    monkeypatch.setattr("bedside_inference.gateway.server.KEEP_ALIVE_SECONDS", 1)
+
+    async def linger(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await asyncio.sleep(2)
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    engine.script = linger
+    asked = GOOD[:-1] + b', "stream": true}'
+    async with open_gateway(config) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(head("Content-Length: 2") + b"{")
+        await asyncio.wait_for(reader.readuntil(b"}}"), 30)
+        writer.write(b"}" + asks(gateway, f"Content-Length: {len(asked)}") + asked)
+        assert await asyncio.wait_for(reader.readuntil(b"[DONE]"), 30)
+        writer.close()
+        assert {record["status"] for record in await ledger.take(2)} == {401, 200}
+
+
 @pytest.fixture
 async def impatient(config, open_gateway) -> AsyncIterator:
     """A gateway that waits for bodies no longer than 0.3 s."""

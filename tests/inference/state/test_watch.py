@@ -150,6 +150,26 @@ async def outage(
     assert watch.state.find(secret, datetime.now(UTC))
 
 
+async def test_another_database_with_the_same_revision(tmp_path, audit, caplog) -> None:
+    """A copy that was restored during an outage, in which as much has changed since."""
+    path, other = tmp_path / "gateway" / "state.sqlite3", tmp_path / "other"
+    config, restored = patient(), other / "gateway" / "state.sqlite3"
+    with closing(Store.open(config, tmp_path)) as store:
+        made = keys.create(store, Scope(), days=1, audit=audit)
+        restored.parent.mkdir(parents=True)
+        restored.write_bytes(path.read_bytes())
+        keys.create(store, Scope(), days=1, audit=audit)
+        with closing(Store.open(config, other)) as copy:
+            keys.revoke(copy, made.id, audit=audit)
+            assert copy.revision() == store.revision()
+        async with running(store, config) as watch:
+            assert watch.state.find(made.secret, datetime.now(UTC))
+            path.rename(path.with_suffix(".gone"))
+            await until(lambda: "the state database is away" in caplog.messages)
+            restored.rename(path)
+            await until(lambda: watch.state.find(made.secret, datetime.now(UTC)) is None)
+
+
 @pytest.mark.parametrize("damage", ["garbage", "overwritten", "gone", "directory"])
 async def test_a_file_that_is_away(tmp_path, audit, damage, clock, caplog) -> None:
     path = tmp_path / "gateway" / "state.sqlite3"

@@ -391,7 +391,6 @@ class Chain:
             raise self._refusal(f"what followed entry {end.seq} is missing")
         if torn:
             os.ftruncate(self._segment, end.size)
-        self._put(end)
         known = 0 if head is None else head.seq
         return self._write(
             end,
@@ -442,7 +441,7 @@ class Chain:
         with path.open("rb") as file:
             if earlier:
                 file.seek(max(path.stat().st_size - MAX_LINE_BYTES, 0))
-                line = file.readlines()[-1]
+                line = (file.readlines() or [b""])[-1]
             else:
                 line = file.readline(MAX_LINE_BYTES + 1)
         try:
@@ -473,6 +472,8 @@ class Writer:
 
     def rotate(self) -> Head:
         """Begin a new segment."""
+        # On the disk before the head names another one: nobody looks at this one any more.
+        os.fdatasync(self._chain._segment)
         self.head = self._chain._rotate(self.head)
         return self.head
 

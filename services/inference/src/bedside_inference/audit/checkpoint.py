@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import fcntl
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,5 +101,16 @@ def read_checkpoint(directory: Path) -> Checkpoint | None:
 
 
 def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Keep the last checkpoint beside the chain; call it when the signed entry is on the disk."""
-    write_atomic(checkpoint_path(directory), checkpoint.model_dump_json().encode() + b"\n")
+    """Keep the last checkpoint beside the chain; call it when the signed entry is on the disk.
+
+    One that another process has signed later stays, or a log cut to this one would verify.
+    """
+    path = checkpoint_path(directory)
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = read_checkpoint(directory)
+        if kept is None or kept.seq < checkpoint.seq:
+            write_atomic(path, checkpoint.model_dump_json().encode() + b"\n")
+    finally:
+        os.close(lock)

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Self
 
 from bedside_core import log
-from bedside_core.errors import ArtifactError
 from bedside_core.signing import Keys
 from bedside_inference.audit.chain import (
     ZEROS,
@@ -87,6 +86,8 @@ class AuditLog:
         self._unrecorded = 0
         """Requests that never began and whose record could not be written."""
         self._failed = False
+        self._unkept = False
+        """Whether the thread failed the last time: lines may be written, but not be on the disk."""
         self._last = 0
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="audit", daemon=True)
@@ -146,8 +147,8 @@ class AuditLog:
 
     @property
     def writable(self) -> bool:
-        """Whether the last attempt succeeded and nothing waits to be written."""
-        return not (self._failed or self._pending)
+        """Whether the last attempts to write and to keep succeeded and nothing waits."""
+        return not (self._failed or self._unkept or self._pending)
 
     def begin(self, record: Record) -> None:
         """Write ahead that a request goes to the engine.
@@ -157,6 +158,8 @@ class AuditLog:
         """
         entry = begin_content(record, self._worker.id)
         with self._guard:
+            if self._unkept:
+                raise AuditError(f"the audit log {self.directory} does not reach the disk")
             self._retry()
             self._open[record.request_id] = self._last + 1
             try:
@@ -278,9 +281,14 @@ class AuditLog:
             self._wake.clear()
             try:
                 self._tick()
-            except ArtifactError:
-                with self._guard:
-                    self._fail("audit not kept")
+            except Exception:  # whatever it is: it is tried again, and until then nothing begins
+                if not self._unkept:
+                    logger.exception("audit not kept")
+                self._unkept = True
+            else:
+                if self._unkept:
+                    logger.info("audit kept again")
+                self._unkept = False
 
     def _tick(self, *, closing: bool = False) -> None:
         with self._guard:
@@ -294,7 +302,8 @@ class AuditLog:
             finally:
                 os.close(handle)
         if checkpoint is not None:
-            write_checkpoint(self.directory, checkpoint)
+            with write_errors(self.directory):
+                write_checkpoint(self.directory, checkpoint)
             logger.info("audit checkpoint", extra=log.fields(**checkpoint.model_dump()))
         with self._guard, write_errors(self.directory):
             self._worker.note(next(iter(self._open.values()), self._last + 1))

@@ -21,9 +21,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import write_atomic
+from bedside_core.artifacts import sync, write_atomic
 from bedside_core.errors import ConfigError, InputError
-from bedside_inference.audit.chain import ZEROS, AuditError, write_errors
+from bedside_inference.audit.chain import ZEROS, AuditError, segment_path, write_errors
 from bedside_inference.audit.fhir import audit_event, outcome
 from bedside_inference.audit.reader import snapshot
 from bedside_inference.config import SyslogConfig
@@ -106,12 +106,19 @@ def _escaped(value: str) -> str:
 
 def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[bytes], Cursor]]:
     with snapshot(directory) as chain:
+        # What the SIEM is told must not be undone by a power failure.
+        with write_errors(directory):
+            for first in chain.firsts[-2:]:
+                with suppress(FileNotFoundError):  # a rotation that was cut short
+                    sync(segment_path(directory, first))
         if cursor.seq > chain.head.seq:
             raise _other_log(directory)
         messages: list[bytes] = []
         reached = cursor
         for place in chain.places(cursor.seq):
             entry = place.entry
+            if entry.seq > chain.head.seq:
+                break  # of a writer that was just killed: not yet taken over
             if entry.seq == cursor.seq and entry.hash != cursor.hash:
                 raise _other_log(directory)
             if entry.seq <= cursor.seq:

@@ -8,6 +8,10 @@ from types import TracebackType
 from bedside_inference.gateway.errors import ApiError
 
 
+TICK_SECONDS = 0.001
+"""What uvloop's clock counts in."""
+
+
 class Clock:
     """An asynchronous context that ends with an `ApiError` when the present deadline passes.
 
@@ -19,7 +23,7 @@ class Clock:
         self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._deadline = self._due = 0.0
         self._error: ApiError | None = None
         self._over = False
 
@@ -50,11 +54,8 @@ class Clock:
         if self._over:
             return
         self._deadline, self._error = self._loop.time() + seconds, error
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
-        elif self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._ring)
+        if self._timer is None or self._due > self._deadline:
+            self._wind()
 
     def end(self, error: ApiError) -> None:
         """End the block at its next await, whatever it is allowed until then."""
@@ -62,9 +63,16 @@ class Clock:
             self._error = error
             self._expire()
 
+    def _wind(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Noted, because not every timer of uvloop's can be asked for it.
+        self._due = self._deadline
+        self._timer = self._loop.call_at(self._due, self._ring)
+
     def _ring(self) -> None:
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
+        if self._loop.time() + TICK_SECONDS <= self._deadline:
+            self._wind()
         else:
             self._expire()
 

@@ -76,7 +76,11 @@ class Monitor:
     async def watch(self) -> None:
         """Look for ever."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # a bug here must not end the looking
+                logger.exception("looking at an engine failed")
+                self._unfit(Condition.STALLED)
             await asyncio.sleep(self.config.interval_seconds)
 
     async def look(self) -> None:

@@ -71,6 +71,7 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(headers_too_large())
 
     def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()  # it may come in one packet with the rest of a body
         if self.cycle is not None and not self.cycle.response_complete:
             self._deaf = True
             raise Refused
@@ -105,6 +106,8 @@ class Protocol(HttpToolsProtocol):
 
     def _watch(self, on_lost: Callable[[], None] | None) -> bool:
         self._on_lost = on_lost
+        # A large body has paused it, and whoever does not read does not see the client leave.
+        self.flow.resume_reading()
         return not self.cycle.disconnected
 
     def _pass_on(self, data: bytes) -> bool:
@@ -119,8 +122,13 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        if self.cycle.response_complete:
+        if self.cycle.response_complete:  # refused early, and this was the rest of the body
             self._end_headers()
+            if not self.transport.is_closing():
+                self._unset_keepalive_if_required()
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
 
     def send_400_response(self, msg: str) -> None:
         """Say in the API's form why nothing more is read."""

@@ -196,7 +196,7 @@ class EventStream:
         await self.send({"type": "http.response.body", "body": events, "more_body": True})
 
     async def fail(self, error: ApiError) -> None:
-        """End with an error event; `[DONE]` is missing then."""
+        """End with an error event, in the place of `[DONE]` unless that has just come."""
         event = b"data: " + json.dumps(error.body).encode() + b"\n\n"
         await self.send({"type": "http.response.body", "body": event, "more_body": False})
 

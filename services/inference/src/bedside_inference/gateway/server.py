@@ -34,6 +34,9 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than a proxy or a client library keeps a connection that it does not use (nginx: 60), so
 that none sends a request on one that is closing here."""
+UNANSWERED_SECONDS = 30
+"""Until the supervisor replaces a worker that says nothing. It asks at once, while the worker still
+starts, and that takes a busy machine longer than uvicorn's 5 s."""
 SALT_BYTES = 32
 GARBAGE_THRESHOLD = 10_000
 """New objects until the collector looks."""
@@ -164,6 +167,7 @@ def _settings(config: InferenceConfig, app: partial[ASGIApp]) -> uvicorn.Config:
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=gateway.drain_seconds,
+        timeout_worker_healthcheck=UNANSWERED_SECONDS,
     )
 
 

@@ -96,6 +96,8 @@ class Watch:
                 self._loop.call_soon_threadsafe(self._on_change, state)
 
     def _read(self) -> State:
-        if self._state is not None and self._store.revision() == self._state.revision:
-            return self._state
+        known = self._state
+        # After an outage the same number may stand for something else: a restored copy counts on.
+        if known is not None and not self._away and self._store.revision() == known.revision:
+            return known
         return self._store.snapshot()
