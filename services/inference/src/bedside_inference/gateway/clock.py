@@ -7,7 +7,6 @@ from types import TracebackType
 
 from bedside_inference.gateway.errors import ApiError
 
-
 TICK_SECONDS = 0.001
 """What uvloop's clock counts in."""
 
