@@ -13,7 +13,7 @@ import pytest
 from bedside_core.errors import BedsideError, ConfigError, InputError
 from bedside_core.registry import Registry
 from bedside_inference.config import InferenceConfig, StateConfig
-from bedside_inference.keys import manage
+from bedside_inference.keys import create, manage, reidentifier, rotate
 from bedside_inference.state.records import Key, Scope, State
 from bedside_inference.state.store import Store
 
@@ -169,3 +169,23 @@ def test_no_key_is_shown_without_its_audit_entry(tmp_path, capsys) -> None:
         manage(CONFIG, Registry(tmp_path), "create", [], refuse)
     assert capsys.readouterr().out == ""
     assert state(tmp_path).revision == 0
+
+
+def test_rotated_keys_are_one_holder(tmp_path) -> None:
+    """During the overlap several are valid; they are not the two people of re-identification."""
+
+    def unrecorded(action: str, /, **ids: str | int) -> None:
+        pass
+
+    hour = timedelta(hours=1)
+    with closing(Store.open(StateConfig(), tmp_path)) as store:
+        first = create(store, Scope(reidentify=True), days=1, audit=unrecorded)
+        second = rotate(store, first.id, overlap=hour, audit=unrecorded)
+        third = rotate(store, second.id, overlap=hour, audit=unrecorded)
+        other = create(store, Scope(), days=1, audit=unrecorded)
+    find = reidentifier(StateConfig(), tmp_path)
+    same = frozenset({first.id, second.id, third.id})
+    for key in (first, second, third):
+        assert find(key.secret) == (key.id, True, same)
+    assert find(other.secret) == (other.id, False, frozenset({other.id}))
+    assert find("unknown") is None

@@ -17,7 +17,12 @@ from bedside_inference.audit.manage import manage
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.config import InferenceConfig
 
-KEYS = {"first": ("k1", True), "second": ("k2", True), "ward": ("k3", False)}
+KEYS = {
+    "first": ("k1", True, frozenset({"k1", "k4"})),
+    "rotated": ("k4", True, frozenset({"k1", "k4"})),
+    "second": ("k2", True, frozenset({"k2"})),
+    "ward": ("k3", False, frozenset({"k3"})),
+}
 
 
 @pytest.fixture
@@ -110,11 +115,12 @@ def test_two_people_open_a_pseudonym(verb, pseudonym, read, directory) -> None:
     assert "second person" in verb("reidentify", pseudonym, "second")
 
 
-def test_one_person_is_not_two(verb, pseudonym, read) -> None:
+@pytest.mark.parametrize(("key", "key_id"), [("first", "k1"), ("rotated", "k4")])
+def test_one_person_is_not_two(verb, pseudonym, read, key, key_id) -> None:
     verb("reidentify", pseudonym, "first")
     with pytest.raises(PolicyError, match="a second person"):
-        verb("reidentify", pseudonym, "first")
-    assert states(read)[-1] == ("refused", "k1", None)
+        verb("reidentify", pseudonym, key)
+    assert states(read)[-1] == ("refused", key_id, None)
     assert verb("reidentify", pseudonym, "second") == "clear-name\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -106,17 +106,35 @@ def revoke(store: Store, key_id: str, *, audit: Audit) -> None:
             change.record("key_revoked", key=key.id)
 
 
-def reidentifier(config: StateConfig, home: Path) -> Callable[[str], tuple[str, bool] | None]:
-    """Finds the id of a valid key, and whether its holder may ask who is behind a pseudonym."""
+def reidentifier(
+    config: StateConfig, home: Path
+) -> Callable[[str], tuple[str, bool, frozenset[str]] | None]:
+    """Finds a valid key: its id, whether its holder may ask who is behind a pseudonym, and the ids
+    of it and of all keys that it was rotated from or to.
+    """
 
-    def find(key: str) -> tuple[str, bool] | None:
+    def find(key: str) -> tuple[str, bool, frozenset[str]] | None:
         with closing(Store.open(config, home)) as store:
-            stored = store.snapshot().keys.get(digest_of(key))
+            keys = store.snapshot().keys
+        stored = keys.get(digest_of(key))
         if stored is None or not stored.valid(datetime.now(UTC)):
             return None
-        return stored.id, stored.reidentify
+        return stored.id, stored.reidentify, _rotations(stored, keys.values())
 
     return find
+
+
+def _rotations(key: Key, keys: Iterable[Key]) -> frozenset[str]:
+    """The ids before and after it; a key is rotated once and comes of one."""
+    after = {one.id: one.rotated_to for one in keys}
+    before = {to: one for one, to in after.items() if to is not None}
+    found = [key.id]
+    for step in (after, before):
+        one = step.get(key.id)
+        while one is not None:
+            found.append(one)
+            one = step.get(one)
+    return frozenset(found)
 
 
 @contextmanager

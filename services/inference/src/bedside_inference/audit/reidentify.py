@@ -18,8 +18,9 @@ from bedside_inference.audit.pseudonyms import Pseudonyms
 
 VALID_SECONDS = 24 * 3600
 """How long the second person has."""
-Find = Callable[[str], tuple[str, bool] | None]
-"""The id of a valid API key and whether its holder may reidentify."""
+Find = Callable[[str], tuple[str, bool, frozenset[str]] | None]
+"""The id of a valid API key, whether its holder may reidentify, and the ids of it and of all keys
+that it was rotated from or to."""
 
 
 class Asked(BaseModel):
@@ -55,7 +56,7 @@ class Reidentification:
             The subject, or none if this was the first of two people.
 
         Raises:
-            PolicyError: the key may not, or is the one that asked before.
+            PolicyError: the key may not, or its holder is the one who asked before.
             InputError: it is no pseudonym of this house.
             AuditError: the question cannot be recorded; nothing is revealed.
         """
@@ -80,11 +81,11 @@ class Reidentification:
                 self._record("requested", pseudonym=pseudonym, key_id=found[0])
                 self._write({**wishes, pseudonym: Asked(key_id=found[0], at=now)})
                 return None
-            if first.key_id == found[0]:
+            if first.key_id in found[2]:
                 self._record("refused", pseudonym=pseudonym, key_id=found[0])
                 raise PolicyError(
-                    "this key asked before, and a second person must agree - let somebody else "
-                    "with that right run the same command; the attempt was recorded"
+                    "the holder of this key asked before, and a second person must agree - let "
+                    "somebody else with that right run the same command; the attempt was recorded"
                 )
             self._record(
                 "revealed", pseudonym=pseudonym, key_id=found[0], requested_by=first.key_id
