@@ -109,8 +109,10 @@ def revoke(store: Store, key_id: str, *, audit: Audit) -> None:
 def reidentifier(
     config: StateConfig, home: Path
 ) -> Callable[[str], tuple[str, bool, frozenset[str]] | None]:
-    """Finds a valid key: its id, whether its holder may ask who is behind a pseudonym, and the ids
-    of it and of all keys that it was rotated from or to.
+    """Finds a valid key and what `audit reidentify` must know of its holder.
+
+    That is its id, whether it has the right, and the ids of it and of all that it was rotated from
+    or to.
     """
 
     def find(key: str) -> tuple[str, bool, frozenset[str]] | None:
