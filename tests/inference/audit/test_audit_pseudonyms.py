@@ -115,7 +115,7 @@ def test_another_period_length_takes_no_number_again(directory, config, monkeypa
 
 
 def test_workers_that_meet_a_new_period_at_once_agree(house, directory, config) -> None:
-    with multiprocessing.get_context("fork").Pool(8) as pool:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
         of = partial(Pseudonyms.of, Pseudonyms(directory, config))
         answers = set(pool.map(of, ["nurse"] * 32, chunksize=1))
     assert answers == {house.of("nurse")}
