@@ -11,8 +11,9 @@ trap 'rm -f "$file.part"' EXIT
 
 # What refers goes before what is referred to: an artifact is complete before anything names it, so
 # whatever a running step adds meanwhile cannot leave a name without its artifact. Likewise the audit
-# log: checkpoint and head are copied before the segments, which then hold at least what those name,
-# and --sort puts the segments before the pseudonym keys. The database is copied by SQLite.
+# log: checkpoint, head and the workers' notes of where their open requests begin are copied before the
+# segments, which then hold at least what those name, and --sort puts the segments before the pseudonym
+# keys. The database is copied by SQLite.
 save=$(cat <<'SH'
 set -eu
 umask 077
@@ -36,6 +37,16 @@ if [ -e "$home/audit/readers" ]; then
   readers=$home/audit/readers # while it is held nobody deletes segments
 fi
 for name; do if [ -e "$name" ]; then set -- "$@" "$name"; fi; shift; done
+for worker in "$home"/audit/workers/*; do
+  [ -e "$worker" ] || continue
+  mkdir -p "$now/$home/audit/workers"
+  # One that ends in this instant left nothing open; one that just begins is taken with the segments.
+  if cat "$worker" >"$now/$worker" 2>/dev/null && [ -s "$now/$worker" ]; then
+    set -- "--exclude=$worker" "$@"
+  else
+    rm -f "$now/$worker"
+  fi
+done
 # tar's 1 is "a file changed".
 ${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
   --warning=no-file-changed --exclude='*.lock' --exclude='*.sqlite3-journal' --anchored \

@@ -1,4 +1,4 @@
-"""The processes of a measurement: mock engine, our gateway, LiteLLM; each pinned to a core."""
+"""The processes of a measurement: mock engine, gateways, a bare pass-through; each on its core."""
 
 from __future__ import annotations
 
@@ -204,6 +204,17 @@ class House:
         with process(command, log, PEER_CORE, self.environment) as running:
             wait_for(self.gateway_port, "/readyz", running, log)
             yield Peer("bedside", Target(self.gateway_port, key, MODEL), running.pid)
+
+    @contextmanager
+    def passthrough(self) -> Iterator[Peer]:
+        """The floor: what a Python process pays for being between and doing nothing else."""
+        log = self.directory / "passthrough.log"
+        port = free_port()
+        script = Path(__file__).with_name("passthrough.py")
+        command = [sys.executable, str(script), str(port), str(self.engine_port)]
+        with process(command, log, PEER_CORE, self.environment) as running:
+            wait_for(port, "/health", running, log)
+            yield Peer("passthrough", Target(port, self.token, MODEL), running.pid)
 
     @contextmanager
     def litellm(self, environment: Path) -> Iterator[Peer]:

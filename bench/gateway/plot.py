@@ -13,7 +13,12 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator
 
-COLOURS = {"direct": "#7f7f7f", "bedside": "#0b6e4f", "litellm": "#c1440e"}
+COLOURS = {
+    "direct": "#7f7f7f",
+    "passthrough": "#4a6fa5",
+    "bedside": "#0b6e4f",
+    "litellm": "#c1440e",
+}
 KINDS = {"whole": "not streaming", "stream": "streaming, 33 chunks"}
 MIB = 1 << 20
 

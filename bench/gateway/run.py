@@ -1,8 +1,8 @@
-"""What a gateway adds to an answer and costs per request: ours, LiteLLM's proxy, and none.
+"""What a gateway adds to an answer and costs per request: ours, LiteLLM's, a bare one, and none.
 
     .venvs/dev/bin/python bench/gateway/run.py
 
-All three answer from the same mock engine over the same TCP port. The peer under test has a core to
+All answer from the same mock engine over the same TCP port. The peer under test has a core to
 itself; the mock engine and the load generator share the other ones. Two kinds of load:
 
 - open: a fixed rate that the peer can carry, each request counted from when it was due. This is
@@ -65,7 +65,7 @@ LITELLM_MAX_RATE = 15
 """Streams a second: at little more its core is full, and the queue measures the run's length."""
 WARM_UP = 50
 IDLE_SECONDS = 3
-PEERS = ("direct", "bedside", "litellm")
+PEERS = ("direct", "passthrough", "bedside", "litellm")
 
 MAX_ADDED_MS = 10
 MIN_CPU_RATIO = {"whole": 10, "stream": 20}
@@ -132,28 +132,42 @@ def add_differences(cells: list[dict[str, Any]]) -> None:
 
 
 def goals(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was asked of our gateway, and whether this run shows it."""
+    """What was asked of our gateway, whether this run shows it, and where a bare one would be."""
     found = []
 
-    def goal(name: str, value: float, limit: float, met: bool) -> None:
-        found.append({"goal": name, "value": value, "limit": limit, "met": met})
+    def goal(
+        name: str, value: float, limit: float, met: bool, passthrough: float | None = None
+    ) -> None:
+        found.append(
+            {"goal": name, "value": value, "passthrough": passthrough, "limit": limit, "met": met}
+        )
 
     for cell in (c for c in cells if c["peer"] == "bedside" and c["requests"]):
         where = f"{cell['kind']}, {load_name(cell)}"
         if "rate" in cell and "added_first_token_ms" in cell:
             value = cell["added_first_token_ms"]["p99"]
             goal(f"added p99 to first byte, ms: {where}", value, MAX_ADDED_MS, value < MAX_ADDED_MS)
-        other = base_of(cell, cells, "litellm")
+        other, bare = (base_of(cell, cells, peer) for peer in ("litellm", "passthrough"))
         if other and other["requests"]:
-            ratio = round(other["cpu_ms_per_request"] / cell["cpu_ms_per_request"], 1)
+            ratio = cpu_ratio(other, cell)
+            floor = cpu_ratio(other, bare) if bare and bare["requests"] else None
             limit = MIN_CPU_RATIO[cell["kind"]]
-            goal(f"CPU of LiteLLM / ours: {where}", ratio, limit, ratio >= limit)
+            goal(f"CPU of LiteLLM / ours: {where}", ratio, limit, ratio >= limit, floor)
     for kind, limit in MIN_CPU_RATIO.items():
-        ours, theirs = (most_per_cpu_second(cells, peer, kind) for peer in ("bedside", "litellm"))
+        ours, theirs, least = (
+            most_per_cpu_second(cells, peer, kind) for peer in ("bedside", "litellm", "passthrough")
+        )
         if ours and theirs:
-            ratio = round(ours / theirs, 1)
-            goal(f"most per CPU-second, ours / LiteLLM: {kind}", ratio, limit, ratio >= limit)
+            ratio, floor = round(ours / theirs, 1), round(least / theirs, 1) or None
+            goal(
+                f"most per CPU-second, ours / LiteLLM: {kind}", ratio, limit, ratio >= limit, floor
+            )
     return found
+
+
+def cpu_ratio(cell: dict[str, Any], other: dict[str, Any]) -> float:
+    """How many times the CPU of the other a request costs."""
+    return float(round(cell["cpu_ms_per_request"] / other["cpu_ms_per_request"], 1))
 
 
 def most_per_cpu_second(cells: list[dict[str, Any]], peer: str, kind: str) -> float:
@@ -195,9 +209,12 @@ def report(cells: list[dict[str, Any]], met: list[dict[str, Any]]) -> None:
         )
     say(table(rows))
     if met:
-        judged = [[m["goal"], str(m["value"]), str(m["limit"]), "yes" if m["met"] else "NO"]
-                  for m in met]  # fmt: skip
-        say(table([["goal", "value", "limit", "met"], *judged]))
+        judged = [
+            [m["goal"], *(str(m[name]) for name in ("value", "limit")),
+             "yes" if m["met"] else "NO", str(m["passthrough"] or "")]
+            for m in met
+        ]  # fmt: skip
+        say(table([["goal", "value", "limit", "met", "bare pass-through"], *judged]))
 
 
 def loads(arguments: argparse.Namespace, peer: str) -> list[dict[str, float]]:
@@ -227,6 +244,8 @@ def measure_all(
                 match name:
                     case "direct":
                         peer = direct
+                    case "passthrough":
+                        peer = stack.enter_context(house.passthrough())
                     case "bedside":
                         peer = stack.enter_context(house.gateway())
                     case _:

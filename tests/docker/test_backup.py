@@ -89,20 +89,31 @@ def test_a_backup_of_a_busy_gateway_cannot_be_restored(root: Path, tmp_path: Pat
         closing(Store.open(StateConfig(), home)) as store,
     ):
 
-        def ask() -> None:
-            entry = Record(
+        def request() -> Record:
+            return Record(
                 request_id=f"r{next(numbers)}", started=0, client_address="192.0.2.7",
                 client_app="other", method="POST", route="/v1/chat/completions",
             )  # fmt: skip
+
+        def ask() -> None:
+            entry = request()
             audit.begin(entry)
             audit.finish(entry)
 
         def change() -> None:
             create(store, Scope(), days=1, audit=audit.admin)
 
+        def overlap() -> None:
+            """A request that lasts while segments come and go."""
+            entry = request()
+            audit.begin(entry)
+            for _ in range(20):
+                ask()
+            audit.finish(entry)
+
         ask()
         change()
-        with repeating(ask), repeating(change):
+        with repeating(overlap), repeating(overlap), repeating(change):
             for number in range(5):
                 done = backup(root, tmp_path, f"{number}.tar")
                 assert done.returncode == 0, done.stderr
@@ -115,9 +126,27 @@ def test_a_backup_of_a_busy_gateway_cannot_be_restored(root: Path, tmp_path: Pat
         entries = verify(directory).entries
         # A change is recorded before it is made, so there may be one record more than keys.
         assert entries["admin"] - 1 >= keys > 0
-        assert entries["request"] > 0
+        # What was under way has a record too.
+        assert entries["request"] == entries["begin"] > 0
         modes = {path.stat().st_mode & 0o077 for path in (copy / "gateway").rglob("*")}
         assert modes <= {0, 0o044}  # what others may read is public: checkpoint and public key
+
+
+def test_what_refers_is_saved_before_what_is_referred_to(root, tmp_path: Path, home) -> None:
+    """A note of where open requests begin must not be newer than the segments beside it."""
+    audit = home / "gateway" / "audit"
+    with AuditLog(audit, BUSY) as log:
+        log.admin("changed")
+        [worker] = (audit / "workers").iterdir()
+        assert backup(root, tmp_path).returncode == 0
+    listed = subprocess.run(
+        ["tar", "--list", "--file", str(tmp_path / "backup.tar")],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    places = {Path(name).name: place for place, name in enumerate(listed)}
+    assert sum(Path(name).name == worker.name for name in listed) == 1
+    [segment] = (place for name, place in places.items() if name.startswith("segment-"))
+    assert max(places["head"], places[worker.name]) < segment
 
 
 def test_a_checkpoint_that_is_replaced_meanwhile_is_saved(root, tmp_path: Path, home: Path) -> None:

@@ -180,6 +180,26 @@ async def test_the_kill_switch_ends_streams_at_once(both, store, engine) -> None
     await until(both, OLD)
 
 
+async def test_nothing_follows_the_end_of_a_stream(both, store, engine) -> None:
+    models.switch(store, "test", OLD, audit=unrecorded)
+    await until(both, OLD)
+    whole = engine.chunk("a") + b"data: [DONE]\n\n"
+
+    async def never_closes(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(whole)
+        await asyncio.sleep(600)
+        return response
+
+    engine.script = never_closes
+    async with both.chat(stream=True) as answer:
+        assert await answer.content.readexactly(len(whole)) == whole
+        models.stop(store, OLD, audit=unrecorded)
+        async with asyncio.timeout(30):
+            assert await answer.content.read() == b""
+    await engine.freed()
+
+
 async def test_a_stopped_model_is_avoided_where_another_may_answer(both, store) -> None:
     models.stop(store, OLD, audit=unrecorded)
     await until(both, NEW)

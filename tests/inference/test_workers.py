@@ -395,6 +395,30 @@ async def test_a_killed_worker_is_replaced_and_its_requests_are_recorded(running
             assert (await numbers(client))[series] >= page.get(series, 0)
 
 
+async def test_a_worker_that_cannot_begin_leaves_the_others_alone(running) -> None:
+    made = running.key()
+    database = running.home / "gateway" / "state.sqlite3"
+    aside = database.with_suffix(".aside")
+    log = running.home / "gateway.log"
+    begins = log.stat().st_size
+
+    def failures() -> int:
+        return log.read_text()[begins:].count('"worker replaced"')
+
+    async with running.pinned(made) as clients:
+        victim, *others = clients
+        database.rename(aside)
+        os.kill(victim, signal.SIGKILL)
+        # The one that died, and the one that came for it and found no database.
+        await asyncio.to_thread(until, lambda: failures() >= 2)
+        assert set(running.workers()) >= set(others)
+        aside.rename(database)
+        for pid in others:
+            await answered(partial(status_of, clients[pid]), 200)
+    await asyncio.to_thread(until, lambda: len(running.workers()) == WORKERS)
+    await asyncio.to_thread(until, lambda: running.serving() == WORKERS)
+
+
 async def test_revocation_and_kill_switch_reach_all(running) -> None:
     made, other = running.key(), running.key()
     async with running.pinned(other) as clients, running.pinned(made) as revoked:

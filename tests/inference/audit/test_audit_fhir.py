@@ -33,6 +33,18 @@ def test_it_is_what_the_golden_file_says() -> None:
     assert audit_event(ANSWERED, "gateway.example") == golden
 
 
+@pytest.mark.parametrize(
+    ("entry", "event"), json.loads((GOLDEN / "house.json").read_text()),
+    ids=lambda member: member.get("outcomeDesc", "from"),
+)  # fmt: skip
+def test_what_the_house_does_is_what_the_golden_file_says(entry, event) -> None:
+    made = audit_event(entry, "gateway.example")
+    assert made == event
+    # What FHIR R4 demands of every AuditEvent (cardinality 1..).
+    assert {"type", "recorded", "agent", "source"} <= set(made)
+    assert [agent["requestor"] for agent in made["agent"]].count(True) == 1
+
+
 def coding(concept: dict) -> tuple[str, str]:
     (found,) = concept["coding"]
     return found["system"], found["code"]
@@ -84,7 +96,8 @@ def test_nothing_is_empty_or_null() -> None:
         for part in value if isinstance(value, list) else ():
             check(part)
 
-    for entry in (ANSWERED, REJECTED, DIED, {**REJECTED, "model": "unknown-digest"}):
+    house = [entry for entry, _ in json.loads((GOLDEN / "house.json").read_text())]
+    for entry in (ANSWERED, REJECTED, DIED, {**REJECTED, "model": "unknown-digest"}, *house):
         check(audit_event(entry, "gateway.example"))
 
 

@@ -70,12 +70,12 @@ def test_verify_takes_a_line_of_the_log(verb, pseudonym, tmp_path, directory) ->
         verb("verify", str(tmp_path / "missing"))
 
 
-def test_export_fhir_gives_one_line_per_request(verb, pseudonym, directory, config, record) -> None:
+def test_export_fhir_gives_one_line_per_event(verb, pseudonym, directory, config, record) -> None:
     with AuditLog(directory, config) as audit:
-        audit.admin("test")
+        audit.admin("model_stopped", model="ab" * 32)
         audit.finish(record("r2", status=401, outcome="invalid_api_key"))
     events = [json.loads(line) for line in verb("export", "fhir").splitlines()]
-    assert [e["outcomeDesc"] for e in events] == ["answered", "invalid_api_key"]
+    assert [e["outcomeDesc"] for e in events] == ["answered", "model_stopped", "invalid_api_key"]
 
 
 def test_export_syslog_wants_a_receiver(verb, pseudonym) -> None:

@@ -32,7 +32,7 @@ from bedside_inference.config import SyslogConfig
 
 MESSAGE = re.compile(
     rb"<(\d{3})>1 (\S+Z) (\S+) (\S+) - AuditEvent "
-    rb'\[bedside@32473 seq="(\d+)" hash="([0-9a-f]{64})" request="([^"]+)"\] ({.*})'
+    rb'\[bedside@32473 seq="(\d+)" hash="([0-9a-f]{64})"(?: request="([^"]+)")?\] ({.*})'
 )
 
 
@@ -136,7 +136,7 @@ class Siem:
     @property
     def requests(self) -> list[str]:
         found = [MESSAGE.fullmatch(text) for text in self.received]
-        return [match[7].decode() for match in found]
+        return [match[7].decode() for match in found if match[7]]
 
 
 @pytest.fixture
@@ -216,6 +216,16 @@ def test_failures_are_more_severe(directory, config, record, siem) -> None:
         audit.finish(record("r2", status=502, outcome="engine_error"))
     deliver(directory, to(siem), "gateway.example")
     assert [text[:5] for text in siem.received] == [b"<109>", b"<108>"]
+
+
+def test_what_the_house_does_is_sent_too(directory, config, record, siem) -> None:
+    requests(directory, config, record, "r1")
+    with AuditLog(directory, config) as audit:
+        audit.admin("model_stopped", model="ab" * 32)
+    assert deliver(directory, to(siem), "gateway.example") == 2
+    match = MESSAGE.fullmatch(siem.received[1])
+    assert (match[1], match[7]) == (b"110", None)
+    assert json.loads(match[8])["outcomeDesc"] == "model_stopped"
 
 
 def test_structured_data_and_names_are_escaped(read, directory, config, record) -> None:
@@ -377,8 +387,9 @@ def test_what_a_killed_writer_left_is_sent_once_it_is_taken_over(
     assert deliver(directory, to(siem), "gateway.example") == 1
     assert deliver(directory, to(siem), "gateway.example") == 0
     requests(directory, config, record, "r3")
-    assert deliver(directory, to(siem), "gateway.example") == 2
+    assert deliver(directory, to(siem), "gateway.example") == 3  # and that it was taken over
     assert siem.requests == ["r1", "r2", "r3"]
+    assert b'"outcomeDesc":"audit_recovered_writer_killed"' in siem.received[2]
 
 
 def test_what_is_sent_is_on_the_disk_before(directory, config, record, siem, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import resource
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -418,6 +419,60 @@ async def test_another_model_than_was_chosen(engine, config, home, ledger, open_
         record = await ledger.one()
         assert (record["outcome"], record["model_digest"] != OTHER) == ("model_loading", True)
         await engine.freed()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_an_engine_that_dies_behind_the_end(
+    rough, gateway, ledger, recovers, apart: bool
+) -> None:
+    pieces = (EVENT, DONE) if apart else (EVENT + DONE,)
+    rough.script = writes(rough.head(*STREAM) + b"".join(chunked(piece) for piece in pieces))
+    async with gateway.chat(stream=True) as answer:
+        assert await answer.content.read() == EVENT + DONE
+    assert (await ledger.one())["outcome"] == "answered"
+    await recovers(gateway, rough)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_bug_of_ours_is_no_answer(
+    rough, gateway, ledger, recovers, monkeypatch, caplog, stream: bool
+) -> None:
+    def buggy(*arguments: object) -> bytes:
+        raise KeyError
+
+    if stream:
+        rough.script = writes(rough.head(*STREAM) + chunked(EVENT, DONE) + END)
+    with monkeypatch.context() as patched:
+        patched.setattr(relay, "conforming", buggy)
+        patched.setattr(relay.Events, "feed", buggy)
+        async with gateway.chat(stream=stream) as answer:
+            assert answer.status == 500
+            assert (await answer.json())["error"]["code"] == "internal_error"
+    record = await ledger.one()
+    assert (record["outcome"], record["status"]) == ("internal_error", 500)
+    assert "a request failed" in caplog.text
+    await recovers(gateway, rough)
+
+
+async def test_without_a_free_file_the_engine_is_not_taken_for_gone(
+    engine, gateway, ledger, recovers
+) -> None:
+    async with gateway.chat() as answer:  # its connection stays
+        assert answer.status == 200
+    kept = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with tempfile.TemporaryFile() as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno(), kept[1]))
+        try:
+            async with gateway.chat() as answer:
+                assert answer.status == 503
+                assert (await answer.json())["error"]["code"] == "engine_busy"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, kept)
+    async with gateway.chat() as answer:  # no look was needed
+        assert answer.status == 200
+    outcomes = [record["outcome"] for record in await ledger.take(3)]
+    assert outcomes == ["answered", "engine_busy", "answered"]
+    await recovers(gateway, engine)
 
 
 async def test_a_model_that_changes_under_a_running_stream(

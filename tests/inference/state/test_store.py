@@ -306,6 +306,38 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path, path, content)
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_file_that_went_away_is_no_empty_state(tmp_path, path, audit, lose) -> None:
+    """It would know no stopped model, and a running gateway would believe it."""
+    with closing(open_sqlite(tmp_path)) as store:
+        create(store, audit)
+    kept = path.read_bytes()
+    lose(path)
+    for _ in range(2):
+        with pytest.raises(StateUnavailable, match="is gone - put it back from the backup"):
+            open_sqlite(tmp_path)
+    assert not path.exists() or not path.read_bytes()
+    path.write_bytes(kept)
+    with closing(open_sqlite(tmp_path)) as store:
+        assert len(store.snapshot().keys) == 1
+    path.unlink()
+    path.with_suffix(".lock").unlink()  # as the message says
+    with closing(open_sqlite(tmp_path)) as store:
+        assert not store.snapshot().keys
+
+
+def test_a_first_start_that_did_not_get_far_is_repeated(tmp_path, path, monkeypatch) -> None:
+    def cut(connection: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("bedside_inference.state.database.migrate", cut)
+        open_sqlite(tmp_path)
+    assert path.read_bytes() == b""
+    with closing(open_sqlite(tmp_path)) as store:
+        assert store.revision() == 0
+
+
 def test_a_damaged_page_is_found_at_the_start(tmp_path, path, audit) -> None:
     with closing(open_sqlite(tmp_path)) as store:
         for _ in range(50):
@@ -340,6 +372,7 @@ def test_a_file_that_was_moved_away_is_no_longer_believed(tmp_path, path, audit)
             with pytest.raises(StateUnavailable, match="cannot be opened"):
                 act()
         assert not path.exists()
+        path.with_suffix(".lock").unlink()
         with closing(open_sqlite(tmp_path)) as new:
             create(new, audit)
         assert find(store, made.secret) is None

@@ -1,8 +1,9 @@
-"""A request's record as a FHIR R4 AuditEvent in the shape of IHE BALP.
+"""Audit entries as FHIR R4 AuditEvents: requests in the shape of IHE BALP, and what the house does.
 
 BALP's slices are kept (client, server and user agents; the X-Request-Id entity; the object that was
 used), its profiles are not claimed: those are of FHIR reads, writes and queries, and their query
-entity would carry the request itself.
+entity would carry the request itself. What the house does (keys, models, the audit itself) has the
+codes of DICOM PS3.16: CID 400 (events), 401 (their types) and 402 (who took part).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bedside_inference.audit.record import DIED
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 _BALP = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
-PSEUDONYM, DIGEST = "urn:bedside:pseudonym", "urn:bedside:sha256"
+PSEUDONYM, KEY, DIGEST = "urn:bedside:pseudonym", "urn:bedside:key", "urn:bedside:sha256"
 SERVER = "bedside-gateway"
 IP_ADDRESS, MACHINE_NAME = "2", "1"
 _OF_REQUEST = (
@@ -24,45 +25,116 @@ _OF_REQUEST = (
 )
 _OF_MODEL = ("evidence", "verdict", "adapter")
 
+EXPORTED = frozenset({"request", "admin", "reidentification", "tombstone", "recovered"})
+"""Entries that are for others; the rest (begins, checkpoints) holds the chain together."""
+_LOG_USED = ("110101", "Audit Log Used")
+_ACTIVITY, _START = ("110100", "Application Activity"), ("110120", "Application Start")
+_ALERT = ("110113", "Security Alert")
+_CONFIGURATION = ("110131", "Software Configuration")
+_ATTRIBUTES = ("110137", "User Security Attributes Changed")
+_OF_CHAIN = frozenset({"seq", "time", "type", "prev", "hash", "signature", "action", "ids"})
+
 
 def audit_event(entry: dict[str, Any], site: str) -> dict[str, Any]:
-    """The AuditEvent of an entry of type `request`.
+    """The AuditEvent of an entry of a type in `EXPORTED`.
 
     Args:
         entry: as it stands in the chain.
         site: name of this machine.
     """
-    event: dict[str, Any] = {
-        "resourceType": "AuditEvent",
-        "id": entry["hash"],
-        "type": _coding(f"{_TERMINOLOGY}/audit-event-type", "rest", "RESTful Operation"),
-        "subtype": [_coding("http://hl7.org/fhir/restful-interaction", "operation", "operation")],
-        "action": "E",
-        "period": _present(start=entry["started"], end=entry["ended"]),
-        "recorded": entry["time"],
-        "outcome": outcome(entry),
-        "outcomeDesc": entry["outcome"],
-    }
-    if entry["purpose_of_use"] is not None:
-        event["purposeOfEvent"] = [_purpose(entry)]
-    event["agent"] = _agents(entry, site)
-    event["source"] = {
+    about = _request(entry, site) if entry["type"] == "request" else _house(entry, site)
+    source = {
         "site": site,
         "observer": {"identifier": {"value": SERVER}},
         "type": [_coding(f"{_TERMINOLOGY}/security-source-type", "4", "Application Server")],
     }
-    event["entity"] = _entities(entry)
-    return event
+    return {
+        "resourceType": "AuditEvent",
+        "id": entry["hash"],
+        "recorded": entry["time"],
+        "outcome": outcome(entry),
+        "source": source,
+        **about,
+    }
 
 
 def outcome(entry: dict[str, Any]) -> str:
     """0 success, 4 the client's fault or wish, 8 the house's fault, 12 the gateway died."""
+    if entry["type"] != "request":
+        if entry["type"] == "recovered":
+            return "8"
+        return "4" if entry.get("state") == "refused" else "0"
     if entry["outcome"] == DIED:
         return "12"
     status = entry["status"]
     if status is None or status >= 500:
         return "8"
     return "4" if status >= 400 or entry["disconnect_phase"] is not None else "0"
+
+
+def _request(entry: dict[str, Any], site: str) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "type": _coding(f"{_TERMINOLOGY}/audit-event-type", "rest", "RESTful Operation"),
+        "subtype": [_coding("http://hl7.org/fhir/restful-interaction", "operation", "operation")],
+        "action": "E",
+        "period": _present(start=entry["started"], end=entry["ended"]),
+        "outcomeDesc": entry["outcome"],
+        "agent": _agents(entry, site),
+        "entity": _entities(entry),
+    }
+    if entry["purpose_of_use"] is not None:
+        event["purposeOfEvent"] = [_purpose(entry)]
+    return event
+
+
+def _house(entry: dict[str, Any], site: str) -> dict[str, Any]:
+    kind, subtype, action, said = _kind(entry)
+    ids = entry.get("ids", {}) | {n: v for n, v in entry.items() if n not in _OF_CHAIN}
+    agent: dict[str, Any] = {
+        "type": _concept(DCM, "110150", "Application"),
+        "who": {"identifier": {"value": SERVER}},
+        "requestor": True,
+        "network": {"address": site, "type": MACHINE_NAME},
+    }
+    agents = [agent]
+    if entry.get("key_id") is not None:
+        agent["requestor"] = False
+        who = {"identifier": {"system": KEY, "value": entry["key_id"]}}
+        agents.append({"who": who, "requestor": True})
+    event: dict[str, Any] = {
+        "type": _coding(DCM, *kind),
+        "action": action,
+        "outcomeDesc": said,
+        "agent": agents,
+        "entity": [
+            {
+                "type": _coding(f"{_TERMINOLOGY}/audit-entity-type", "2", "System Object"),
+                "detail": _details({**ids, "seq": entry["seq"]}, (*ids, "seq")),
+            }
+        ],
+    }
+    if subtype is not None:
+        event["subtype"] = [_coding(DCM, *subtype)]
+    return event
+
+
+def _kind(
+    entry: dict[str, Any],
+) -> tuple[tuple[str, str], tuple[str, str] | None, str, str]:
+    """Type and subtype of an event of the house, its action, and what happened in one word."""
+    match entry:
+        case {"type": "reidentification", "state": str(state)}:
+            return _LOG_USED, None, "R", f"reidentification_{state}"
+        case {"type": "tombstone"}:
+            return _LOG_USED, None, "D", "segment_deleted"
+        case {"type": "recovered", "reason": str(reason)}:
+            return _ALERT, None, "E", f"audit_recovered_{reason}"
+        case {"action": "gateway_started"}:
+            return _ACTIVITY, _START, "E", entry["action"]
+        case {"action": str(action)} if action.startswith("key_"):
+            return _ALERT, _ATTRIBUTES, "U", action
+        case _:
+            return _ALERT, _CONFIGURATION, "U", entry["action"]
 
 
 def _agents(entry: dict[str, Any], site: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
-from bedside_inference.audit.fhir import audit_event
+from bedside_inference.audit.fhir import EXPORTED, audit_event
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.reader import snapshot
@@ -75,7 +75,7 @@ def _export_fhir(directory: Path) -> None:
     site = socket.gethostname()
     with snapshot(directory) as chain:
         for place in chain.places():
-            if place.entry.members["type"] == "request":
+            if place.entry.members["type"] in EXPORTED:
                 say(json.dumps(audit_event(place.entry.members, site), separators=(",", ":")))
 
 
@@ -83,7 +83,7 @@ def _export_syslog(config: InferenceConfig, directory: Path) -> None:
     if config.audit.syslog is None:
         raise ConfigError("no receiver is configured - set inference.audit.syslog.host and ca_file")
     sent = deliver(directory, config.audit.syslog, socket.gethostname())
-    say(f"{sent} requests sent to {config.audit.syslog.host}:{config.audit.syslog.port}")
+    say(f"{sent} events sent to {config.audit.syslog.host}:{config.audit.syslog.port}")
 
 
 def _retain(config: InferenceConfig, directory: Path) -> None:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bedside_core.artifacts import sync, write_atomic
 from bedside_core.errors import ConfigError, InputError
 from bedside_inference.audit.chain import ZEROS, AuditError, segment_path, write_errors
-from bedside_inference.audit.fhir import audit_event, outcome
+from bedside_inference.audit.fhir import EXPORTED, audit_event, outcome
 from bedside_inference.audit.reader import snapshot
 from bedside_inference.config import SyslogConfig
 
@@ -35,7 +35,7 @@ SEVERITIES = {"0": 6, "4": 5, "8": 4, "12": 3}
 SD_ID = "bedside@32473"
 """Structured data need an enterprise number; this one is for everybody's examples (RFC 5612)."""
 BATCH = 1000
-"""Requests per TLS session."""
+"""Events per TLS session."""
 TIMEOUT_SECONDS = 30.0
 
 
@@ -67,7 +67,7 @@ def read_cursor(directory: Path) -> Cursor:
 
 
 def deliver(directory: Path, config: SyslogConfig, site: str) -> int:
-    """Send what the SIEM does not have yet; returns how many requests that were.
+    """Send what the SIEM does not have yet; returns how many events that were.
 
     Raises:
         AuditError: the log does not verify.
@@ -88,12 +88,14 @@ def deliver(directory: Path, config: SyslogConfig, site: str) -> int:
 
 
 def message(entry: dict[str, Any], site: str) -> bytes:
-    """The RFC 5424 message of an entry of type `request`; its text is the FHIR AuditEvent."""
+    """The RFC 5424 message of an entry; its text is the FHIR AuditEvent."""
     event = audit_event(entry, site)
     priority = FACILITY * 8 + SEVERITIES[outcome(entry)]
     text = json.dumps(event, separators=(",", ":"))
-    ids = {"seq": entry["seq"], "hash": entry["hash"], "request": entry["request_id"]}
-    data = " ".join(f'{name}="{_escaped(str(value))}"' for name, value in ids.items())
+    ids = {"seq": "seq", "hash": "hash", "request": "request_id"}
+    data = " ".join(
+        f'{name}="{_escaped(str(entry[of]))}"' for name, of in ids.items() if of in entry
+    )
     host = "".join(c for c in site if "!" <= c <= "~")[:255] or "-"
     return (
         f"<{priority}>1 {entry['time']} {host} bedside-gateway - AuditEvent [{SD_ID} {data}] {text}"
@@ -124,7 +126,7 @@ def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[
             if entry.seq <= cursor.seq:
                 continue
             reached = Cursor(seq=entry.seq, hash=entry.hash)
-            if entry.members["type"] == "request":
+            if entry.members["type"] in EXPORTED:
                 messages.append(message(entry.members, site))
             if len(messages) == BATCH:
                 yield messages, reached

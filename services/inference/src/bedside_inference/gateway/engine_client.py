@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 from contextlib import closing, suppress
@@ -27,6 +28,9 @@ ERROR_BODY_BYTES = 1 << 16
 RESOLVE_SECONDS = 10
 """For which a name is taken to lead to the same addresses."""
 
+NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+"""Our own trouble, which says nothing of the engine."""
+
 REFUSALS = frozenset({400, 413, 415, 422})
 """The engine's statuses that are about the request; any other failure is the engine's own."""
 
@@ -46,7 +50,7 @@ class Unreached(Exception):  # noqa: N818 - no failure of the request, another e
     """The engine has not begun to work on a request."""
 
     def __init__(self, *, gone: bool) -> None:
-        """`gone`: nobody listens there; otherwise it takes no further request."""
+        """`gone`: nobody listens there; otherwise there is no room for a further request."""
         super().__init__()
         self.gone = gone
 
@@ -73,7 +77,7 @@ class EngineClient:
         """Status, named model and content of one of the engine's own pages.
 
         Raises:
-            Unreached: nobody listens.
+            Unreached: nobody listens, or we cannot ask.
             Broken: the answer is none.
             TimeoutError: it does not answer in time.
         """
@@ -113,8 +117,8 @@ class EngineClient:
             else:  # the kernel answers at once
                 loop = asyncio.get_running_loop()
                 await loop.create_unix_connection(lambda: call, self.address)
-        except OSError:  # TimeoutError is one
-            raise Unreached(gone=True) from None
+        except OSError as error:  # TimeoutError is one
+            raise Unreached(gone=error.errno not in NO_FILES) from None
         return call
 
 

@@ -155,6 +155,10 @@ def body_timeout() -> ApiError:
     )
 
 
+def internal_error() -> ApiError:
+    return ApiError(500, "internal_error", "The gateway failed; this is a bug.")
+
+
 STATUS_ERRORS = {
     404: ("unknown_route", "There is no such route."),
     405: ("method_not_allowed", "This route does not take this method."),
@@ -206,4 +210,4 @@ async def _client_left(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return _refuse(request, ApiError(500, "internal_error", "The gateway failed; this is a bug."))
+    return _refuse(request, internal_error())

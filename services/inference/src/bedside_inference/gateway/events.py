@@ -18,6 +18,8 @@ MAX_EVENT_BYTES = 8 << 20
 """Of one event: the longest is the whole answer that ends a stream of `/v1/responses`."""
 
 END = b"\n\n"
+DONE = b"data: [DONE]\n\n"
+"""The last event of a stream, but for those of `/v1/responses`."""
 STARTS = (b"data:", b"event:", b":")
 USAGE = b'"usage":{'
 ERROR = re.compile(rb'"error":\s*\{')
@@ -66,6 +68,8 @@ class Events:
         """Events so far; about one per token."""
         self.tail = b""
         """The beginning of an event whose end has not come."""
+        self.done = False
+        """`[DONE]` was the last event so far; whatever the engine does now, the answer is whole."""
 
     def feed(self, chunk: bytes) -> bytes:
         """What of these bytes is to be passed on now.
@@ -86,6 +90,7 @@ class Events:
         if not chunk.startswith(STARTS):
             raise engine_failed()
         self.count += chunk.count(END)
+        self.done = chunk.endswith(DONE)
         if b'"error"' in chunk and ERROR.search(chunk):
             return self._before_error(chunk)
         if b'"finish_reason":"' in chunk and (found := FINISH.search(chunk)):

@@ -91,8 +91,9 @@ class Monitor:
                 self._unfit(Condition.LOADING)
                 return
             alive = await self._progressing()
-        except Unreached:
-            self.gone()
+        except Unreached as unreached:
+            if unreached.gone:
+                self.gone()
             return
         except (Broken, TimeoutError):
             self._unfit(Condition.STALLED)

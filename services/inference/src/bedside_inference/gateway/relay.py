@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from bedside_inference.gateway.errors import (
     client_stalled,
     engine_failed,
     engine_silent,
+    internal_error,
     model_stopped,
 )
 from bedside_inference.gateway.events import Events, whole_answer
@@ -29,6 +31,8 @@ from bedside_inference.gateway.monitor import Monitor
 
 if TYPE_CHECKING:
     from bedside_inference.gateway.app import Gateway
+
+logger = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 MAX_ANSWER_BYTES = 256 << 20
@@ -91,9 +95,15 @@ class EngineAnswer(Response):
             async with self.clock, self.gateway.place(exchange, self.request) as candidates:
                 answer = await self._ask(exchange, candidates, stream)
         except ApiError as error:
-            refused(exchange, error)
             failure = error
-            answer = None if stream.begun else error.response()
+        except Exception:  # a bug must not pass for an answer
+            logger.exception("a request failed")
+            failure = internal_error()
+        if stream.complete:
+            failure = None
+        if failure is not None:
+            refused(exchange, failure)
+            answer = None if stream.begun else failure.response()
         try:
             # The place is free again, whether or not the client takes the rest.
             late = failure is not None and failure.code == CLIENT_STALLED
@@ -152,7 +162,11 @@ class EngineAnswer(Response):
             passing = events.feed(chunk)
             engine.progress()
             self.clock.allow(timeouts.between_tokens, silent)
-            return not passing or stream.pass_on(passing)
+            if not passing:
+                return True
+            taken = stream.pass_on(passing)
+            stream.complete = events.done
+            return taken
 
         try:
             while chunk := await found.read():
@@ -160,6 +174,7 @@ class EngineAnswer(Response):
                 if passing:
                     self.clock.allow(timeouts.write, stalled)
                     await stream.write(passing)
+                    stream.complete = events.done
                     exchange.phase = "streaming"
                 engine.progress()
                 self.clock.allow(timeouts.between_tokens, silent)
@@ -182,6 +197,8 @@ class EventStream:
         self.pass_on: Callable[[bytes], bool] = scope["extensions"][CONNECTION]["pass_on"]
         """Once it has begun: as `write` for a client that keeps up, and whether it does."""
         self.begun = False
+        self.complete = False
+        """`[DONE]` has been passed on, so that nothing may follow."""
 
     async def write(self, events: bytes) -> None:
         """Pass whole events on at once, as they are."""
@@ -196,7 +213,7 @@ class EventStream:
         await self.send({"type": "http.response.body", "body": events, "more_body": True})
 
     async def fail(self, error: ApiError) -> None:
-        """End with an error event, in the place of `[DONE]` unless that has just come."""
+        """End with an error event, in the place of `[DONE]`."""
         event = b"data: " + json.dumps(error.body).encode() + b"\n\n"
         await self.send({"type": "http.response.body", "body": event, "more_body": False})
 

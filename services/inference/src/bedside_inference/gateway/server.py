@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import logging
 import os
 import secrets
 import shutil
@@ -12,12 +13,14 @@ import socket
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from bedside_core import lifeline, log
 from bedside_core.errors import ConfigError
@@ -30,6 +33,8 @@ from bedside_inference.gateway.metrics import SHARED
 from bedside_inference.gateway.protocol import Protocol
 from bedside_inference.state.store import Store
 
+logger = logging.getLogger(__name__)
+
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than a proxy or a client library keeps a connection that it does not use (nginx: 60), so
@@ -37,6 +42,8 @@ that none sends a request on one that is closing here."""
 UNANSWERED_SECONDS = 30
 """Until the supervisor replaces a worker that says nothing. It asks at once, while the worker still
 starts, and that takes a busy machine longer than uvicorn's 5 s."""
+AGAIN_SECONDS = 5
+"""Between two tries of workers that cannot begin."""
 SALT_BYTES = 32
 GARBAGE_THRESHOLD = 10_000
 """New objects until the collector looks."""
@@ -115,6 +122,10 @@ class Workers(Multiprocess):
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], numbers: Path) -> None:
         super().__init__(config, sockets)
         self.numbers = numbers
+        self._begun = False
+        """One of them has begun, so what keeps another from it may pass."""
+        self._again = 0.0
+        """When one that could not begin may be tried again, monotonic seconds."""
 
     def run(self) -> None:
         """Keep them alive until a signal.
@@ -123,12 +134,34 @@ class Workers(Multiprocess):
             SystemExit: one could not begin, and none would.
         """
         super().run()
-        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
+        if not self._begun and any(p.exitcode == STARTUP_FAILURE for p in self.processes):
             raise SystemExit(STARTUP_FAILURE)
 
     def keep_subprocess_alive(self) -> None:
-        """Replace those that died."""
-        super().keep_subprocess_alive()
+        """Replace those that died.
+
+        uvicorn's ends all of them when one cannot begin. Here the others go on: a disk that is full
+        or a database that is away for a minute must not take what still answers.
+        """
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if process.is_alive(UNANSWERED_SECONDS):
+                self._begun = self._begun or process.is_ready(UNANSWERED_SECONDS)
+                continue
+            if process.exitcode is None:  # it hangs
+                process.kill()
+                process.join()
+            if process.exitcode == STARTUP_FAILURE:
+                if not self._begun:
+                    self.should_exit.set()
+                    return
+                if monotonic() < self._again:
+                    continue
+                self._again = monotonic() + AGAIN_SECONDS
+            logger.warning("worker replaced", extra=log.fields(exit=process.exitcode))
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
         alive = {process.pid for process in self.processes}
         for file in self.numbers.glob("gauge_live*_*.db"):
             if (pid := int(file.stem.rpartition("_")[2])) not in alive:

@@ -69,10 +69,10 @@ class SqliteDatabase:
             yield connection
 
     def migrate(self) -> None:
-        """Make the file if there is none, and bring it to the schema of this version.
+        """Make the file if there never was one, and bring it to the schema of this version.
 
         Raises:
-            StateUnavailable: it cannot be used, or is damaged.
+            StateUnavailable: it cannot be used, is damaged, or is gone.
             ArtifactError: it cannot be written, or is newer than this version.
         """
         with disk_errors(self.path.name), self._alone():
@@ -84,14 +84,27 @@ class SqliteDatabase:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """The file, empty if it is new, while nobody else prepares it."""
+        """The file, empty if it is new, while nobody else prepares it.
+
+        The lock's file remembers that there was one: an empty state in the place of one that went
+        away would know no stopped model.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, mode=0o600)
+            locked = self.path.with_suffix(".lock")
+            lock = os.open(locked, os.O_RDWR | os.O_CREAT, mode=0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                known = os.fstat(lock).st_size > 0
+                if known and not (self.path.exists() and self.path.stat().st_size):
+                    raise StateUnavailable(
+                        f"{self.name} is gone - put it back from the backup; to begin without any "
+                        f"key, switch or stopped model, remove {locked}"
+                    )
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, mode=0o600))
                 yield
+                if not known:
+                    os.write(lock, b"made\n")
             finally:
                 os.close(lock)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
