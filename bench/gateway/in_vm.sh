@@ -2,17 +2,19 @@
 # Runs a command of this repository in a virtual machine that sees this machine's files and has its
 # own kernel, and so its own limits:
 #
-#     sudo bench/gateway/in_vm.sh .venvs/dev/bin/python bench/gateway/idle.py
+#     sudo bench/gateway/in_vm.sh .venvs/dev/bin/python bench/gateway/idle.py \
+#         --results bench/results/idle_in_vm.json
 #
 # For machines on which `ulimit -Hn` cannot be raised to the 20,100 open files that idle.py needs.
 # The machine's files are read-only there, what is written is forgotten when it ends, and only
 # bench/results is kept. It has a loopback and no other network. Needs the Debian packages
 # qemu-system-x86, busybox-static, cpio and linux-image-amd64 (another kernel: KERNEL=/path/to/vmlinuz
-# and MODULES=/path/to/its/modules). Uses KVM where there is one; without, all is some ten times slower.
+# and MODULES=/path/to/its/modules). The processor is emulated, some ten times slower, so take counts
+# and memory from it and no times; ACCEL=kvm where that works.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-kernel=${KERNEL:-$(ls -v /boot/vmlinuz-* | tail -1)}
+kernel=${KERNEL:-$(find /boot -name 'vmlinuz-*' | sort -V | tail -1)}
 modules=${MODULES:-/lib/modules/${kernel##*/vmlinuz-}}
 for program in qemu-system-x86_64 busybox cpio; do
     command -v "$program" >/dev/null || { echo "$program is missing - see the head of $0" >&2; exit 2; }
@@ -30,6 +32,7 @@ for name in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virti
     found=$(find "$modules" -name "$name.ko" -print -quit)
     [ -z "$found" ] || { cp "$found" "$work/initrd/lib/"; echo "$name" >>"$work/initrd/lib/order"; }
 done
+[ -e "$work/initrd/lib/order" ] || { echo "no kernel modules in $modules" >&2; exit 2; }
 
 printf '%q ' "$@" >"$work/initrd/command"
 cat >"$work/initrd/init" <<INIT
