@@ -305,7 +305,7 @@ async def test_an_engine_that_hangs(rough, config, open_gateway, ledger, recover
         "after its head": (stream, whole, 504),
         "in its first piece": (stream + chunked(EVENT)[:20], whole + WHOLE[:20], 504),
         "after the first event": (stream + chunked(EVENT), b"", 200),
-        "before the end": (stream + chunked(EVENT, DONE), whole + WHOLE[:-1], 200),
+        "before the end": (stream + chunked(EVENT, EVENT), whole + WHOLE[:-1], 200),
         "with interim answers": (
             b"HTTP/1.1 103 Hints\r\n\r\n" * 9,
             b"HTTP/1.1 100 Go\r\n\r\n",
@@ -343,6 +343,12 @@ async def test_an_engine_that_hangs(rough, config, open_gateway, ledger, recover
         for what, (streamed, _, status) in cases.items():
             if status == 200:
                 await ask(gateway, what, streamed, 200, stream=True)
+        # The answer is whole then, whatever its engine does.
+        rough.script = hang(stream + chunked(EVENT, DONE))
+        async with gateway.chat(stream=True) as answer:
+            assert await answer.content.read() == EVENT + DONE
+        assert (await ledger.one())["outcome"] == "answered"
+        await rough.freed()
         await recovers(gateway, rough)
 
 
