@@ -34,6 +34,11 @@ async def code_of(gateway, **changes) -> str:
         return said.get("error", {}).get("code", "")
 
 
+async def ready(gateway) -> bool:
+    async with gateway.session.get(f"{gateway.url}/readyz") as answer:
+        return answer.status == 200
+
+
 async def until(gateway, wanted: str, before: Callable[[], None] = lambda: None) -> int:
     """Ask until the code is this one; returns how often."""
     asked = 0
@@ -172,8 +177,8 @@ async def test_the_audits_disk_is_full(engine, careful, disk, ledger, recovers) 
         for _ in range(3):
             assert await code_of(careful) == "audit_unavailable"
         assert await code_of(careful, model="other") == "audit_unavailable"
-        async with careful.session.get(f"{careful.url}/readyz") as ready:
-            assert (ready.status, (await ready.json())["status"]) == (503, "audit unavailable")
+        async with careful.session.get(f"{careful.url}/readyz") as asked:
+            assert (asked.status, (await asked.json())["status"]) == (503, "audit unavailable")
         async with careful.session.get(f"{careful.url}/metrics") as page:
             assert "bedside_gateway_audit_writable 0.0" in await page.text()
         async with careful.session.get(f"{careful.url}/livez") as alive:
@@ -186,7 +191,7 @@ async def test_the_audits_disk_is_full(engine, careful, disk, ledger, recovers) 
     assert await code_of(careful) == "audit_unavailable"
     disk.full = False
     async with asyncio.timeout(30):
-        while not ledger.entries("recovered"):
+        while not await ready(careful):
             await asyncio.sleep(0.02)  # by itself
     record = await ledger.one()
     assert (record["outcome"], record["status"]) == ("answered", 200)
