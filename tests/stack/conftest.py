@@ -99,7 +99,7 @@ class Stack:
         os.kill(self.container(service)["State"]["Pid"], signal.SIGKILL)
 
     def wait_until_restarted(self, service: str, before: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_SECONDS
         while self.container(service)["RestartCount"] <= before:
             assert time.monotonic() < deadline, f"{service} was not restarted"
             time.sleep(0.5)
