@@ -64,7 +64,9 @@ RATES = (15, 50)
 LITELLM_MAX_RATE = 15
 """Streams a second: at little more its core is full, and the queue measures the run's length."""
 WARM_UP = 50
-IDLE_SECONDS = 3
+AFTER_SECONDS = 1.5
+"""Our gateway counts and logs the requests of a second together."""
+IDLE_SECONDS = 5
 PEERS = ("direct", "passthrough", "bedside", "litellm")
 
 MAX_ADDED_MS = 10
@@ -76,6 +78,7 @@ async def measure(peer: Peer, engine: Peer, *, stream: bool, **shape: float) -> 
     warm = Load(peer.target, stream, TOKENS)
     await asyncio.gather(*(warm.one(time.perf_counter()) for _ in range(WARM_UP)))
     warm.close()
+    await asyncio.sleep(AFTER_SECONDS)
     if not any(answer.good for answer in warm.answers):
         sys.exit(f"{peer.name} gives no good answer")
     load = Load(peer.target, stream, TOKENS)
@@ -86,7 +89,7 @@ async def measure(peer: Peer, engine: Peer, *, stream: bool, **shape: float) -> 
     else:
         await load.open(shape["rate"], shape["seconds"])
     wall = time.perf_counter() - started
-    await asyncio.sleep(0.2)  # what a peer does after its answer, such as logging, counts too
+    await asyncio.sleep(AFTER_SECONDS)  # what a peer does after its answer, such as logging, counts
     cpu, own = peer.cpu_seconds() - before[0], own_cpu_seconds() - before[1]
     upstream = engine.cpu_seconds() - engine_before
     load.close()

@@ -23,7 +23,6 @@ from typing import Any, NoReturn
 import aiohttp
 import psycopg
 import pytest
-import uvicorn
 import uvloop
 from aiohttp import web
 
@@ -34,6 +33,7 @@ from bedside_inference.config import (
     StateConfig,
     socket_path,
 )
+from bedside_inference.gateway import server as gateway_server
 from bedside_inference.gateway.server import listen, server
 from bedside_inference.keys import NewKey, create
 from bedside_inference.served import HEADER, ServedModel
@@ -244,7 +244,7 @@ class Door:
 
     port: int
     key: str
-    server: uvicorn.Server
+    server: gateway_server.Server
     session: aiohttp.ClientSession
 
     @property
@@ -254,6 +254,11 @@ class Door:
     @property
     def authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
+
+    def end(self) -> None:
+        """Have the gateway let running answers finish and end, as at a signal."""
+        self.server.should_exit = True
+        self.server.wake()
 
     async def looked(self) -> None:
         """Wait until the gateway has looked for new keys and switches from now on."""
@@ -302,10 +307,14 @@ async def opened(config: InferenceConfig, home: Path, key: str) -> AsyncIterator
         task = asyncio.create_task(running.serve([listening]))
         while not running.started:
             await asyncio.sleep(0.01)
-        async with aiohttp.ClientSession() as session:
-            yield Door(config.gateway.port, key, running, session)
-        running.should_exit = True
-        await task
+        session = aiohttp.ClientSession()
+        door = Door(config.gateway.port, key, running, session)
+        try:
+            yield door
+        finally:
+            await session.close()
+            door.end()
+            await task
 
 
 PASSWORD = "only for tests"

@@ -225,7 +225,7 @@ async def test_what_outlasts_the_drain_did_not_leave(engine, gateway, records) -
     engine.script = speak
     async with gateway.post(body(CHAT, stream=True), CHAT) as answer:
         assert await answer.content.readexactly(len(FIRST)) == FIRST
-        gateway.server.should_exit = True
+        gateway.end()
         with pytest.raises(ClientPayloadError):
             await answer.content.read()
     await engine.freed()

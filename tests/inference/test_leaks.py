@@ -626,10 +626,10 @@ async def test_the_house_ends_it(engine, gateway, config, home, witness, heard) 
     await measure(witness, gateway)
     await gateway.looked()
     body = {"model": "test", "messages": LEAST["messages"], "stream": True}
-    request = await gateway.post(json.dumps(body).encode()).__aenter__()
-    gateway.server.should_exit = True  # it waits for a second, and breaks it off
-    with suppress(aiohttp.ClientError):
-        await request.content.read()
+    async with gateway.post(json.dumps(body).encode()) as answer:
+        gateway.end()  # it waits for a second, and breaks it off
+        with suppress(aiohttp.ClientError):
+            await answer.content.read()
 
 
 async def test_patience_ends(engine, config, open_gateway, witness, heard) -> None:
@@ -652,8 +652,8 @@ async def test_patience_ends(engine, config, open_gateway, witness, heard) -> No
             f"application/json\r\nContent-Length: 99\r\n\r\n{CANARY}".encode(),
             stay=30,
         )
-        assert "body_timeout" in heard()
         await measure(witness, gateway)
+        assert "body_timeout" in heard()
 
 
 async def test_audit_and_state_fail(

@@ -103,6 +103,27 @@ async def test_an_answer_that_comes_is_progress_too(engine, watching) -> None:
     assert await look(monitor, 8, 20) is Condition.STALLED
 
 
+async def test_an_engine_that_answers_is_not_looked_at(engine, config, home) -> None:
+    client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
+    monitor = Monitor(client, HealthConfig(interval_seconds=0.1, strikes=1), "test")
+    watch = asyncio.create_task(monitor.watch())
+    async with asyncio.timeout(30):
+        while monitor.condition is not Condition.READY:
+            await asyncio.sleep(0.01)
+        engine.healthy = False
+        for _ in range(100):
+            monitor.progress()
+            await asyncio.sleep(0.005)
+            assert monitor.condition is Condition.READY
+        while monitor.condition is Condition.READY:  # it is silent now
+            await asyncio.sleep(0.01)
+        engine.healthy = True
+        while monitor.condition is not Condition.READY:  # what is down is looked at in any case
+            monitor.progress()
+            await asyncio.sleep(0.005)
+    watch.cancel()
+
+
 async def test_an_idle_engine_is_asked_for_one_token(engine, watching) -> None:
     monitor = watching(canary_seconds=30)
     assert await look(monitor, 2, 50) is Condition.READY

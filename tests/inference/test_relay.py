@@ -199,7 +199,7 @@ async def test_draining_lets_a_stream_finish(engine, config, open_gateway) -> No
         gateway.chat(stream=True) as answer,
     ):
         await answer.content.readexactly(len(engine.chunk("a")))
-        gateway.server.should_exit = True
+        gateway.end()
         with pytest.raises(ClientConnectionError):
             while True:  # no new connection is taken any more
                 async with gateway.session.get(f"{gateway.url}/livez"):
@@ -212,7 +212,7 @@ async def test_draining_ends(stalling, gateway) -> None:
     engine = stalling
     async with gateway.chat(stream=True) as answer:
         await answer.content.readexactly(len(engine.chunk("a")))
-        gateway.server.should_exit = True
+        gateway.end()
         with pytest.raises(ClientPayloadError):
             await asyncio.wait_for(answer.content.read(), 30)
     await engine.freed()

@@ -374,7 +374,7 @@ async def test_an_answer_that_breaks_off_says_so(
     say(engine, "Noch da", "nie", go=asyncio.Semaphore(1))
     await put(page, "Frage")
     await expect(page.locator("#growing .text")).to_have_text("Noch da")
-    gateway.server.should_exit = True
+    gateway.end()
     await answered(page, 7)
     await expect(note.last).to_contain_text("Verbindung ist abgebrochen")
     await put(page, "Frage")

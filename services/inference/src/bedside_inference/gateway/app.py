@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,11 +35,11 @@ from bedside_inference.gateway.errors import (
     state_unavailable,
     unknown_model,
 )
-from bedside_inference.gateway.exchange import Envelope, Exchange, exchange_of
+from bedside_inference.gateway.exchange import Ended, Envelope, Exchange, exchange_of
 from bedside_inference.gateway.fields import REQUESTS
 from bedside_inference.gateway.fleet import Fleet
 from bedside_inference.gateway.limits import make_limits
-from bedside_inference.gateway.metrics import Metrics
+from bedside_inference.gateway.metrics import Metrics, several_workers
 from bedside_inference.gateway.monitor import Monitor
 from bedside_inference.gateway.oidc import TokenVerifier
 from bedside_inference.gateway.pages import FILES, pages
@@ -89,6 +90,7 @@ class Gateway:
         self.config, self.home = config, home
         self._salt_key = salt_key
         self.metrics = Metrics(exemplars=config.gateway.exemplars)
+        self.ended = Ended(self.metrics)
         self.tracing = Tracing(config.tracing)
         self.fleet = Fleet(config, home)
         self.admission = Admission(config.admission)
@@ -106,6 +108,7 @@ class Gateway:
             ArtifactError: the audit or the state database cannot be used.
         """
         async with AsyncExitStack() as stack:
+            stack.callback(self.ended.report)
             await stack.enter_async_context(self.tracing.running())
             await asyncio.to_thread(self.audit.start)
             stack.push_async_callback(asyncio.to_thread, self.audit.close)
@@ -117,7 +120,8 @@ class Gateway:
             await stack.enter_async_context(self.limits.running())
             if self.tokens:
                 await stack.enter_async_context(self.tokens.running())
-            await stack.enter_async_context(self.metrics.sampling(self))
+            if several_workers():
+                await stack.enter_async_context(self.metrics.sampling(self))
             yield
 
     async def require_principal(self, request: Request) -> Principal:
@@ -167,7 +171,7 @@ class Gateway:
         The salt keeps one department's prompts apart from another's in the engine's prefix cache:
         an answer that comes faster because somebody else asked the same would tell so.
         """
-        salt = hmac.new(self._salt_key, principal.department.encode(), "sha256").hexdigest()
+        salt = _salt(self._salt_key, principal.department)
         return {"cache_salt": salt, "priority": engine_priority(principal.priority)}
 
     def begin(self, exchange: Exchange) -> None:
@@ -259,6 +263,11 @@ class Gateway:
                 answer.stop()
 
 
+@lru_cache(maxsize=1024)
+def _salt(key: bytes, department: str) -> str:
+    return hmac.new(key, department.encode(), "sha256").hexdigest()
+
+
 def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     """The gateway as an ASGI application.
 
@@ -286,7 +295,7 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     app.include_router(_probes(gateway))
     app.include_router(pages())
     shortcut = Shortcut(app, {path: _generating(gateway, path) for path in REQUESTS})
-    return Envelope(shortcut, route_of, PUBLIC, gateway.metrics, gateway.tracing, gateway.audit)
+    return Envelope(shortcut, route_of, PUBLIC, gateway.ended, gateway.tracing, gateway.audit)
 
 
 def route_of(scope: Scope) -> str:
@@ -397,6 +406,7 @@ def _probes(gateway: Gateway) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
+        gateway.ended.report()
         gateway.metrics.sample(gateway)
         page, kind = gateway.metrics.page(request.headers.get("accept", ""))
         return Response(page, headers={"Content-Type": kind})

@@ -127,12 +127,7 @@ def prepare_body(
 
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(
-            raw.decode("utf-8"),
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            object_pairs_hook=_unique,
-        )
+        body = _decode(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         raise ApiError(400, "invalid_json", "The body is not valid JSON in UTF-8.") from None
     if not isinstance(body, dict):
@@ -180,8 +175,7 @@ def _digest(parameters: dict[str, Any]) -> str:
         for name, value in parameters.items()
         if value is not None
     }
-    canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_canonical(whole).encode()).hexdigest()
 
 
 def require_json(request: Request) -> None:
@@ -218,3 +212,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) > MAX_NAMES:
         raise ValueError("too many names")  # each that is not declared costs a kilobyte to refuse
     return found
+
+
+_decode = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique
+).decode
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

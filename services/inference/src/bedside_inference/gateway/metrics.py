@@ -39,6 +39,11 @@ Several = Literal["livesum", "livemin", "livemax"]
 OPENMETRICS = "application/openmetrics-text"
 
 
+def several_workers() -> bool:
+    """Whether one worker's page must show what the others count, too."""
+    return bool(os.environ.get(SHARED))
+
+
 class _AllWorkers(MultiProcessCollector):
     """A worker that begins makes its file empty, and one that dies then leaves it so."""
 
@@ -57,6 +62,8 @@ class Metrics:
     def __init__(self, *, exemplars: bool = False) -> None:
         """`exemplars`: histograms name the trace of a recent request, in OpenMetrics only."""
         self.exemplars = exemplars
+        self.serving = 0
+        """Exchanges that have begun and not ended."""
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests answered.", "route", "status")
         self.outcomes = self._counter("outcomes", "How requests ended.", "outcome")
@@ -147,6 +154,7 @@ class Metrics:
     def sample(self, gateway: Gateway) -> None:
         """Take over what is not counted per request."""
         admission = gateway.admission
+        self.in_flight.set(self.serving)
         self.running.set(admission.running)
         self.running_tokens.set(admission.running_tokens)
         for priority, waiting in admission.queued.items():
@@ -173,7 +181,7 @@ class Metrics:
             accept: the header of who asks; OpenMetrics is for exemplars, which Prometheus' older
                 text format cannot hold.
         """
-        if os.environ.get(SHARED):
+        if several_workers():
             together = CollectorRegistry()
             _AllWorkers(together)  # type: ignore[no-untyped-call]
             return generate_latest(together), CONTENT_TYPE_LATEST

@@ -57,7 +57,7 @@ class Monitor:
         ).encode()
         now = time.monotonic()
         self._steps = -1.0
-        self._moved = self._worked = self._down_since = now
+        self._moved = self._worked = self._answered = self._down_since = now
         self._was_down = False
         self._strikes = 0
         self.load_seconds: float | None = None
@@ -65,7 +65,7 @@ class Monitor:
 
     def progress(self) -> None:
         """Something of an answer has just come from the engine."""
-        self._moved = self._worked = time.monotonic()
+        self._moved = self._worked = self._answered = time.monotonic()
 
     def remaining_load(self) -> int | None:
         """Seconds until the model is there, by how long it took the last time."""
@@ -74,14 +74,20 @@ class Monitor:
         return max(1, round(self.load_seconds - (time.monotonic() - self._down_since)))
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Look for ever, but for the times when answers show what a look would."""
+        looked = time.monotonic()
         while True:
-            try:
-                await self.look()
-            except Exception:  # a bug here must not end the looking
-                logger.exception("looking at an engine failed")
-                self._unfit(Condition.STALLED)
+            if not self._answers_since(looked):
+                try:
+                    await self.look()
+                except Exception:  # a bug here must not end the looking
+                    logger.exception("looking at an engine failed")
+                    self._unfit(Condition.STALLED)
+            looked = time.monotonic()
             await asyncio.sleep(self.config.interval_seconds)
+
+    def _answers_since(self, moment: float) -> bool:
+        return self.condition is Condition.READY and not self._strikes and self._answered >= moment
 
     async def look(self) -> None:
         """Look once, and change the condition if enough looks in a row say so."""
@@ -110,7 +116,7 @@ class Monitor:
         busy = self.in_flight > 0 or any(float(value) > 0 for value in BUSY.findall(page))
         if steps != self._steps:
             self._steps = steps
-            self.progress()
+            self._moved = self._worked = now
         if busy:
             self._worked = now
             return now - self._moved < self.config.stall_seconds

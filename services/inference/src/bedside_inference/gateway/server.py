@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import logging
@@ -10,10 +11,12 @@ import secrets
 import shutil
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
@@ -44,6 +47,8 @@ UNANSWERED_SECONDS = 30
 starts, and that takes a busy machine longer than uvicorn's 5 s."""
 AGAIN_SECONDS = 5
 """Between two tries of workers that cannot begin."""
+TICK_SECONDS = 1
+"""The Date header has whole seconds."""
 SALT_BYTES = 32
 GARBAGE_THRESHOLD = 10_000
 """New objects until the collector looks."""
@@ -96,10 +101,35 @@ def preflight(config: InferenceConfig, home: Path) -> None:
         audit.admin("gateway_started", workers=config.gateway.workers)
 
 
-def server(config: InferenceConfig, home: Path) -> uvicorn.Server:
-    """The HTTP server of one process; quiet, because the gateway logs each request itself."""
-    app = partial(build, config, home, secrets.token_bytes(SALT_BYTES))
-    return uvicorn.Server(_settings(config, app))
+class Server(uvicorn.Server):
+    """The HTTP server of one process, woken by the signal that ends it.
+
+    uvicorn's looks for one ten times a second, and to wake up costs more than the look: a part of
+    what a gateway with little to do costs.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.wake: Callable[[], object] = lambda: None
+        """Have `should_exit` looked at now."""
+
+    async def main_loop(self) -> None:
+        """Keep the Date header of answers fresh until a signal comes."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self.wake = partial(loop.call_soon_threadsafe, ended.set)
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await ended.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.wake()
+
+
+def server(config: InferenceConfig, home: Path) -> Server:
+    """The HTTP server of the only process; quiet, because the gateway logs each request itself."""
+    return Server(_settings(config, partial(build, config, home, secrets.token_bytes(SALT_BYTES))))
 
 
 def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
@@ -116,6 +146,16 @@ def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     return app
 
 
+class Worker(Process):
+    """One of several processes."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server
+
+
 class Workers(Multiprocess):
     """Processes that answer together; the gauges of one go when it does."""
 
@@ -126,6 +166,10 @@ class Workers(Multiprocess):
         """One of them has begun, so what keeps another from it may pass."""
         self._again = 0.0
         """When one that could not begin may be tried again, monotonic seconds."""
+
+    def init_processes(self) -> None:
+        for _ in range(self.processes_num):
+            self.processes.append(self._started())
 
     def run(self) -> None:
         """Keep them alive until a signal.
@@ -160,12 +204,16 @@ class Workers(Multiprocess):
                     continue
                 self._again = monotonic() + AGAIN_SECONDS
             logger.warning("worker replaced", extra=log.fields(exit=process.exitcode))
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
+            self.processes[place] = self._started()
         alive = {process.pid for process in self.processes}
         for file in self.numbers.glob("gauge_live*_*.db"):
             if (pid := int(file.stem.rpartition("_")[2])) not in alive:
                 _forget(self.numbers, pid)
+
+    def _started(self) -> Worker:
+        process = Worker(self.config, self.sockets)
+        process.start()
+        return process
 
 
 def _forget(numbers: Path, pid: int) -> None:

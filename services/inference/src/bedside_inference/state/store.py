@@ -74,7 +74,7 @@ class Store:
         return store
 
     def close(self) -> None:
-        self._database.engine.dispose()
+        self._database.close()
 
     def revision(self) -> int:
         """Counts changes; cheap.
@@ -82,8 +82,7 @@ class Store:
         Raises:
             StateUnavailable: the database cannot be used.
         """
-        with self._database.reading() as connection:
-            return int(connection.execute(select(schema.revision.c.number)).scalar_one())
+        return self._database.revision()
 
     def snapshot(self) -> State:
         """Everything, at one revision.
