@@ -5,6 +5,10 @@ member may be missing or of another type. Members beyond them are listed here on
 new one is seen. Those types take a null for whatever may be left out; the stricter reading is in
 tests/inference/clients/test_types.py.
 
+With BEDSIDE_OPENAI_DOCUMENT, the path of OpenAI's OpenAPI document (`openapi.yaml` of
+github.com/openai/openai-openapi), everything must also be valid by its schemas. It is not ours to
+copy, and the machines that run this daily reach no network.
+
 The engine's side is recorded: record.py has vLLM's own classes write it.
 """
 
@@ -15,12 +19,15 @@ import base64
 import functools
 import inspect
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
+from jsonschema import Draft202012Validator, ValidationError
 from openai.types import Completion, CreateEmbeddingResponse, ErrorObject, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
@@ -60,6 +67,18 @@ BEYOND = {
 }
 """vLLM's own members that pass, below `response.` in events."""
 
+SCHEMAS: dict[Any, str] = {
+    ChatCompletion: "CreateChatCompletionResponse",
+    ChatCompletionChunk: "CreateChatCompletionStreamResponse",
+    Completion: "CreateCompletionResponse",
+    CreateEmbeddingResponse: "CreateEmbeddingResponse",
+    Response: "Response",
+    ResponseStreamEvent: "ResponseStreamEvent",
+    Model: "Model",
+    ErrorObject: "Error",
+}
+"""The SDK's types by their names in the document."""
+
 adapter = functools.cache(TypeAdapter)
 
 
@@ -67,6 +86,35 @@ def check(kind: Any, value: object) -> None:
     """That a value is of the SDK's type, and has nothing more than what is known."""
     found = adapter(kind).validate_json(json.dumps(value), strict=True)
     assert {name.removeprefix("response.") for name in beyond(found)} <= BEYOND
+    if document():
+        Draft202012Validator(document() | schema_of(kind)).validate(value)
+
+
+def schema_of(kind: Any) -> dict[str, str]:
+    name = SCHEMAS[kind]
+    if name not in document()["components"]["schemas"]:
+        pytest.skip(f"this version of the document has no {name}")
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """OpenAI's, or nothing."""
+    path = os.environ.get("BEDSIDE_OPENAI_DOCUMENT")
+    if not path:
+        return {}
+    read = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return {"components": nullable(read["components"])}
+
+
+def nullable(schema: Any) -> Any:
+    """A schema of OpenAPI 3.0 in the words of JSON Schema, which 3.1 uses."""
+    if isinstance(schema, list):
+        return [nullable(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: nullable(inner) for name, inner in schema.items() if name != "nullable"}
+    return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
 
 
 def beyond(value: object, place: str = "") -> Iterator[str]:
@@ -77,6 +125,26 @@ def beyond(value: object, place: str = "") -> Iterator[str]:
         yield from (place + name for name in value.model_extra or {})
         for name in type(value).model_fields:
             yield from beyond(getattr(value, name), f"{place}{name}.")
+
+
+@pytest.mark.parametrize("version", ["3.0.0", "3.1.0"])
+def test_the_document_is_applied(tmp_path, monkeypatch, version) -> None:
+    """In this one a model may lack an owner, in the words of either version, but not a date."""
+    owner: dict[str, Any] = {"type": ["string", "null"]}
+    if version == "3.0.0":
+        owner = {"type": "string", "nullable": True}
+    model = {"properties": {"owned_by": owner, "created": {"type": "string", "format": "date"}}}
+    path = tmp_path / "openapi.yaml"
+    path.write_text(json.dumps({"openapi": version, "components": {"schemas": {"Model": model}}}))
+    monkeypatch.setenv("BEDSIDE_OPENAI_DOCUMENT", str(path))
+    document.cache_clear()
+    try:
+        validator = Draft202012Validator(document() | schema_of(Model))
+        validator.validate({"owned_by": None, "created": "2026-11-22"})
+        with pytest.raises(ValidationError, match="5 is not of type 'string'"):
+            check(Model, {"id": "a", "object": "model", "owned_by": "bedside", "created": 5})
+    finally:
+        document.cache_clear()
 
 
 def plain(path: str, answer: dict[str, Any]) -> dict[str, Any]:
