@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside_inference.gateway.answers import REQUIRED, conforming
+from bedside_inference.gateway.answers import REQUIRED, RESPONSES, conforming
 
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT = "/v1/chat/completions"
 NAMES = st.sampled_from(["choices", "message", "logprobs", "content", "tools", "schema", "a"])
 JSON = st.recursive(
     st.sampled_from([None, True, 1, "a"]),
@@ -44,6 +44,15 @@ def test_a_null_in_a_clients_schema_stays() -> None:
     assert found["tools"] == [{"type": "function", "parameters": schema, "strict": None}]
     assert found["text"] == {"format": {"type": "json_schema", "schema": schema}}
     assert found["error"] is None
+
+
+def test_what_a_text_of_a_response_must_have() -> None:
+    part = {"type": "output_text", "text": "a", "logprobs": None}
+    reasoning = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "b"}]}
+    odd = {"type": ["output_text"]}
+    found = told(RESPONSES, {"output": [{"type": "message", "content": [part]}, reasoning, odd]})
+    whole = {"type": "output_text", "text": "a", "annotations": [], "logprobs": []}
+    assert found["output"] == [{"type": "message", "content": [whole]}, reasoning, odd]
 
 
 @pytest.mark.parametrize("path", sorted(REQUIRED))

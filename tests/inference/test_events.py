@@ -1,8 +1,9 @@
-"""Streams pass byte by byte; only the usage that nobody asked for is taken out."""
+"""Streams pass byte by byte, but for usage that nobody asked for and what responses repeat."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bedside_inference.gateway.errors import ApiError
 from bedside_inference.gateway.events import MAX_EVENT_BYTES, Events, Usage, whole_answer
 
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 TRAPS = ('"usage":{"prompt_tokens":9}', '"error":{"message":"x"}', "data: x\n\n", '"choices":[]')
 texts = st.text() | st.sampled_from(TRAPS)
 
@@ -27,8 +29,10 @@ USAGE = event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 5, "to
 DONE = b"data: [DONE]\n\n"
 
 
-def passed(chunks: list[bytes], *, keep_usage: bool = True) -> tuple[bytes, Events]:
-    events = Events(Usage(), keep_usage=keep_usage)
+def passed(
+    chunks: list[bytes], *, keep_usage: bool = True, path: str = CHAT
+) -> tuple[bytes, Events]:
+    events = Events(path, Usage(), keep_usage=keep_usage)
     return b"".join(events.feed(chunk) for chunk in chunks), events
 
 
@@ -53,7 +57,7 @@ def test_whatever_the_texts_and_the_cuts(said: list[str], places: list[int], kee
 def test_an_error_event_is_not_passed_on(said: list[str], places: list[int]) -> None:
     stream = b"".join(content(text) for text in said)
     error = event(error={"message": "cannot parse 'patient'", "code": 400})
-    events, found = Events(Usage(), keep_usage=True), b""
+    events, found = Events(CHAT, Usage(), keep_usage=True), b""
     with pytest.raises(ApiError, match="engine_error"):
         for chunk in cut(stream + error, places):
             found += events.feed(chunk)
@@ -73,6 +77,50 @@ def test_the_last_event_of_a_response() -> None:
         passed([failed])
 
 
+RESPONSE = {"id": "r", "status": "in_progress", "user": None, "usage": None}
+REQUIRED = ("error", "incomplete_details", "instructions", "metadata", "temperature", "top_p")
+PART = {"type": "output_text", "text": 'a "item":{', "logprobs": None}
+
+
+def told(name: str, **members: object) -> bytes:
+    return f"event: {name}\n".encode() + event(type=name, sequence_number=1, **members)
+
+
+@given(st.lists(st.integers(0), max_size=8))
+def test_what_a_response_repeats_is_conforming(places: list[int]) -> None:
+    """Its pieces pass as they are."""
+    delta = told("response.output_text.delta", delta='"response":{ null', logprobs=[])
+    item = {"type": "message", "content": [PART], "phase": None}
+    stream = (
+        told("response.created", response=RESPONSE) + delta + delta
+        + told("response.content_part.done", part=PART) + delta
+        + told("response.output_item.done", item=item)
+    )  # fmt: skip
+    found, events = passed(cut(stream, places), path=RESPONSES)
+    created, *deltas, done, third, last, rest = found.split(b"\n\n")
+    assert [*deltas, third] == [delta.removesuffix(b"\n\n")] * 3
+    assert (events.count, events.tail, rest) == (6, b"", b"")
+    assert created.startswith(b"event: response.created\ndata: {")
+    whole = {"id": "r", "status": "in_progress"} | dict.fromkeys(REQUIRED)
+    part = PART | {"logprobs": [], "annotations": []}
+    assert said(created) == {
+        "type": "response.created", "sequence_number": 1, "response": whole,
+    }  # fmt: skip
+    assert said(done)["part"] == part
+    assert said(last)["item"] == {"type": "message", "content": [part]}
+
+
+def said(event: bytes) -> dict[str, Any]:
+    found = json.loads(event.partition(b"data: ")[2])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_response_that_cannot_be_read_is_none() -> None:
+    with pytest.raises(ApiError, match="engine_error"):
+        passed([b'event: response.created\ndata: {"response":{"a"}}\n\n'], path=RESPONSES)
+
+
 @pytest.mark.parametrize("garbage", [b"<html>\n\n", b"\n\n", b"\xff\n\n", b'{"choices": []}\n\n'])
 def test_what_is_no_event(garbage: bytes) -> None:
     with pytest.raises(ApiError, match="engine_error"):
@@ -86,7 +134,7 @@ def test_broken_json_where_it_matters(data: bytes) -> None:
 
 
 def test_an_event_without_end_is_not_kept_for_ever() -> None:
-    events = Events(Usage(), keep_usage=True)
+    events = Events(CHAT, Usage(), keep_usage=True)
     with pytest.raises(ApiError, match="engine_error"):
         for _ in range(MAX_EVENT_BYTES // 65536 + 2):
             events.feed(b"data: " + b"x" * 65536)

@@ -20,7 +20,10 @@ WHOLE = {
     "/v1/embeddings": "OpenAI.CreateEmbeddingResponse",
     "/v1/responses": "Omit<OpenAI.Responses.Response, 'output_text'>",
 }
-EVENT = {"/v1/chat/completions": "OpenAI.Chat.ChatCompletionChunk"}
+EVENT = {
+    "/v1/chat/completions": "OpenAI.Chat.ChatCompletionChunk",
+    "/v1/responses": "OpenAI.Responses.ResponseStreamEvent",
+}
 OTHERS = {
     "/v1/chat/completions": {"stop_reason", "token_ids", "prompt_token_ids", "prompt_text",
                              "reasoning"},
@@ -88,11 +91,14 @@ async def received(engine, gateway, case: dict[str, Any]) -> list[tuple[str, Any
                 return []  # not among the published schemas
             return [(WHOLE[path], without(await got.json(), others))]
         lines = (await got.text()).splitlines()
-    # Completions' chunks and the events of responses pass as vLLM writes them; see answers.py.
+    # Completions' chunks pass as vLLM writes them; see answers.py.
     if path not in EVENT or "probabilities" in case["name"]:
         return []
-    events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
-    return [(EVENT[path], without(event, others)) for event in events]
+    events = [without(json.loads(line[6:]), others) for line in lines if line.startswith("data: {")]
+    for event in events:
+        if "response" in event:
+            event["response"]["output_text"] = ""  # which the client makes, not the API
+    return [(EVENT[path], event) for event in events]
 
 
 async def compiled(

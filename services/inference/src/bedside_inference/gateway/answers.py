@@ -1,8 +1,9 @@
 """A whole answer in the form that OpenAI publishes.
 
 vLLM writes null for what it has nothing to say about, also where the published schemas know no
-null, and leaves out members that they require; generated clients refuse such answers. Streams pass
-as they are: OpenAI's clients take their events one by one and unchecked.
+null, and leaves out members that they require; generated clients refuse such answers. The same
+holds for the events of `/v1/responses` that repeat a whole response, item or part. All others pass
+as they are.
 
 Members that are vLLM's own stay; the schemas do not forbid more than they name.
 """
@@ -16,7 +17,8 @@ from pydantic_core import to_json
 OPAQUE = frozenset({"parameters", "schema"})
 """JSON schemas of the client's, where null may mean something."""
 
-REQUIRED: dict[str, dict[str, dict[str, None]]] = {
+RESPONSES = "/v1/responses"
+REQUIRED: dict[str, dict[str, dict[str, Any]]] = {
     "/v1/chat/completions": {
         "choices": {"logprobs": None},
         "message": {"content": None, "refusal": None},
@@ -25,14 +27,16 @@ REQUIRED: dict[str, dict[str, dict[str, None]]] = {
         "top_logprobs": {"bytes": None},
     },
     "/v1/completions": {"choices": {"logprobs": None}},
-    "/v1/responses": {
-        "": dict.fromkeys(
+    RESPONSES: {
+        "response": dict.fromkeys(
             ("error", "incomplete_details", "instructions", "metadata", "temperature", "top_p")
         ),
         "tools": {"parameters": None, "strict": None},
+        "output_text": {"annotations": (), "logprobs": ()},
     },
 }
-"""Per route, and per member that an object is found in: what must be there, if only as null."""
+"""Per route, and per member that an object is found in or per its `type`: what must be there, if
+only as null or empty."""
 
 
 def conforming(path: str, body: bytes, answer: dict[str, Any]) -> bytes:
@@ -46,10 +50,15 @@ def conforming(path: str, body: bytes, answer: dict[str, Any]) -> bytes:
         answer: what they say.
     """
     required = REQUIRED.get(path)
-    return body if required is None else to_json(_told(answer, "", required))
+    return body if required is None else to_json(_told(answer, "response", required))
 
 
-def _told(value: Any, member: str, required: dict[str, dict[str, None]]) -> Any:
+def conforming_event(said: dict[str, Any]) -> bytes:
+    """The same for an event of `/v1/responses`."""
+    return to_json(_told(said, "event", REQUIRED[RESPONSES]))
+
+
+def _told(value: Any, member: str, required: dict[str, dict[str, Any]]) -> Any:
     if isinstance(value, list):
         return [_told(inner, member, required) for inner in value]
     if not isinstance(value, dict) or member in OPAQUE:
@@ -57,4 +66,6 @@ def _told(value: Any, member: str, required: dict[str, dict[str, None]]) -> Any:
     told = {
         name: _told(inner, name, required) for name, inner in value.items() if inner is not None
     }
-    return required.get(member, {}) | told
+    kind = told.get("type")
+    needed = required.get(kind, {}) if isinstance(kind, str) else {}
+    return required.get(member, {}) | needed | told

@@ -1,5 +1,7 @@
 """What the gateway must see in a stream of server-sent events that it passes on unchanged.
 
+Unchanged but for the few of `/v1/responses` that repeat a response, an item or a part (`answers`).
+
 Bytes are searched, not parsed: inside a JSON string a quote is escaped, so `"usage":{` can only be
 the member of that name, whatever the texts say. What must be parsed is parsed without the cache of
 strings that pydantic keeps for a whole process: it would hold pieces of answers.
@@ -12,6 +14,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from bedside_inference.gateway.answers import RESPONSES, conforming_event
 from bedside_inference.gateway.errors import engine_failed
 
 MAX_EVENT_BYTES = 8 << 20
@@ -22,6 +25,8 @@ DONE = b"data: [DONE]\n\n"
 """The last event of a stream, but for those of `/v1/responses`."""
 STARTS = (b"data:", b"event:", b":")
 USAGE = b'"usage":{'
+REPEATED = re.compile(rb'"(?:response|item|part)":\s*\{')
+"""Begins, in an event of `/v1/responses`, what others have told in pieces."""
 ERROR = re.compile(rb'"error":\s*\{')
 """vLLM writes its own errors with a space."""
 FINISH = re.compile(rb'"finish_reason":"([^"]*)"')
@@ -62,8 +67,9 @@ class Usage:
 class Events:
     """Whole events out of bytes as they come, without the one that the client did not ask for."""
 
-    def __init__(self, usage: Usage, *, keep_usage: bool) -> None:
+    def __init__(self, path: str, usage: Usage, *, keep_usage: bool) -> None:
         self.usage, self.keep_usage = usage, keep_usage
+        self._repeats = path == RESPONSES
         self.count = 0
         """Events so far; about one per token."""
         self.tail = b""
@@ -95,7 +101,7 @@ class Events:
             return self._before_error(chunk)
         if b'"finish_reason":"' in chunk and (found := FINISH.search(chunk)):
             self.usage.finish_reason = _reason(found[1].decode(errors="replace"))
-        return self._without_usage(chunk) if USAGE in chunk else chunk
+        return self._passing(chunk)
 
     def close(self) -> None:
         """It has ended, or its client has left; what the engine did not count is guessed."""
@@ -106,9 +112,12 @@ class Events:
         for event in chunk.split(END):
             if ERROR.search(event) and isinstance(_answer_in(_members(event)).get("error"), dict):
                 raise engine_failed()  # its words may quote the request
-        return self._without_usage(chunk) if USAGE in chunk else chunk
+        return self._passing(chunk)
 
-    def _without_usage(self, chunk: bytes) -> bytes:
+    def _passing(self, chunk: bytes) -> bytes:
+        repeats = self._repeats and REPEATED.search(chunk) is not None
+        if not repeats and USAGE not in chunk:
+            return chunk
         kept = []
         for event in chunk.split(END):
             if USAGE in event:
@@ -116,7 +125,7 @@ class Events:
                 self.usage.read(_answer_in(said).get("usage"))
                 if not self.keep_usage and said.get("choices") == []:
                     continue
-            kept.append(event)
+            kept.append(_conforming(event) if repeats and REPEATED.search(event) else event)
         return END.join(kept)
 
 
@@ -134,6 +143,11 @@ def _members(event: bytes) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise engine_failed()
     return members
+
+
+def _conforming(event: bytes) -> bytes:
+    lines = [line for line in event.split(b"\n") if not line.startswith(b"data:")]
+    return b"\n".join([*lines, b"data: " + conforming_event(_members(event))])
 
 
 def _answer_in(said: dict[str, Any]) -> dict[str, Any]:

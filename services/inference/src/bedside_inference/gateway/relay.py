@@ -6,13 +6,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from bedside_inference.audit.record import CUT_OFF
-from bedside_inference.gateway.answers import conforming
+from bedside_inference.gateway.answers import RESPONSES, conforming
 from bedside_inference.gateway.bodies import Prepared
 from bedside_inference.gateway.call import Call
 from bedside_inference.gateway.clock import Clock
@@ -116,7 +116,7 @@ class EngineAnswer(Response):
 
                     await answer(scope, receive, send_piece)
                 elif failure is not None:
-                    await stream.fail(failure)
+                    await stream.fail(failure, self.path)
                 else:
                     await stream.end()
         except TimeoutError:
@@ -156,7 +156,7 @@ class EngineAnswer(Response):
     ) -> None:
         timeouts = self.gateway.config.gateway.timeouts
         silent, stalled = engine_silent(), client_stalled()
-        events = Events(exchange.usage, keep_usage=self.request.asked_for_usage)
+        events = Events(self.path, exchange.usage, keep_usage=self.request.asked_for_usage)
 
         def pass_on(chunk: bytes) -> bool:
             passing = events.feed(chunk)
@@ -184,6 +184,7 @@ class EngineAnswer(Response):
                 raise engine_failed()
         finally:
             events.close()
+            stream.events = events.count
 
 
 class EventStream:
@@ -199,6 +200,8 @@ class EventStream:
         self.begun = False
         self.complete = False
         """`[DONE]` has been passed on, so that nothing may follow."""
+        self.events = 0
+        """How many the engine has sent, known at the end."""
 
     async def write(self, events: bytes) -> None:
         """Pass whole events on at once, as they are."""
@@ -212,9 +215,17 @@ class EventStream:
             await self.send({"type": "http.response.start", "status": 200, "headers": headers})
         await self.send({"type": "http.response.body", "body": events, "more_body": True})
 
-    async def fail(self, error: ApiError) -> None:
-        """End with an error event, in the place of `[DONE]`."""
-        event = b"data: " + json.dumps(error.body).encode() + b"\n\n"
+    async def fail(self, error: ApiError, path: str) -> None:
+        """End with an error event, in the place of `[DONE]`.
+
+        That of `/v1/responses` has the form of its other events; clients look for `error` in all.
+        """
+        said: dict[str, Any] = {**error.body}
+        name = ""
+        if path == RESPONSES:
+            name = "event: error\n"
+            said |= error.body["error"] | {"type": "error", "sequence_number": self.events}
+        event = f"{name}data: {json.dumps(said)}\n\n".encode()
         await self.send({"type": "http.response.body", "body": event, "more_body": False})
 
     async def end(self) -> None:
