@@ -122,6 +122,17 @@ class Server(uvicorn.Server):
                 async with asyncio.timeout(TICK_SECONDS):
                     await ended.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running answers finish; take no more.
+
+        uvicorn's tells each connection to go, but not one that was accepted in the same instant and
+        whose protocol begins a moment later: its client could go on asking until the drain is over.
+        """
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         self.wake()
