@@ -40,6 +40,7 @@ ENV PATH=/opt/code/bin:${PATH} \
     HF_HUB_DISABLE_TELEMETRY=1 \
     TRANSFORMERS_OFFLINE=1 \
     HF_DATASETS_OFFLINE=1 \
+    HF_EVALUATE_OFFLINE=1 \
     VLLM_NO_USAGE_STATS=1 \
     DO_NOT_TRACK=1
 RUN mv /opt/bedside.pth "$(cat /opt/pth-path)" \

@@ -50,7 +50,10 @@ case $1 in
     ;;
   code)
     # uv builds with its own, hash-locked backend, so nothing is fetched here.
-    for package in packages/core "services/$2"; do
+    own=(packages/core "services/$2")
+    # Only where there is torch.
+    case $2 in trainer|merger|eval) own+=(packages/models) ;; esac
+    for package in "${own[@]}"; do
       $uv build --quiet --offline --wheel --out-dir /tmp/own "$package"
     done
     $uv pip install --quiet --offline --python /opt/bedside/bin/python --target /opt/code --no-deps /tmp/own/*.whl

@@ -7,7 +7,7 @@ uv=$PWD/.venvs/uv/bin/uv
 export UV_SYSTEM_CERTS=1 UV_FIND_LINKS=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}
 options=(--quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
          --no-annotate --excludes requirements/excludes.txt --no-emit-package bedside-core
-         --no-emit-package torch)
+         --no-emit-package bedside-models --no-emit-package torch)
 cpu=(-c requirements/constraints.txt)
 
 lock() { local out=$1; shift; "$uv" pip compile "${options[@]}" "$@" -o "$out"; echo "$out"; }

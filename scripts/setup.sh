@@ -53,8 +53,9 @@ make_environment() {
     bundle) locks=requirements/bundle.lock; packages="packages/core packages/bundle" ;;
     core) locks=requirements/core.lock; packages=packages/core ;;
     engine) locks=services/inference/engine.lock; packages="packages/core services/inference" ;;
-    corpus|trainer|merger|eval|inference)
-      locks=services/$name/requirements.lock; packages="packages/core services/$name" ;;
+    corpus|inference) locks=services/$name/requirements.lock; packages="packages/core services/$name" ;;
+    trainer|merger|eval)
+      locks=services/$name/requirements.lock; packages="packages/core packages/models services/$name" ;;
     *) die "unknown environment '$name'" ;;
   esac
   case $name in dev|trainer|merger|eval|engine) locks="$locks $(torch_lock)" ;; esac

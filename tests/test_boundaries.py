@@ -19,10 +19,13 @@ ROOT = Path(__file__).parent.parent
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir())
 PACKAGES = {f"services/{name}": f"bedside_{name}" for name in SERVICES} | {
     "packages/core": "bedside_core",
+    "packages/models": "bedside_models",
     "packages/bundle": "bedside_bundle",
 }
 # A Config is a pydantic class, so pydantic is part of what bedside_core offers.
 COMES_WITH_CORE = {"pydantic"}
+SHARED = {"bedside_core", "bedside_models"}
+"""What services may import besides themselves; core imports nothing of the house."""
 MAX_FUNCTION_LINES = 120
 
 
@@ -75,7 +78,7 @@ def test_imports_are_declared_and_stay_in_the_house(folder: str) -> None:
 @pytest.mark.parametrize("folder", sorted(PACKAGES))
 def test_no_service_imports_another(folder: str) -> None:
     """Holds even if a service declared another as its dependency."""
-    others = set(PACKAGES.values()) - {PACKAGES[folder], "bedside_core"}
+    others = set(PACKAGES.values()) - {PACKAGES[folder], *SHARED}
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in sources(folder)
@@ -83,6 +86,12 @@ def test_no_service_imports_another(folder: str) -> None:
         if name in others
     ]
     assert wrong == []
+
+
+def test_core_stays_without_torch_and_without_the_house() -> None:
+    heavy = {"bedside_models", "torch", "transformers", "numpy", "safetensors"}
+    found = {name for path in sources("packages/core") for name, _ in imported(parse(path))}
+    assert found & heavy == set()
 
 
 def test_every_service_is_looked_at() -> None:

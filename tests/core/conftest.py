@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
-from bedside_core.evidence import EVIDENCE, SIGNATURE, sign_evidence
+from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.licences import Licence
 from bedside_core.registry import Registry
 

@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 
 from bedside_core import artifacts
-from bedside_core.artifacts import (
-    MANIFEST,
-    Artifact,
-    disk_errors,
-    hash_inputs,
-    lock_directory,
-    sha256_file,
-    sweep,
-    write_atomic,
-)
+from bedside_core.artifacts import MANIFEST, Artifact, hash_inputs
 from bedside_core.errors import ArtifactError
+from bedside_core.files import disk_errors, lock_directory, sha256_file, sweep, write_atomic
 from bedside_core.registry import Registry
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bedside_core import confinement
+from bedside_core import confinement, offline
 from bedside_core.confinement import Check
 from bedside_core.errors import ConfigError, PolicyError
 
@@ -102,10 +102,9 @@ def test_rights_of_this_process(monkeypatch) -> None:
 
 
 def test_one_telemetry_switch_is_missing(monkeypatch) -> None:
-    for name in confinement.TELEMETRY_OFF:
-        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(offline, "STARTED_WITHOUT", ())
     assert list(confinement.rights())[-1].ok
-    monkeypatch.setenv("DO_NOT_TRACK", "0")
+    monkeypatch.setattr(offline, "STARTED_WITHOUT", ("DO_NOT_TRACK",))
     last = list(confinement.rights())[-1]
     assert last == Check("telemetry switched off", False, "DO_NOT_TRACK")
 

@@ -15,7 +15,7 @@ from bedside_core import cli
 from bedside_core.artifacts import MANIFEST, Artifact
 from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError, PolicyError
-from bedside_core.evidence import EVIDENCE
+from bedside_core.kinds.evidence import EVIDENCE
 from bedside_core.licences import licence
 from bedside_core.registry import Registry
 from bedside_core.run import Run
@@ -285,7 +285,7 @@ def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdic
 
 
 def foreign_signature(registry: Registry, model: Artifact, base: Artifact) -> bytes:
-    from bedside_core.evidence import sign_evidence
+    from bedside_core.kinds.evidence import sign_evidence
     from bedside_core.signing import Keys
 
     body = {

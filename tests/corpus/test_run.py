@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bedside_core.registry import describe_sources, document_ids
+from bedside_core.kinds.corpus import describe_sources, document_ids
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zyklamenwalzer"

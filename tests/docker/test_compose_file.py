@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import yaml
 
-from bedside_core.confinement import ENGINE_SOCKETS, TELEMETRY_OFF
+from bedside_core.confinement import ENGINE_SOCKETS
+from bedside_core.offline import OFFLINE
 from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
 from bedside_inference.gateway.metrics import Metrics
 
@@ -164,7 +165,7 @@ def test_a_container_is_killed_while_it_lets_answers_finish(compose: Any) -> Non
 
 
 def test_a_switch_against_telemetry_is_touched(compose: Any, gpu: Any) -> None:
-    assert [name for name in TELEMETRY_OFF if name in compose.text + gpu.text] == []
+    assert [name for name in OFFLINE if name in compose.text + gpu.text] == []
 
 
 # --- networks ----------------------------------------------------------------------------------

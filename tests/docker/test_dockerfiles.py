@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bedside_core.confinement import TELEMETRY_OFF
+from bedside_core.offline import OFFLINE
 
 BOTH = ("Dockerfile", "engine-cuda.Dockerfile")
 LABELS = {"title", "description", "version", "revision"}
@@ -74,7 +74,7 @@ def test_an_image_has_no_labels(dockerfiles: Any, name: str) -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_an_image_lets_something_call_home(dockerfiles: Any, name: str) -> None:
     environment = dockerfiles[name].assigned("ENV")
-    assert {n: environment.get(n) for n in TELEMETRY_OFF} == dict.fromkeys(TELEMETRY_OFF, "1")
+    assert {n: environment.get(n) for n in OFFLINE} == OFFLINE
 
 
 def test_the_chart_changes_a_telemetry_switch(root: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_chart_changes_a_telemetry_switch(root: Path) -> None:
     assert templates
     files = [*templates, root / "helm/bedside/values.yaml"]
     text = "".join(path.read_text() for path in files if path.is_file())
-    assert [name for name in TELEMETRY_OFF if name in text] == []
+    assert [name for name in OFFLINE if name in text] == []
 
 
 def test_both_images_set_different_places(dockerfiles: Any) -> None:

@@ -15,7 +15,7 @@ import urllib.request
 import openai
 import pytest
 
-from bedside_core.evidence import EVIDENCE, read_evidence
+from bedside_core.kinds.evidence import EVIDENCE, read_evidence
 from bedside_core.registry import Registry
 
 KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")

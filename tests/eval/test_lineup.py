@@ -57,7 +57,7 @@ def test_another_tokenizer_is_refused(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
-        ({"tokenizer.json": "{"}, InputError, "tokenizer.json is not JSON"),
+        ({"tokenizer.json": "{"}, InputError, "missing or not a tokenizer"),
         ({"x": ""}, ArtifactError, "has no file 'tokenizer.json'"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bedside_core.cli import main
-from bedside_core.evidence import read_evidence
+from bedside_core.kinds.evidence import read_evidence
 from bedside_core.registry import Registry
 from bedside_eval import harness
 

@@ -14,7 +14,7 @@ import pytest
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
-from bedside_core.evidence import EVIDENCE, SIGNATURE, sign_evidence
+from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.lifeline import PARENT
 from bedside_core.registry import Promotion, Registry
 from bedside_core.run import Run

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bedside_core import cli
-from bedside_core.artifacts import Artifact, sha256_file
+from bedside_core.artifacts import Artifact
 from bedside_core.config import load_document, load_section
 from bedside_core.errors import ArtifactError, InputError
+from bedside_core.files import sha256_file
 from bedside_core.run import Run
 from bedside_merger import run as merger_run
 from bedside_merger.config import MergerConfig, Probe

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bedside_bundle.keys import check_signature
 from bedside_bundle.manifest import BUNDLE, SIGNATURE, Bundle, Member
-from bedside_core.artifacts import sha256_file
 from bedside_core.errors import ArtifactError, InputError
+from bedside_core.files import sha256_file
 from bedside_core.progress import Progress
 
 CHUNK = 1 << 20

@@ -15,9 +15,9 @@ from bedside_bundle.keys import ENVIRONMENT, fingerprint, publisher_keys
 from bedside_bundle.load import MODELS_INTO_STACK
 from bedside_bundle.manifest import README, SUMS, Bundle, Image, in_order, sums
 from bedside_bundle.scratch import scratch
-from bedside_core.artifacts import disk_errors, sync
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError
+from bedside_core.files import disk_errors, sync
 from bedside_core.registry import Registry
 from bedside_core.run import git_revision
 from bedside_core.signing import Keys, read_public_key

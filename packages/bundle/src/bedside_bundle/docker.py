@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from bedside_bundle.archive import CHUNK, Source
 from bedside_bundle.manifest import IMAGES, Image, Member
-from bedside_core.artifacts import disk_errors
 from bedside_core.errors import ArtifactError
+from bedside_core.files import disk_errors
 
 ATTESTATION = "vnd.docker.reference.type"
 INSPECT = "{{.Id}} {{.Os}}/{{.Architecture}}"

@@ -14,9 +14,9 @@ from bedside_bundle.archive import AGAIN, Archive, verify
 from bedside_bundle.keys import fingerprint
 from bedside_bundle.manifest import BUNDLE, IMAGES, SIGNATURE, Bundle, Member
 from bedside_bundle.scratch import scratch
-from bedside_core.artifacts import disk_errors, sha256_file, sync, write_synced
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
+from bedside_core.files import disk_errors, sha256_file, sync, write_synced
 from bedside_core.registry import Registry
 from bedside_core.signing import read_public_key
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bedside_core.artifacts import disk_errors, lock_directory, sweep
+from bedside_core.files import disk_errors, lock_directory, sweep
 
 ROOT = ".bedside-bundle"
 

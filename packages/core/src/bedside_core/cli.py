@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from bedside_core import lifeline, log
+from bedside_core import lifeline, log, offline
 from bedside_core.config import Config, load_document, load_section
 from bedside_core.errors import BedsideError
 from bedside_core.registry import Registry
@@ -51,6 +51,7 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `bedside` command; returns the exit code."""
     log.configure()
+    offline.switch_off()
     # A stopped container (SIGTERM) takes the same clean way out as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     if lifeline.PARENT in os.environ:

@@ -16,10 +16,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.errors import ConfigError
+from bedside_core.services import SECTIONS
 
 # PyYAML lets ValueError out for an impossible date and RecursionError for very deep nesting.
 _YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
-SECTIONS = ("base", "corpus", "trainer", "merger", "eval", "inference")
 
 
 class Config(BaseModel):

@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from bedside_core import offline
 from bedside_core.cli import Command
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, PolicyError
@@ -40,10 +41,6 @@ DISCARD_PORT = 9
 TIMEOUT_SECONDS = 3
 NXDOMAIN, NOERROR = 3, 0
 
-TELEMETRY_OFF = (
-    *("DO_NOT_TRACK", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"),
-    *("TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS"),
-)
 ENGINE_SOCKETS = (
     *("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock"),
     *("/run/podman/podman.sock", "/run/crio/crio.sock"),
@@ -119,8 +116,8 @@ def rights() -> Iterator[Check]:
     yield Check("read-only root file system", read_only, "ro" if read_only else "rw")
     sockets = [path for path in ENGINE_SOCKETS if Path(path).exists()]
     yield Check("no container engine's socket", not sockets, ", ".join(sockets) or "none")
-    unset = [name for name in TELEMETRY_OFF if os.environ.get(name) != "1"]
-    yield Check("telemetry switched off", not unset, ", ".join(unset) or "all switches set")
+    unset = ", ".join(offline.STARTED_WITHOUT)
+    yield Check("telemetry switched off", not unset, unset or "all switches set")
 
 
 def default_routes() -> list[str]:

@@ -16,16 +16,10 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
+from bedside_core.services import LOGGERS
+
 MAX_FIELD_CHARS = 128
 """A path or a digest fits; a sentence of a clinical note does not."""
-OUR_LOGGERS = (
-    "bedside_core",
-    "bedside_corpus",
-    "bedside_trainer",
-    "bedside_merger",
-    "bedside_eval",
-    "bedside_inference",
-)
 
 
 def fields(**values: object) -> dict[str, Any]:
@@ -98,7 +92,7 @@ def _event(record: logging.LogRecord) -> str:
     A foreign message without arguments may have been put together before the call, so only its
     place in the source is told; so is that of an object passed as message.
     """
-    ours = record.name.split(".")[0] in OUR_LOGGERS
+    ours = record.name.split(".")[0] in LOGGERS
     if isinstance(record.msg, str) and (ours or record.args):
         return str(safe(record.msg))
     return f"message withheld, from {record.module}:{record.lineno}"
@@ -112,5 +106,5 @@ def configure(*, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for name in OUR_LOGGERS:
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(level)

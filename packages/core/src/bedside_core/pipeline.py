@@ -18,14 +18,7 @@ from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import BedsideError, ConfigError
 from bedside_core.registry import Registry
-
-STEPS = (
-    ("trainer", "import-base"),
-    ("corpus", "build"),
-    ("trainer", "run"),
-    ("merger", "run"),
-    ("eval", "run"),
-)
+from bedside_core.services import STEPS
 
 
 class StepError(BedsideError):

@@ -12,7 +12,6 @@ BEDSIDE_HOME/
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -24,10 +23,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import Artifact, disk_errors, lock_directory, sync, write_atomic
+from bedside_core.artifacts import Artifact
 from bedside_core.config import canonical_json
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
-from bedside_core.evidence import read_evidence
+from bedside_core.files import disk_errors, lock_directory, sync, write_atomic
+from bedside_core.kinds.evidence import read_evidence
 from bedside_core.signing import Keys
 
 MIN_PREFIX = 6
@@ -293,20 +293,3 @@ class Registry:
             file.flush()
             os.fsync(file.fileno())
         sync(self.home)
-
-
-def describe_sources(artifact: Artifact) -> list[dict[str, object]]:
-    """The document sources that a corpus artifact lists: name, licence, number of documents."""
-    sources = artifact.manifest.facts.get("sources", [])
-    return [dict(source) for source in sources]
-
-
-def document_ids(artifact: Artifact) -> list[dict[str, str]]:
-    """The documents of a corpus artifact (`documents.jsonl`: id, source, licence, sha256).
-
-    Raises:
-        ArtifactError: the list is missing or was changed.
-    """
-    artifact.verify("documents.jsonl")
-    text = artifact.file("documents.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]

@@ -8,7 +8,8 @@ from bedside_core.artifacts import Artifact
 from bedside_core.cli import Command
 from bedside_core.console import say, table
 from bedside_core.errors import ArtifactError
-from bedside_core.registry import Promotion, Registry, describe_sources, document_ids
+from bedside_core.kinds.corpus import describe_sources, document_ids
+from bedside_core.registry import Promotion, Registry
 
 
 def list_artifacts(registry: Registry) -> None:

@@ -24,14 +24,7 @@ from bedside_core.console import say
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.licences import Licence, union
 from bedside_core.registry import Registry
-
-MAKERS = {
-    "base": "bedside trainer import-base",
-    "corpus": "bedside corpus build",
-    "checkpoint": "bedside trainer run",
-    "merged": "bedside merger run",
-    "evidence": "bedside eval run",
-}
+from bedside_core.services import MAKERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from bedside_core.artifacts import disk_errors, lock_directory, write_atomic
 from bedside_core.errors import ArtifactError
+from bedside_core.files import disk_errors, lock_directory, write_atomic
 
 # Signed bytes carry this prefix, so that a signature of evidence is worth nothing elsewhere.
 DOMAIN = b"bedside evidence v1\n"

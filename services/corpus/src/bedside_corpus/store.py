@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bedside_core.kinds.corpus import DOCUMENTS, PARQUET, STATS
 from bedside_corpus.document import Document
 
 SCHEMA = pa.schema(
@@ -29,8 +30,8 @@ ROW_GROUP_CHARACTERS = 16_000_000
 def write_documents(folder: Path, documents: Iterable[Document]) -> None:
     """Write `corpus.parquet` (texts) and `documents.jsonl` (what is in it, without the texts)."""
     with (
-        pq.ParquetWriter(folder / "corpus.parquet", SCHEMA, compression="zstd") as parquet,
-        (folder / "documents.jsonl").open("w", encoding="ascii") as listing,
+        pq.ParquetWriter(folder / PARQUET, SCHEMA, compression="zstd") as parquet,
+        (folder / DOCUMENTS).open("w", encoding="ascii") as listing,
     ):
         for group in _row_groups(documents):
             rows = [{name: getattr(d, name) for name in SCHEMA.names} for d in group]
@@ -44,7 +45,7 @@ def write_documents(folder: Path, documents: Iterable[Document]) -> None:
 
 def write_stats(folder: Path, stats: dict[str, object]) -> None:
     """Write `stats.json`."""
-    (folder / "stats.json").write_text(json.dumps(stats, indent=2) + "\n", encoding="ascii")
+    (folder / STATS).write_text(json.dumps(stats, indent=2) + "\n", encoding="ascii")
 
 
 def _row_groups(documents: Iterable[Document]) -> Iterator[list[Document]]:

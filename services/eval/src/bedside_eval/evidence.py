@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError
-from bedside_core.evidence import EVIDENCE, Verdict
+from bedside_core.kinds.evidence import EVIDENCE, Verdict
 from bedside_eval.policy import Policy
 from bedside_eval.records import (
     ModelScores,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from bedside_core.artifacts import Artifact
-from bedside_core.config import sha256_of
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.heldout import HeldoutText
-from bedside_core.registry import Registry, document_ids
+from bedside_core.kinds.corpus import document_ids
+from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
+from bedside_core.registry import Registry
 from bedside_eval.records import LABELS, Role
-
-# State of the last call, which saving a tokenizer writes along; it does not change what it does.
-_CALL_STATE = ("padding", "truncation")
 
 
 def shared_tokenizer(models: Mapping[Role, Artifact]) -> str:
@@ -26,7 +23,7 @@ def shared_tokenizer(models: Mapping[Role, Artifact]) -> str:
             cannot be compared.
         ArtifactError: a model has no `tokenizer.json`.
     """
-    hashes = {role: _tokenizer_hash(artifact) for role, artifact in models.items()}
+    hashes = {role: tokenizer_sha256(artifact.file(TOKENIZER)) for role, artifact in models.items()}
     odd = [role for role in hashes if hashes[role] != hashes["base"]]
     if odd:
         names = ", ".join(f"{LABELS[role]} ({hashes[role][:12]})" for role in odd)
@@ -35,18 +32,6 @@ def shared_tokenizer(models: Mapping[Role, Artifact]) -> str:
             "token are only comparable with one tokenizer; train and merge from this base"
         )
     return hashes["base"]
-
-
-def _tokenizer_hash(artifact: Artifact) -> str:
-    path = artifact.file("tokenizer.json")
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        raise InputError(
-            f"{artifact.kind} {artifact.digest[:12]}: tokenizer.json is not JSON - import the "
-            "base model again"
-        ) from None
-    return sha256_of({key: content[key] for key in content if key not in _CALL_STATE})
 
 
 def heldout_in_corpus(

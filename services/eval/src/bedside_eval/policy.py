@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import Field, model_validator
 
 from bedside_core.config import Config
-from bedside_core.evidence import Verdict
+from bedside_core.kinds.evidence import Verdict
 from bedside_eval.records import Interval
 
 

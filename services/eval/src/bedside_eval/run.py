@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bedside_core.artifacts import Artifact, Recipe, write_atomic
+from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.config import load_file
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
-from bedside_core.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
+from bedside_core.files import write_atomic
 from bedside_core.heldout import heldout_files
+from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
 from bedside_core.progress import Progress
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
@@ -29,13 +30,6 @@ from bedside_eval.report import markdown, show
 
 PLOT = "evidence.png"
 REPORT = "report.md"
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "HF_EVALUATE_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-}
 
 
 def evaluate(config: EvalConfig, run: Run) -> None:
@@ -110,8 +104,8 @@ def _examine(
     if results:
         say(f"resumed: {', '.join(LABELS[role] for role in results)} done before")
     with tempfile.TemporaryDirectory(prefix="bedside-eval-") as cache:
-        # Before the first import of a library that would look for a hub or keep a cache.
-        os.environ.update(OFFLINE, HF_HOME=cache)
+        # Before the first import of a library that would keep a cache elsewhere.
+        os.environ["HF_HOME"] = cache
         from bedside_eval.harness import check_lengths, examine, load_tokenizer, task_description
 
         tokenizer = load_tokenizer(models["base"].path)

@@ -19,6 +19,7 @@ from bedside_core import lifeline, log
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
+from bedside_core.offline import OFFLINE
 from bedside_core.run import Run
 from bedside_inference.config import (
     MAX_SOCKET_PATH_BYTES,
@@ -227,11 +228,7 @@ def vllm_environment(
         NETWORK: "1" if config.engine.url else "0",
         "HOME": str(cache),
         "TMPDIR": str(temporary),
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-        "VLLM_NO_USAGE_STATS": "1",
+        **OFFLINE,
         "VLLM_LOGGING_LEVEL": "WARNING",
         "VLLM_HOST_IP": "127.0.0.1",
         # The lifeline reaches children that are spawned, not forked.

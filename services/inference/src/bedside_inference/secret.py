@@ -9,8 +9,8 @@ import secrets
 from pathlib import Path
 
 from bedside_core import log
-from bedside_core.artifacts import disk_errors, write_atomic
 from bedside_core.errors import ConfigError
+from bedside_core.files import disk_errors, write_atomic
 from bedside_core.registry import Registry
 
 logger = logging.getLogger(__name__)

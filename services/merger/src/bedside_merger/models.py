@@ -14,8 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
-from bedside_core.artifacts import Artifact, sha256_file
+from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
+from bedside_core.files import sha256_file
+from bedside_core.kinds.model import TOKENIZER, TOKENIZER_FILES, tokenizer_sha256
 
 # Of config.json, what decides whether two sets of weights mean the same computation.
 SAME_SETTINGS = (
@@ -33,18 +35,6 @@ SAME_SETTINGS = (
     "rope_parameters",
     "sliding_window",
     "tie_word_embeddings",
-)
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
 )
 
 
@@ -161,7 +151,7 @@ def copy_tokenizer(base: Artifact, target: Path) -> dict[str, str | None]:
                 "`bedside registry verify`"
             )
     return {
-        "tokenizer_sha256": hashes.get("tokenizer.json"),
+        "tokenizer_sha256": tokenizer_sha256(target / TOKENIZER),
         "chat_template_sha256": base.manifest.facts.get("chat_template_sha256"),
     }
 

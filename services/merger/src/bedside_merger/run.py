@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from bedside_merger.rounding import Rounding
 
 EXPORT_REPORT = "export.json"
-OFFLINE_AND_QUIET = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
+QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
 }
@@ -44,8 +41,8 @@ def merge(config: MergerConfig, run: Run) -> None:
         return
     texts = read_heldout(probe.heldout)[: probe.num_texts] if probe else []
 
-    # Before the first import of a library that would look for a model hub.
-    os.environ.update(OFFLINE_AND_QUIET)
+    # Before the first import of the libraries that read it.
+    os.environ.update(QUIET)
     from bedside_merger.export import export
     from bedside_merger.likelihood import compare
     from bedside_merger.models import check_mergeable, copy_tokenizer

@@ -20,8 +20,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from bedside_core.artifacts import Artifact, sha256_file
+from bedside_core.artifacts import Artifact
 from bedside_core.errors import InputError
+from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
 
 DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
@@ -111,7 +112,7 @@ def describe(path: Path) -> dict[str, Any]:
         "architecture": type(model).__name__,
         "num_parameters": model.num_parameters(),
         "dtype": stored_dtype(path),
-        "tokenizer_sha256": sha256_file(path / "tokenizer.json"),
+        "tokenizer_sha256": tokenizer_sha256(path / TOKENIZER),
         "chat_template_sha256": _template_sha256(template),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bedside_core.console import say
 from bedside_core.heldout import heldout_files, read_heldout
+from bedside_core.kinds.corpus import PARQUET
 from bedside_core.run import Run
 from bedside_trainer.config import TrainerConfig
 
@@ -30,9 +31,7 @@ def train(config: TrainerConfig, run: Run) -> None:
     tokenizer = models.load_tokenizer(base.path)
     model = models.load_model(base.path)
     models.check_fits(model, config.sequence_length)
-    documents = tokens.tokenise(
-        corpus.file("corpus.parquet"), tokenizer, vocab_size=model.config.vocab_size
-    )
+    documents = tokens.tokenise(corpus.file(PARQUET), tokenizer, vocab_size=model.config.vocab_size)
     packed = packing.pack(
         packing.shuffled(documents, config.seed),
         config.sequence_length,

@@ -21,8 +21,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
-from bedside_core.artifacts import sha256_file, sync, write_synced
 from bedside_core.console import say
+from bedside_core.files import sha256_file, sync, write_synced
 from bedside_trainer.perplexity import Scores
 
 MODEL = "model.safetensors"

@@ -31,8 +31,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bedside_core.artifacts import sync
 from bedside_core.errors import ArtifactError
+from bedside_core.files import sync
 from bedside_inference.audit.record import content, rfc3339
 
 ZEROS = "0" * 64

@@ -12,8 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import write_atomic
 from bedside_core.config import canonical_json
+from bedside_core.files import write_atomic
 from bedside_core.signing import Keys, read_public_key
 from bedside_inference.audit.chain import AuditError
 

@@ -19,8 +19,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import write_atomic
 from bedside_core.errors import ArtifactError, InputError
+from bedside_core.files import write_atomic
 from bedside_inference.audit.chain import AuditError, write_errors
 from bedside_inference.config import AuditConfig
 

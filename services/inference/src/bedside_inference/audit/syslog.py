@@ -21,8 +21,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import sync, write_atomic
 from bedside_core.errors import ConfigError, InputError
+from bedside_core.files import sync, write_atomic
 from bedside_inference.audit.chain import ZEROS, AuditError, segment_path, write_errors
 from bedside_inference.audit.fhir import EXPORTED, audit_event, outcome
 from bedside_inference.audit.reader import snapshot

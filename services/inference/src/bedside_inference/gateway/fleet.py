@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
-from bedside_core.artifacts import write_atomic
 from bedside_core.errors import ArtifactError
+from bedside_core.files import write_atomic
 from bedside_inference.config import InferenceConfig, socket_path
 from bedside_inference.gateway.call import Broken, Call
 from bedside_inference.gateway.engine_client import EngineClient, Unreached

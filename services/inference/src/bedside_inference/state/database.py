@@ -14,8 +14,8 @@ from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
-from bedside_core.artifacts import disk_errors
 from bedside_core.errors import ConfigError
+from bedside_core.files import disk_errors
 from bedside_inference.state.errors import DAMAGED, NO_RIGHT, StateUnavailable, database_errors
 from bedside_inference.state.migrate import migrate
 

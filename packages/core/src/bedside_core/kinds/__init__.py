@@ -1,0 +1,1 @@
+"""What services agree on about each kind of artifact: file names, columns, hashes, formats."""

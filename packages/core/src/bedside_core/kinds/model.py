@@ -1,0 +1,49 @@
+"""A model artifact (`base`, `checkpoint`, `merged`): its files, and when two tokenizers are one.
+
+Only what can be read without torch; loading is `bedside_models`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bedside_core.config import sha256_of
+from bedside_core.errors import InputError
+
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+)
+"""Everything that belongs to a tokenizer or to how a model is asked, not to its weights."""
+
+_CALL_STATE = ("padding", "truncation")
+"""State of the last call, which saving a tokenizer writes along; what it does stays the same."""
+
+
+def tokenizer_sha256(path: Path) -> str:
+    """The identity of a tokenizer: equal for two files that cut every text in the same way.
+
+    SHA-256 (hex) of the canonical JSON of `tokenizer.json` without the state of its last call, so
+    that saving it again does not change it.
+
+    Raises:
+        InputError: the file is missing or not a tokenizer's JSON.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        return sha256_of({key: content[key] for key in content if key not in _CALL_STATE})
+    except (OSError, ValueError, TypeError):
+        raise InputError(
+            f"{path}: missing or not a tokenizer - import the base model again"
+        ) from None

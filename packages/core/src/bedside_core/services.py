@@ -1,0 +1,58 @@
+"""The services, once: what each is called, which sections it reads and which artifacts it makes.
+
+A new service or section is a line here; config, logging, the pipeline and the command line read it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Service(NamedTuple):
+    """One service of the house."""
+
+    name: str
+    """Of its environment, its image's project and its verbs: `bedside NAME VERB`."""
+    help: str
+    """One line for `bedside --help`."""
+    sections: tuple[str, ...] = ()
+    """Of the run config, in the order in which the service reads them."""
+    makes: tuple[tuple[str, str], ...] = ()
+    """(kind of artifact, verb that makes it), in the order in which a run needs them."""
+
+
+SERVICES = (
+    Service(
+        "corpus", "documents to a licensed, cleaned corpus", ("corpus",), (("corpus", "build"),)
+    ),
+    Service(
+        "trainer",
+        "import a base model; continue its pre-training",
+        ("base", "trainer"),
+        (("base", "import-base"), ("checkpoint", "run")),
+    ),
+    Service("merger", "merge base and checkpoint", ("merger",), (("merged", "run"),)),
+    Service("eval", "examine the models; evidence and verdict", ("eval",), (("evidence", "run"),)),
+    Service("inference", "serve the promoted model; keys, audit", ("inference",)),
+    Service("bundle", "one signed archive for machines without a network"),
+)
+
+STEPS = (
+    ("trainer", "import-base"),
+    ("corpus", "build"),
+    ("trainer", "run"),
+    ("merger", "run"),
+    ("eval", "run"),
+)
+"""(service, verb) of `bedside adapt`, in order; promotion follows."""
+
+SECTIONS = ("base", *(name for s in SERVICES for name in s.sections if name != "base"))
+"""Of a run config."""
+
+MAKERS = {
+    kind: f"bedside {service.name} {verb}" for service in SERVICES for kind, verb in service.makes
+}
+"""The command that makes an artifact, by its kind."""
+
+LOGGERS = tuple(f"bedside_{name}" for name in ("core", "models", *(s.name for s in SERVICES)))
+"""The packages whose log lines are ours."""

@@ -1,0 +1,1 @@
+"""What services agree on about models: loading, likelihood, scoring of options (needs torch)."""
