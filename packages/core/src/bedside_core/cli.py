@@ -16,9 +16,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from bedside_core import lifeline, log, offline
+from bedside_core import lifeline, log, memory, offline
 from bedside_core.config import Config, load_document, load_section
-from bedside_core.errors import BedsideError
+from bedside_core.errors import BedsideError, InputError
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 
@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the top frame of the process
+        if memory.is_out_of_memory(error):
+            return fail(memory.without_setting(), InputError.exit_code)
         return fail(
             f"internal error ({log.where(error)}) - this is a bug in Bedside; the message is "
             "withheld because it may quote text",
