@@ -46,7 +46,7 @@ ENV PATH=/opt/code/bin:${PATH} \
 RUN mv /opt/bedside.pth "$(cat /opt/pth-path)" \
     && install -d -o 10001 -g 10001 /app /run/bedside /var/lib/bedside /run/secrets/bedside \
     && echo 'bedside:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
-    && python3 -IB -c "import bedside_core.cli, bedside_inference.engine" \
+    && python3 -IB -c "import bedside_core.cli, bedside_inference.engine.launch" \
     && bedside --help > /dev/null
 USER 10001:10001
 WORKDIR /app

@@ -29,14 +29,14 @@ from bedside_core.console import say, table
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import Record
 from bedside_inference.config import AdmissionConfig, AuditConfig
-from bedside_inference.gateway.admission import Admission
-from bedside_inference.gateway.answers import conforming
-from bedside_inference.gateway.bodies import prepare_body
-from bedside_inference.gateway.events import whole_answer
+from bedside_inference.gateway.access.limits import Limits
+from bedside_inference.gateway.access.rates.memory import MemoryStore
+from bedside_inference.gateway.api.answers import conforming
+from bedside_inference.gateway.api.bodies import prepare_body
+from bedside_inference.gateway.api.events import whole_answer
+from bedside_inference.gateway.engines.admission import Admission
 from bedside_inference.gateway.exchange import Ended, Exchange
-from bedside_inference.gateway.limits import Limits
-from bedside_inference.gateway.metrics import Metrics
-from bedside_inference.gateway.rates.memory import MemoryStore
+from bedside_inference.gateway.telemetry.metrics import Metrics
 
 RESULTS = Path(__file__).parents[1] / "results" / "cold.json"
 SLEEP_SECONDS = 0.03

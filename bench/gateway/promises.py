@@ -34,7 +34,7 @@ from peers import LOAD_CORES, MODEL, House, Peer, machine, running_in
 
 from bedside_core.console import say, table
 from bedside_core.progress import Progress
-from bedside_inference import keys, models
+from bedside_inference import aliases, keys
 from bedside_inference.config import StateConfig
 from bedside_inference.state.store import Store
 
@@ -146,7 +146,7 @@ def stopping(gateway: Peer, store: Store, streams: int) -> Measure:
         for one in asked:
             await asyncio.wait_for(one.begun.wait(), PATIENCE_SECONDS)
         await any_moment()
-        models.stop(store, digest, audit=unaudited)
+        aliases.stop(store, digest, audit=unaudited)
         stopped = time.perf_counter()
         await asyncio.wait_for(asyncio.wait({one.task for one in asked}), PATIENCE_SECONDS)
         refused = await Asked.at(gateway, STREAMING[0], stream=True)
@@ -154,7 +154,7 @@ def stopping(gateway: Peer, store: Store, streams: int) -> Measure:
         seconds = time.perf_counter() - stopped
         if answer.status != 503:
             raise AssertionError(f"a stopped model answers {answer.status}")
-        models.resume(store, digest, audit=unaudited)
+        aliases.resume(store, digest, audit=unaudited)
         return seconds
 
     return measure

@@ -13,7 +13,7 @@ import yaml
 from bedside_core.confinement import ENGINE_SOCKETS
 from bedside_core.offline import OFFLINE
 from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
-from bedside_inference.gateway.metrics import Metrics
+from bedside_inference.gateway.telemetry.metrics import Metrics
 
 ENGINES = {"engine", "engine-next"}
 STAY = {*ENGINES, "gateway"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ENGINE_SIDE = ("cli", "engine", "vllm_server", "served", "door", "secret", "children",
-               "selftest", "health")  # fmt: skip
-GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys", "models", "audit.manage")
+ENGINE_SIDE = ("cli", "engine.launch", "engine.vllm_server", "engine.door", "served", "secret",
+               "children", "selftest", "health")  # fmt: skip
+GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys", "aliases", "audit.manage")
 GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai",
                     "sqlalchemy", "alembic", "psycopg", "jwt", "valkey")  # fmt: skip
 ENGINE_PACKAGES = ("vllm", "torch", "transformers")

@@ -30,7 +30,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bedside_core import log
-from bedside_inference import models
+from bedside_inference import aliases
 from bedside_inference.audit import chain
 from bedside_inference.config import (
     AdmissionConfig,
@@ -40,9 +40,9 @@ from bedside_inference.config import (
     TimeoutsConfig,
     TracingConfig,
 )
-from bedside_inference.gateway.events import Events
-from bedside_inference.gateway.fields import REQUESTS
-from bedside_inference.gateway.metrics import Metrics
+from bedside_inference.gateway.api.events import Events
+from bedside_inference.gateway.api.fields import REQUESTS
+from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.state.store import Store
 
 CANARY = "Kanarienvogel4711"
@@ -616,10 +616,10 @@ async def test_the_house_ends_it(engine, gateway, config, home, witness, heard) 
     async with asking(gateway, stream=True) as answer:
         assert answer is not None
         with closing(Store.open(config.state, home)) as store:
-            models.stop(store, engine.served.model, audit=lambda action, **ids: None)
+            aliases.stop(store, engine.served.model, audit=lambda action, **ids: None)
             async with asyncio.timeout(30):
                 assert b"model_stopped" in await answer.content.read()
-            models.resume(store, engine.served.model, audit=lambda action, **ids: None)
+            aliases.resume(store, engine.served.model, audit=lambda action, **ids: None)
     async with asyncio.timeout(30):
         while '"model_stopped"' not in heard():
             await asyncio.sleep(0.02)

@@ -25,7 +25,7 @@ from aiohttp import web
 RECORDED = {
     recorded["name"]: recorded
     for recorded in json.loads(
-        (Path(__file__).parents[1] / "api" / "engine_answers.json").read_text()
+        (Path(__file__).parents[1] / "gateway" / "api" / "engine_answers.json").read_text()
     )
 }
 NPM = ("openai@6.49.0", "typescript@5.9.3")

@@ -15,10 +15,10 @@ import pytest
 from aiohttp import web
 
 from bedside_core.registry import Registry
-from bedside_inference import models
+from bedside_inference import aliases
 from bedside_inference.config import HealthConfig, TimeoutsConfig, socket_path
 from bedside_inference.gateway import relay
-from bedside_inference.gateway.events import MAX_EVENT_BYTES
+from bedside_inference.gateway.api.events import MAX_EVENT_BYTES
 from bedside_inference.secret import make_secrets
 from bedside_inference.served import HEADER, ServedModel
 from bedside_inference.state.store import Store
@@ -416,7 +416,7 @@ async def test_another_model_than_was_chosen(engine, config, home, ledger, open_
     rarely = config.gateway.model_copy(update={"health": HealthConfig(interval_seconds=30)})
     async with open_gateway(config.model_copy(update={"gateway": rarely})) as gateway:
         with closing(Store.open(config.state, home)) as store:
-            models.stop(store, OTHER, audit=lambda action, **ids: None)
+            aliases.stop(store, OTHER, audit=lambda action, **ids: None)
         await gateway.looked()
         engine.served = engine.served.model_copy(update={"model": OTHER})
         async with gateway.chat() as answer:

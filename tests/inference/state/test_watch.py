@@ -17,7 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from bedside_core.errors import ArtifactError
-from bedside_inference import keys, models
+from bedside_inference import aliases, keys
 from bedside_inference.config import StateConfig
 from bedside_inference.state import watch as watching
 from bedside_inference.state.errors import StateUnavailable
@@ -101,9 +101,9 @@ async def test_a_kill_switch_is_seen_by_the_next_look(store, audit, state_config
     with pytest.raises(ValidationError):
         StateConfig(poll_seconds=0.51)
     async with running(store, StateConfig(url=state_config.url)) as watch:
-        models.stop(store, DIGEST, audit=audit)
+        aliases.stop(store, DIGEST, audit=audit)
         await until(lambda: DIGEST in watch.state.stopped)
-    models.resume(store, DIGEST, audit=audit)
+    aliases.resume(store, DIGEST, audit=audit)
     watch._look()
     assert DIGEST not in watch.state.stopped
 
@@ -117,7 +117,7 @@ async def test_each_change_is_told_in_the_event_loop(store, audit, state_config)
     watch = Watch(store, state_config, on_change=hear)
     async with watch.running():
         await until(lambda: told == [(0, True)])
-        models.stop(store, DIGEST, audit=audit)
+        aliases.stop(store, DIGEST, audit=audit)
         await until(lambda: told == [(0, True), (1, True)])
         await asyncio.sleep(0.1)
     assert len(told) == 2

@@ -20,13 +20,13 @@ def _up(path: Path, overrides: list[str], registry: Registry) -> None:
 
 
 def _engine(config: InferenceConfig, run: Run) -> None:
-    from bedside_inference.engine import serve
+    from bedside_inference.engine.launch import serve
 
     serve(config, run)
 
 
 def _verify(config: InferenceConfig, run: Run) -> None:
-    from bedside_inference.engine import verify
+    from bedside_inference.engine.launch import verify
 
     verify(config, run)
 
@@ -56,7 +56,7 @@ def _gateway(config: InferenceConfig, run: Run) -> None:
 
 
 def _openapi(registry: Registry) -> None:
-    from bedside_inference.gateway.openapi import print_document
+    from bedside_inference.gateway.api.openapi import print_document
 
     print_document(registry)
 
@@ -69,8 +69,8 @@ def _keys(config: InferenceConfig, run: Run, action: str, words: list[str]) -> N
 
 
 def _models(config: InferenceConfig, run: Run, action: str, words: list[str]) -> None:
+    from bedside_inference.aliases import manage
     from bedside_inference.audit.journal import audited
-    from bedside_inference.models import manage
 
     manage(config, run.registry, action, words, audited(config.audit, run.registry.home))
 

@@ -23,7 +23,7 @@ from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
 from bedside_inference.children import Child, ServingError, engine_command, gateway_command
 from bedside_inference.config import InferenceConfig, base_url, run_directory
-from bedside_inference.engine import private_directory
+from bedside_inference.engine.launch import private_directory
 from bedside_inference.gateway.server import listen
 from bedside_inference.probe import ask
 

@@ -24,8 +24,13 @@ from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway import errors
-from bedside_inference.gateway.admission import Admission, engine_priority
-from bedside_inference.gateway.bodies import Prepared, prepare_body, read_body, require_json
+from bedside_inference.gateway.access.limits import make_limits
+from bedside_inference.gateway.access.oidc import TokenVerifier
+from bedside_inference.gateway.api.bodies import Prepared, prepare_body, read_body, require_json
+from bedside_inference.gateway.api.fields import REQUESTS
+from bedside_inference.gateway.engines.admission import Admission, engine_priority
+from bedside_inference.gateway.engines.fleet import Fleet
+from bedside_inference.gateway.engines.monitor import Monitor
 from bedside_inference.gateway.errors import (
     ApiError,
     audit_unavailable,
@@ -36,16 +41,11 @@ from bedside_inference.gateway.errors import (
     unknown_model,
 )
 from bedside_inference.gateway.exchange import Ended, Envelope, Exchange, exchange_of
-from bedside_inference.gateway.fields import REQUESTS
-from bedside_inference.gateway.fleet import Fleet
-from bedside_inference.gateway.limits import make_limits
-from bedside_inference.gateway.metrics import Metrics, several_workers
-from bedside_inference.gateway.monitor import Monitor
-from bedside_inference.gateway.oidc import TokenVerifier
-from bedside_inference.gateway.pages import FILES, pages
-from bedside_inference.gateway.principal import Principal
+from bedside_inference.gateway.page.pages import FILES, pages
 from bedside_inference.gateway.relay import EngineAnswer
-from bedside_inference.gateway.tracing import Tracing
+from bedside_inference.gateway.telemetry.metrics import Metrics, several_workers
+from bedside_inference.gateway.telemetry.tracing import Tracing
+from bedside_inference.principal import Principal
 from bedside_inference.served import ServedModel
 from bedside_inference.state.records import PREFIX, Purpose, State
 from bedside_inference.state.store import Store

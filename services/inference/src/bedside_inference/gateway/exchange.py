@@ -18,11 +18,11 @@ from bedside_core import log
 from bedside_core.errors import ArtifactError
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import DisconnectPhase, Record
+from bedside_inference.gateway.api.events import Usage
 from bedside_inference.gateway.errors import CLIENT_CLOSED, ApiError, audit_unavailable
-from bedside_inference.gateway.events import Usage
-from bedside_inference.gateway.metrics import Metrics
-from bedside_inference.gateway.principal import Principal
-from bedside_inference.gateway.tracing import Tracing
+from bedside_inference.gateway.telemetry.metrics import Metrics
+from bedside_inference.gateway.telemetry.tracing import Tracing
+from bedside_inference.principal import Principal
 from bedside_inference.served import ServedModel
 
 logger = logging.getLogger(__name__)

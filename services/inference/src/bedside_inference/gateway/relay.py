@@ -12,10 +12,12 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from bedside_inference.audit.record import CUT_OFF
-from bedside_inference.gateway.answers import RESPONSES, conforming
-from bedside_inference.gateway.bodies import Prepared
-from bedside_inference.gateway.call import Call
-from bedside_inference.gateway.clock import Clock
+from bedside_inference.gateway.api.answers import RESPONSES, conforming
+from bedside_inference.gateway.api.bodies import Prepared
+from bedside_inference.gateway.api.events import Events, whole_answer
+from bedside_inference.gateway.deadline import Clock
+from bedside_inference.gateway.engines.call import Call
+from bedside_inference.gateway.engines.monitor import Monitor
 from bedside_inference.gateway.errors import (
     CLIENT_STALLED,
     ApiError,
@@ -25,9 +27,7 @@ from bedside_inference.gateway.errors import (
     internal_error,
     model_stopped,
 )
-from bedside_inference.gateway.events import Events, whole_answer
 from bedside_inference.gateway.exchange import Exchange, exchange_of, refused
-from bedside_inference.gateway.monitor import Monitor
 
 if TYPE_CHECKING:
     from bedside_inference.gateway.app import Gateway

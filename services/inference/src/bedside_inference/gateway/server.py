@@ -30,10 +30,10 @@ from bedside_core.errors import ConfigError
 from bedside_core.run import Run
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.config import GatewayConfig, InferenceConfig, run_directory
-from bedside_inference.engine import private_directory
+from bedside_inference.engine.launch import private_directory
 from bedside_inference.gateway.app import build
-from bedside_inference.gateway.metrics import SHARED
 from bedside_inference.gateway.protocol import Protocol
+from bedside_inference.gateway.telemetry.metrics import SHARED
 from bedside_inference.state.store import Store
 
 logger = logging.getLogger(__name__)

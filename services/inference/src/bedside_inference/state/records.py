@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from bedside_core.config import Config
 from bedside_inference.config import Name, PriorityClass
-from bedside_inference.gateway.principal import Principal
+from bedside_inference.principal import Principal
 
 PREFIX = "bsk-"
 KEY_BYTES = 32

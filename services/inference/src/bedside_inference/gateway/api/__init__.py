@@ -1,0 +1,1 @@
+"""The form of requests, answers and events, and its description."""

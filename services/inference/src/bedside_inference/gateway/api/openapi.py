@@ -1,0 +1,588 @@
+"""`bedside inference openapi`: the API's OpenAPI document, for those who connect something to it.
+
+Requests are described by the models that check them; errors by the table below, which a test holds
+against every error that the gateway's code makes. The gateway does not serve the document.
+Not covered: what OpenAI's answers hold in detail; their documents say it.
+
+Form: OpenAPI Specification 3.1.1. What cannot be said in JSON Schema stands in descriptions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
+
+from bedside_core.console import say
+from bedside_core.registry import Registry
+from bedside_inference.gateway.api.fields import (
+    MAX_ANSWERS,
+    MAX_PATTERN,
+    MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_DEPTH,
+    REQUESTS,
+    VENDOR_FIELDS,
+)
+from bedside_inference.gateway.app import MODELS, ONE_MODEL, PURPOSES
+from bedside_inference.gateway.page.pages import FILES
+from bedside_inference.served import ServedModel
+
+Json = dict[str, Any]
+
+EXAMPLE_MODEL = "bedside"
+
+ERRORS: dict[int, dict[str, str]] = {
+    400: {
+        "invalid_json": "The body is no JSON object in UTF-8, or one with a name twice.",
+        **{
+            f"missing_{name}": f"`{name}` is missing."
+            for request in REQUESTS.values()
+            for name, field in request.model_fields.items()
+            if field.is_required()
+        },
+        "unsupported_field": "A field is not among those that the route takes.",
+        "invalid_value": "A field has a type, a value or a part that the route does not take.",
+        "too_many_tokens": "Prompt and answer need more tokens than ever come free.",
+        "unknown_purpose": "`X-Purpose-Of-Use` is not one of its codes.",
+        "engine_refused": "The engine does not take the request.",
+        "bad_request": "The request cannot be answered.",
+        "bad_http": "This is no HTTP/1.1 request.",
+        "no_upgrade": "The request wants to change to another protocol.",
+    },
+    401: {
+        "invalid_api_key": "There is no key, or it is unknown, expired or revoked.",
+        "invalid_token": "The identity provider's token is not valid here.",
+    },
+    403: {
+        "no_role": "The token is valid and has no role that may use this service.",
+        "model_not_allowed": "The key may not use this model.",
+    },
+    404: {
+        "unknown_route": "There is no such route.",
+        "model_not_found": "This model is not served here.",
+        "not_offered": "The engine does not offer this route for this model.",
+    },
+    405: {"method_not_allowed": "The route does not take this method."},
+    408: {
+        "headers_timeout": "The headers did not arrive in time.",
+        "body_timeout": "The body did not arrive in time.",
+    },
+    413: {
+        "body_too_large": "The body is larger than the house allows.",
+        "engine_refused": "The engine does not take the request.",
+    },
+    415: {
+        "unsupported_media_type": "The body is not declared as application/json.",
+        "engine_refused": "The engine does not take the request.",
+    },
+    422: {"engine_refused": "The engine does not take the request."},
+    429: {
+        "rate_limit_exceeded": "The key has used up its rate.",
+        "caller_queue_full": "The caller has as many requests waiting as is fair.",
+        "class_queue_full": "The priority class has as many requests waiting as is fair.",
+    },
+    431: {"headers_too_large": "The headers are too large, or too many."},
+    500: {"internal_error": "The gateway failed; this is a bug."},
+    502: {"engine_error": "The engine failed to answer."},
+    503: {
+        "model_loading": "The model is loading, or its engine is down.",
+        "model_stalled": "The engine answers but gets no work done.",
+        "model_stopped": "The model was taken out of service by the house.",
+        "engine_busy": "The engine takes no further request now.",
+        "overloaded": "Too many requests are waiting.",
+        "queue_timeout": "No place came free in time.",
+        "audit_unavailable": "Requests cannot be recorded, so none is served.",
+        "state_unavailable": "Keys cannot be checked, so nobody is let in.",
+        "limits_unavailable": "The key's rate cannot be checked.",
+        "identity_provider_unavailable": "Tokens cannot be checked.",
+    },
+    504: {"engine_timeout": "The engine gave no sign of life in time."},
+}
+"""Status -> code -> when; all that a client can get. Codes are stable, sentences are not."""
+
+ANY_ROUTE = (400, 408, 431, 500)
+FOR_CALLERS = (*ANY_ROUTE, 401, 403, 503)
+GENERATING = (*FOR_CALLERS, 404, 413, 415, 422, 429, 502, 504)
+
+TEXT: Json = {"type": "string"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+
+MARKS = ("X-Bedside-Model", "X-Bedside-Verdict")
+RATES = tuple(
+    f"x-ratelimit-{what}-{kind}"
+    for what in ("limit", "remaining", "reset")
+    for kind in ("requests", "tokens")
+)
+HEADERS: dict[str, Json] = {
+    "X-Request-Id": {
+        "description": "Names the request in the house's records.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    },
+    "X-Bedside-Model": {
+        "description": "SHA-256 of the manifest of the model that answers.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
+    "X-Bedside-Verdict": {
+        "description": "`PROMOTE` if that model was promoted on evidence.",
+        "schema": {"enum": list(get_args(ServedModel.model_fields["verdict"].annotation))},
+    },
+    "X-AI-Generated": {"description": "A model wrote this.", "schema": {"const": "true"}},
+    "Retry-After": {
+        "description": "After so many seconds it is worth trying again.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"description": "RFC 6750, section 3.", "schema": TEXT},
+    "Allow": {"description": "The methods that the route takes.", "schema": TEXT},
+    **{
+        name: {
+            "description": "Of a key that has such a rate, as OpenAI writes it.",
+            "schema": {"type": "string", "pattern": r"^([0-9]+m)?[0-9.]+m?s$"}
+            if "-reset-" in name
+            else COUNT,
+        }
+        for name in RATES
+    },
+}
+
+ALWAYS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",)}
+"""Status -> headers that an error of it has."""
+SOMETIMES = {
+    **dict.fromkeys((400, 408, 431), ("X-Request-Id",)),
+    403: ("WWW-Authenticate",),
+    503: ("Retry-After",),
+}
+"""The same for some of its errors; what comes before a whole request has no id."""
+WITHIN = frozenset({400, 404, 413, 415, 422, 429, 502, 503, 504})
+"""Statuses of errors that may come when a request was counted or has reached a model."""
+
+PARAMETERS: dict[str, Json] = {
+    "Purpose": {
+        "name": "X-Purpose-Of-Use",
+        "in": "header",
+        "description": "Why it is asked, a code of HL7 v3 PurposeOfUse; by default the key's.",
+        "schema": {"enum": sorted(PURPOSES)},
+    },
+    "Trace": {
+        "name": "traceparent",
+        "in": "header",
+        "description": "W3C Trace Context, for the house's records; anything else is ignored.",
+        "schema": TEXT,
+    },
+}
+
+
+def _object(required: Json, optional: Json | None = None, **more: Any) -> Json:
+    properties = required | (optional or {})
+    return {"type": "object", "required": list(required), "properties": properties, **more}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _ref(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _usage(*counts: str) -> Json:
+    return _object({name: COUNT for name in (*counts, "total_tokens")})
+
+
+FINISHED: Json = {"type": "string", "description": "Why it ends, such as `stop` or `length`."}
+CREATED: Json = {"type": "integer", "description": "Seconds since 1970."}
+
+
+class Generation(NamedTuple):
+    """What is said of a route besides its request."""
+
+    name: str
+    """Of the answer's schema, and of the operation that creates one."""
+    summary: str
+    answer: Json
+    event: Json | None
+    """The JSON of an event, where there are streams."""
+    example: Json
+
+
+GENERATIONS = {
+    "/v1/chat/completions": Generation(
+        "ChatCompletion",
+        "Answer a conversation",
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "chat.completion"},
+                "created": CREATED,
+                "model": TEXT,
+                "choices": _list(
+                    _object(
+                        {
+                            "index": COUNT,
+                            "message": _object(
+                                {
+                                    "role": {"const": "assistant"},
+                                    "content": {"type": ["string", "null"]},
+                                },
+                                {"tool_calls": _list(_ref("schemas", "ToolCall"))},
+                            ),
+                            "finish_reason": FINISHED,
+                        }
+                    )
+                ),
+                "usage": _usage("prompt_tokens", "completion_tokens"),
+            }
+        ),
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "chat.completion.chunk"},
+                "created": CREATED,
+                "model": TEXT,
+                "choices": _list(_object({"index": COUNT, "delta": {"type": "object"}})),
+            }
+        ),
+        {"messages": [{"role": "user", "content": "Was senkt den Blutdruck?"}]},
+    ),
+    "/v1/completions": Generation(
+        "Completion",
+        "Go on with a text",
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "text_completion"},
+                "created": CREATED,
+                "model": TEXT,
+                "choices": _list(
+                    _object({"index": COUNT, "text": TEXT, "finish_reason": FINISHED})
+                ),
+                "usage": _usage("prompt_tokens", "completion_tokens"),
+            }
+        ),
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "text_completion"},
+                "created": CREATED,
+                "model": TEXT,
+                "choices": _list(_object({"index": COUNT, "text": TEXT})),
+            }
+        ),
+        {"prompt": "Den Blutdruck senkt"},
+    ),
+    "/v1/embeddings": Generation(
+        "Embeddings",
+        "Embed texts",
+        _object(
+            {
+                "object": {"const": "list"},
+                "model": TEXT,
+                "data": _list(
+                    _object(
+                        {
+                            "index": COUNT,
+                            "object": {"const": "embedding"},
+                            "embedding": {
+                                "description": "Numbers, or base64 of 32-bit floats.",
+                                "anyOf": [_list({"type": "number"}), TEXT],
+                            },
+                        }
+                    )
+                ),
+                "usage": _usage("prompt_tokens"),
+            }
+        ),
+        None,
+        {"input": ["Bluthochdruck", "Hypertonie"]},
+    ),
+    "/v1/responses": Generation(
+        "Response",
+        "Answer a conversation, in the form of the Responses API",
+        _object(
+            {
+                "id": TEXT,
+                "object": {"const": "response"},
+                "created_at": CREATED,
+                "model": TEXT,
+                "status": {"type": "string", "description": "Such as `completed`."},
+                "output": _list(_object({"type": TEXT})),
+            },
+            {"usage": _usage("input_tokens", "output_tokens")},
+        ),
+        _object({"type": TEXT, "sequence_number": COUNT}),
+        {"input": "Was senkt den Blutdruck?"},
+    ),
+}
+
+MODEL = _object(
+    {"id": TEXT, "object": {"const": "model"}, "created": CREATED, "owned_by": TEXT},
+    additionalProperties=False,
+)
+SCHEMAS = {
+    "Error": _object(
+        {
+            "error": _object(
+                {
+                    "message": TEXT,
+                    "type": {"enum": ["invalid_request_error", "server_error"]},
+                    "param": {"type": ["string", "null"], "description": "The field at fault."},
+                    "code": TEXT,
+                },
+                additionalProperties=False,
+            )
+        },
+        additionalProperties=False,
+    ),
+    "Model": MODEL,
+    "Models": _object(
+        {"object": {"const": "list"}, "data": _list(_ref("schemas", "Model"))},
+        additionalProperties=False,
+    ),
+    "Ready": _object(
+        {
+            "status": {"const": "ready"},
+            "name": {"type": "string", "description": "What requests call the model."},
+            "model": HEADERS["X-Bedside-Model"]["schema"],
+            "verdict": HEADERS["X-Bedside-Verdict"]["schema"],
+        },
+        additionalProperties=False,
+    ),
+    "Status": _object({"status": TEXT}, additionalProperties=False),
+}
+
+STREAMED = (
+    "What one event of the stream holds, if `stream` is true; events come as the engine makes "
+    "them. A stream that breaks off ends with an `Error` (`engine_error`, `engine_timeout` or "
+    "`model_stopped`) and without what else is its end: `[DONE]`, or of responses the event "
+    "`response.completed`."
+)
+
+INTRODUCTION = f"""\
+A language model of this house behind OpenAI's API; any OpenAI client works with it.
+
+Whatever is answered to a whole request has an `X-Request-Id`; quote it when something is wrong.
+Every generated answer names the model behind it. Errors are OpenAI error objects: `code` is stable,
+`message` is for reading and repeats nothing of the request. Undeclared routes are refused with 404
+(`unknown_route`), undeclared methods with 405 (`method_not_allowed`).
+
+Requests are strict: a field that is not declared is refused with 400 (`unsupported_field`), media
+are no content, and types are not converted (1.0 is no integer). Null means left out. `model` is the
+name that `GET {MODELS}` lists.
+"""
+
+BOUNDS = f"""\
+Bounds that the schemas do not say: `stream_options` needs `stream`; `n` times the number of
+prompts is at most {MAX_ANSWERS}; a JSON schema of the client's has at most {MAX_SCHEMA_BYTES} bytes
+and {MAX_SCHEMA_DEPTH} levels, patterns of at most {MAX_PATTERN} characters, and a `$ref` only to
+itself.
+
+Known to OpenAI or vLLM and refused by all routes where they are not declared:
+{", ".join(f"`{name}`" for name in sorted(VENDOR_FIELDS))}.
+"""
+
+
+def print_document(registry: Registry) -> None:
+    """Print the document as JSON."""
+    say(json.dumps(document(), indent=2, ensure_ascii=False))
+
+
+def document() -> Json:
+    """The OpenAPI document, the same for every house: no setting changes it."""
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Bedside",
+            "version": version("bedside-inference"),
+            "description": INTRODUCTION,
+        },
+        "servers": [{"url": "/", "description": "Where the house has put its gateway."}],
+        "tags": [
+            {"name": "generation", "description": BOUNDS},
+            {"name": "models", "description": "What is served."},
+            {"name": "monitoring", "description": "For the house's probes; no key is asked for."},
+            {"name": "page", "description": "The page for people, which asks for a key itself."},
+        ],
+        "security": [{"bearer": []}],
+        "paths": {
+            path: {"get" if path not in REQUESTS else "post": operation}
+            for path, operation in _operations()
+        },
+        "components": {
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key of the house, or an access token of its identity "
+                    "provider where it has set one up.",
+                }
+            },
+            "parameters": PARAMETERS,
+            "responses": {str(status): _refusal(status) for status in ERRORS},
+            "schemas": {
+                **_requests(),
+                **{generation.name: generation.answer for generation in GENERATIONS.values()},
+                **SCHEMAS,
+            },
+        },
+    }
+
+
+def _operations() -> Iterator[tuple[str, Json]]:
+    for path, generation in GENERATIONS.items():
+        yield path, _generation(path, generation)
+    asked = [_ref("parameters", parameter) for parameter in PARAMETERS]
+    listed = _answer("What the caller may use.", "Models", may=MARKS)
+    yield (
+        MODELS,
+        _operation("models", "listModels", "List models", listed, FOR_CALLERS, parameters=asked),
+    )
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": TEXT,
+        "example": EXAMPLE_MODEL,
+    }
+    found = _answer("The model.", "Model", must=MARKS)
+    errors = (*FOR_CALLERS, 404)
+    yield (
+        ONE_MODEL,
+        _operation(
+            "models", "getModel", "Describe a model", found, errors, parameters=[name, *asked]
+        ),
+    )
+    alive = _answer("The gateway runs.", "Status")
+    yield "/livez", _unprotected("monitoring", "getLive", "Is it there?", alive)
+    ready = _unprotected(
+        "monitoring", "getReady", "Would it answer?", _answer("It would.", "Ready")
+    )
+    ready["responses"]["503"] = _answer("It would not.", "Status", may=("Retry-After",))
+    yield "/readyz", ready
+    numbers = _file("In Prometheus' text format or OpenMetrics.", "text/plain")
+    numbers["content"]["application/openmetrics-text"] = {"schema": TEXT}
+    yield "/metrics", _unprotected("monitoring", "getMetrics", "Metrics", numbers)
+    for path, (file, media_type) in FILES.items():
+        content = _file("The file.", media_type)
+        yield path, _unprotected("page", f"load_{file.replace('.', '_')}", f"Load {file}", content)
+
+
+def _unprotected(tag: str, name: str, summary: str, answer: Json) -> Json:
+    return _operation(tag, name, summary, answer, ANY_ROUTE, security=[])
+
+
+def _operation(
+    tag: str, name: str, summary: str, answer: Json, errors: tuple[int, ...], **more: Any
+) -> Json:
+    refusals = {str(status): _ref("responses", str(status)) for status in sorted(errors)}
+    return {
+        "tags": [tag],
+        "operationId": name,
+        "summary": summary,
+        **more,
+        "responses": {"200": answer, **refusals},
+    }
+
+
+def _generation(path: str, generation: Generation) -> Json:
+    answer = _answer("The answer.", generation.name, must=(*MARKS, "X-AI-Generated"), may=RATES)
+    if generation.event is not None:
+        answer["content"]["text/event-stream"] = {"schema": _stream(generation.event)}
+    body: Json = {
+        "schema": _ref("schemas", REQUESTS[path].__name__),
+        "examples": {"least": {"value": {"model": EXAMPLE_MODEL, **generation.example}}},
+    }
+    return _operation(
+        "generation",
+        f"create{generation.name}",
+        generation.summary,
+        answer,
+        GENERATING,
+        parameters=[_ref("parameters", parameter) for parameter in PARAMETERS],
+        requestBody={"required": True, "content": {"application/json": body}},
+    )
+
+
+def _stream(event: Json) -> Json:
+    said = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [event, _ref("schemas", "Error")]},
+    }
+    data = {"anyOf": [{"const": "[DONE]"}, said]}
+    return _object({"data": data}, {"event": TEXT}, description=STREAMED)
+
+
+def _answer(
+    description: str, schema: str, *, must: tuple[str, ...] = (), may: tuple[str, ...] = ()
+) -> Json:
+    return {
+        "description": description,
+        "headers": _headers(("X-Request-Id", *must), may),
+        "content": {"application/json": {"schema": _ref("schemas", schema)}},
+    }
+
+
+def _file(description: str, media_type: str) -> Json:
+    return {
+        "description": description,
+        "headers": _headers(("X-Request-Id",), ()),
+        "content": {media_type: {"schema": TEXT}},
+    }
+
+
+def _headers(must: tuple[str, ...], may: tuple[str, ...]) -> Json:
+    return {
+        **{name: HEADERS[name] | {"required": True} for name in must},
+        **{name: HEADERS[name] for name in may},
+    }
+
+
+def _refusal(status: int) -> Json:
+    must, may = ALWAYS.get(status, ()), SOMETIMES.get(status, ())
+    if "X-Request-Id" not in may:
+        must = ("X-Request-Id", *must)
+    if status in WITHIN:
+        may = (*may, *RATES, *MARKS)
+    codes = ERRORS[status]
+    return {
+        "description": "\n".join(f"- `{code}`: {when}" for code, when in codes.items()),
+        "headers": _headers(must, may),
+        "content": {
+            "application/json": {
+                "schema": {
+                    "allOf": [
+                        _ref("schemas", "Error"),
+                        {"properties": {"error": {"properties": {"code": {"enum": [*codes]}}}}},
+                    ]
+                }
+            }
+        },
+    }
+
+
+class _Requests(GenerateJsonSchema):
+    """Without a title for each field, and without null as the default of what is left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def _requests() -> Json:
+    kinds: list[tuple[type[BaseModel], Any]] = [(k, "validation") for k in REQUESTS.values()]
+    template = "#/components/schemas/{model}"
+    _, made = models_json_schema(kinds, ref_template=template, schema_generator=_Requests)
+    schemas: Json = made["$defs"]
+    for request in REQUESTS.values():
+        for name in request.IGNORED:
+            ignored = schemas[request.__name__]["properties"][name]
+            ignored["description"] = "Accepted, because clients send it, and not passed on."
+    return schemas

@@ -1,0 +1,1 @@
+"""Which engine answers, when, and the hop to it."""

@@ -1,0 +1,209 @@
+"""The hop to one engine: over its Unix socket, or over a private network with a token."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import socket
+from contextlib import closing, suppress
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from bedside_inference.gateway.engines.call import Broken, Call
+from bedside_inference.gateway.errors import (
+    ApiError,
+    engine_busy,
+    engine_failed,
+    not_offered,
+)
+from bedside_inference.secret import ENGINE_TOKEN, read_secret
+from bedside_inference.served import HEADER, ServedModel
+
+LOOK_SECONDS = 2
+PAGE_BYTES = 16 << 20
+"""Of one of the engine's own pages."""
+ERROR_BODY_BYTES = 1 << 16
+RESOLVE_SECONDS = 10
+"""For which a name is taken to lead to the same addresses."""
+
+NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+"""Our own trouble, which says nothing of the engine."""
+
+REFUSALS = frozenset({400, 413, 415, 422})
+"""The engine's statuses that are about the request; any other failure is the engine's own."""
+
+KNOWN_PARAMETERS = frozenset(
+    {
+        *("model", "messages", "prompt", "stream", "stream_options", "n", "seed", "stop", "user"),
+        *("max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format"),
+        *("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
+        *("tools", "tool_choice", "input", "instructions", "max_output_tokens", "text"),
+        *("dimensions", "encoding_format"),
+    }
+)
+"""Names that an error may repeat; any other could be a part of the request's text."""
+
+
+class Unreached(Exception):  # noqa: N818 - no failure of the request, another engine may take it
+    """The engine has not begun to work on a request."""
+
+    def __init__(self, *, gone: bool) -> None:
+        """`gone`: nobody listens there; otherwise there is no room for a further request."""
+        super().__init__()
+        self.gone = gone
+
+
+class EngineClient:
+    """Asks one engine; of a client's headers none goes along."""
+
+    def __init__(self, address: str, connect_seconds: float) -> None:
+        """`address`: `http://HOST:PORT` or the path of a Unix socket.
+
+        Raises:
+            ConfigError: the token for a network is missing.
+        """
+        self.address, self.connect_seconds = address, connect_seconds
+        self.on_network = not address.startswith("/")
+        host = address.removeprefix("http://") if self.on_network else "engine"
+        self._head = f"Host: {host}\r\nConnection: close\r\n"
+        if self.on_network:
+            self._head += f"Authorization: Bearer {read_secret(ENGINE_TOKEN)}\r\n"
+            name, _, port = host.rpartition(":")
+            self._names = Names(name, int(port))
+
+    async def look(self, path: str) -> tuple[int, ServedModel | None, bytes]:
+        """Status, named model and content of one of the engine's own pages.
+
+        Raises:
+            Unreached: nobody listens, or we cannot ask.
+            Broken: the answer is none.
+            TimeoutError: it does not answer in time.
+        """
+        async with asyncio.timeout(LOOK_SECONDS):
+            call = await self._call(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
+            with closing(call):
+                await call.begun()
+                return call.status, served_by(call), await call.whole(PAGE_BYTES)
+
+    async def ask(self, path: str, body: bytes, request_id: str) -> tuple[Call, ServedModel]:
+        """A successful answer whose content is yet to be read, and the model that gives it.
+
+        The caller closes it; done early, that makes vLLM stop generating.
+
+        Raises:
+            Unreached: it takes no connection, or no further request; nothing was begun.
+            ApiError: it refuses.
+            Broken: this is no answer.
+        """
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\n\r\n"
+        )
+        call = await self._call(head.encode() + body)
+        try:
+            return call, await _accepted(call)
+        except BaseException:
+            call.close()
+            raise
+
+    async def _call(self, request: bytes) -> Call:
+        call = Call(request)
+        try:
+            if self.on_network:
+                async with asyncio.timeout(self.connect_seconds):
+                    await self._names.connect(call)
+            else:  # the kernel answers at once
+                loop = asyncio.get_running_loop()
+                await loop.create_unix_connection(lambda: call, self.address)
+        except OSError as error:  # TimeoutError is one
+            raise Unreached(gone=error.errno not in NO_FILES) from None
+        return call
+
+
+class Names:
+    """The addresses of a host, asked for again after some seconds or when nobody is there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self._addresses: list[str] = []
+        self._until = 0.0
+
+    async def connect(self, call: Call) -> None:
+        """Connect to the first address that takes it.
+
+        Raises:
+            OSError: none does, or there is none.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._until:
+            found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            self._addresses = [str(address[0]) for *_, address in found]
+            self._until = loop.time() + RESOLVE_SECONDS
+        try:
+            for address in self._addresses[:-1]:
+                with suppress(OSError):
+                    await loop.create_connection(lambda: call, address, self.port)
+                    return
+            await loop.create_connection(lambda: call, self._addresses[-1], self.port)
+        except BaseException:
+            self._until = 0.0
+            raise
+
+
+def served_by(answer: Call) -> ServedModel | None:
+    """The model that the engine names in an answer."""
+    return _served(answer.headers.get(HEADER.lower(), ""))
+
+
+@lru_cache(maxsize=16)
+def _served(said: str) -> ServedModel | None:
+    try:
+        return ServedModel.model_validate_json(said)
+    except ValidationError:
+        return None
+
+
+async def _accepted(answer: Call) -> ServedModel:
+    await answer.begun()
+    if answer.status != 200:
+        raise await _refusal(answer)
+    served = served_by(answer)
+    if served is None:
+        raise Broken  # nobody's answer is nothing to pass on
+    return served
+
+
+async def _refusal(answer: Call) -> ApiError | Unreached:
+    """The engine's error without its words, which may quote the request.
+
+    Raises:
+        Broken: there is no end to it.
+    """
+    match answer.status:
+        case 503:
+            return Unreached(gone=False)
+        case 404 | 501:
+            return not_offered()
+        case 429:
+            return engine_busy()
+        case status if status in REFUSALS:
+            said = b""
+            while len(said) < ERROR_BODY_BYTES and (piece := await answer.read()):
+                said += piece
+            param = _parameter(said)
+            about = f" because of {param!r}" if param else ""
+            message = f"The engine refuses this request{about}."
+            return ApiError(status, "engine_refused", message, param=param)
+        case _:
+            return engine_failed()
+
+
+def _parameter(error_body: bytes) -> str | None:
+    try:
+        error = json.loads(error_body)["error"]
+        name = str(error["param"]).removeprefix("body.").partition(".")[0]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return name if name in KNOWN_PARAMETERS else None

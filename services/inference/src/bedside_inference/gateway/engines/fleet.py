@@ -1,0 +1,171 @@
+"""The engines behind the gateway, and which of them answers a request.
+
+The name that clients know is an alias. Without a switch it means what the engines serve; after
+`bedside inference models switch` it means one manifest digest, wherever an engine serves that, with
+a share of the callers on another for a trial. A stopped model answers nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+
+from bedside_core.errors import ArtifactError
+from bedside_core.files import write_atomic
+from bedside_inference.config import InferenceConfig, socket_path
+from bedside_inference.gateway.engines.call import Broken, Call
+from bedside_inference.gateway.engines.client import EngineClient, Unreached
+from bedside_inference.gateway.engines.monitor import Condition, Monitor
+from bedside_inference.gateway.errors import (
+    ApiError,
+    engine_busy,
+    engine_failed,
+    model_loading,
+    model_stalled,
+    model_stopped,
+)
+from bedside_inference.served import ServedModel
+from bedside_inference.state.records import Alias
+
+
+class Fleet:
+    """All engines of one gateway process."""
+
+    def __init__(self, config: InferenceConfig, home: Path) -> None:
+        """Find out where the engines are.
+
+        Raises:
+            ConfigError: a socket's path is too long, or the token for a network is missing.
+        """
+        only = config.engine.url or str(socket_path(config, home))
+        connect = config.gateway.timeouts.connect
+        self.engines = [
+            Monitor(EngineClient(address, connect), config.gateway.health, config.model_name)
+            for address in config.gateway.engines or (only,)
+        ]
+        self._loads = home / "gateway" / "loads.json"
+        self._recall()
+        self._turn = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the engines while the gateway runs."""
+        for engine in self.engines:
+            engine.on_change = self._remember
+        await asyncio.gather(*(engine.look() for engine in self.engines))
+        watches = [asyncio.create_task(engine.watch()) for engine in self.engines]
+        try:
+            yield
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.wait(watches)
+
+    def target(self, alias: Alias, caller: str) -> str | None:
+        """The digest that answers this caller; none means any.
+
+        A caller stays on the same side of a trial, so that a conversation does.
+        """
+        if alias.canary is not None:
+            drawn = hashlib.sha256(f"{alias.canary}\0{caller}".encode()).digest()
+            if int.from_bytes(drawn[:8]) < alias.canary_share * 2**64 and self._ready(alias.canary):
+                return alias.canary
+        return alias.primary
+
+    def served(self, digest: str | None, stopped: frozenset[str]) -> ServedModel:
+        """What would answer now.
+
+        Raises:
+            ApiError: 503, nothing would.
+        """
+        found = self.choose(digest, stopped)[0].served
+        assert found is not None  # noqa: S101 - a ready engine has named its model
+        return found
+
+    def choose(self, digest: str | None, stopped: frozenset[str]) -> list[Monitor]:
+        """The engines of one model that may answer, first the one with the least to do.
+
+        Raises:
+            ApiError: 503, the model is stopped, loading or stalled.
+        """
+        ready = self._ready(digest)
+        allowed = [e for e in ready if e.served and e.served.model not in stopped]
+        if allowed:
+            turn = self._turn % len(allowed)
+            first = min(allowed[turn:] + allowed[:turn], key=lambda engine: engine.in_flight)
+            same = [e for e in allowed if e is not first and e.served == first.served]
+            return [first, *same]
+        if ready or digest in stopped:
+            raise model_stopped()
+        if any(engine.condition is Condition.STALLED for engine in self.engines):
+            raise model_stalled()
+        raise self._loading()
+
+    @asynccontextmanager
+    async def ask(
+        self, candidates: list[Monitor], path: str, body: bytes, request_id: str
+    ) -> AsyncIterator[tuple[Call, ServedModel, Monitor]]:
+        """A successful answer of the first engine that takes the request.
+
+        Tried again only while no engine has begun with it.
+
+        Raises:
+            ApiError: none takes it, or the one that took it fails.
+        """
+        self._turn += 1
+        busy = False
+        for engine in candidates:
+            engine.in_flight += 1
+            try:
+                answer, served = await engine.client.ask(path, body, request_id)
+                with closing(answer):
+                    if served != engine.served:
+                        # Started anew since the last look; whether that may answer is not known.
+                        engine.gone()
+                        raise self._loading()
+                    engine.progress()
+                    yield answer, served, engine
+            except Broken:
+                raise engine_failed() from None
+            except Unreached as unreached:
+                busy = busy or not unreached.gone
+                if unreached.gone:
+                    engine.gone()
+            else:
+                return
+            finally:
+                engine.in_flight -= 1
+        raise engine_busy() if busy else self._loading()
+
+    def _ready(self, digest: str | None) -> list[Monitor]:
+        return [
+            engine
+            for engine in self.engines
+            if engine.condition is Condition.READY
+            and engine.served is not None
+            and digest in (None, engine.served.model)
+        ]
+
+    def _loading(self) -> ApiError:
+        loading = [e for e in self.engines if e.condition is Condition.LOADING]
+        # The longest: one that was stopped on purpose has been due for long.
+        known = [s for engine in loading if (s := engine.remaining_load()) is not None]
+        return model_loading(max(known, default=None))
+
+    def _remember(self) -> None:
+        """Keep for the next start how long loading takes; to lose it costs nothing."""
+        known = {e.client.address: e.load_seconds for e in self.engines if e.load_seconds}
+        with suppress(ArtifactError, OSError):
+            self._loads.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomic(self._loads, json.dumps(known).encode())
+
+    def _recall(self) -> None:
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            for address, seconds in json.loads(self._loads.read_bytes()).items():
+                for engine in self.engines:
+                    if engine.client.address == address:
+                        engine.load_seconds = float(seconds)

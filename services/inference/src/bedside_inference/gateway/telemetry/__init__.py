@@ -1,0 +1,1 @@
+"""What the house may know of its traffic: metrics and traces."""
