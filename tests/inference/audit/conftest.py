@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bedside_inference.audit.chain import segment_path, segments
+from bedside_inference.audit.entries import segment_path, segments
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import Record
 from bedside_inference.config import AuditConfig

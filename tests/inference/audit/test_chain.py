@@ -22,10 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bedside_inference.audit import chain as chain_module
-from bedside_inference.audit.chain import (
+from bedside_inference.audit.chain import Chain
+from bedside_inference.audit.entries import (
     ZEROS,
     AuditError,
-    Chain,
     Head,
     head_path,
     parse,
@@ -439,7 +439,8 @@ def test_a_head_that_cannot_be_written_takes_the_line_back(directory, monkeypatc
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from bedside_inference.audit.chain import AuditError, Chain
+from bedside_inference.audit.chain import Chain
+from bedside_inference.audit.entries import (AuditError)
 from bedside_inference.audit.record import Record, content
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

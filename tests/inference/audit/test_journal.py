@@ -23,7 +23,6 @@ import pytest
 from bedside_core.errors import ArtifactError
 from bedside_core.signing import read_public_key
 from bedside_inference.audit import journal as journal_module
-from bedside_inference.audit.chain import AuditError, segment_path, segments
 from bedside_inference.audit.checkpoint import (
     Checkpoint,
     audit_keys,
@@ -31,6 +30,7 @@ from bedside_inference.audit.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from bedside_inference.audit.entries import AuditError, segment_path, segments
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.record import EARLY, MEMBERS, Record, request_content, rfc3339
 from bedside_inference.audit.verify import verify

@@ -11,7 +11,7 @@ import pytest
 from bedside_core.errors import ConfigError, InputError, PolicyError
 from bedside_core.registry import Registry
 from bedside_core.run import Run
-from bedside_inference.audit.chain import AuditError
+from bedside_inference.audit.entries import AuditError
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.manage import manage
 from bedside_inference.audit.pseudonyms import Pseudonyms

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bedside_core.errors import InputError
 from bedside_inference.audit import pseudonyms as module
-from bedside_inference.audit.chain import AuditError
+from bedside_inference.audit.entries import AuditError
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.config import AuditConfig
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from bedside_core.errors import InputError
-from bedside_inference.audit.chain import AuditError, head_path, segment_path, segments
+from bedside_inference.audit.entries import AuditError, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.retention import Retained, retain

@@ -24,7 +24,8 @@ from pydantic import ValidationError
 
 from bedside_core.errors import ConfigError, InputError
 from bedside_inference.audit import syslog as module
-from bedside_inference.audit.chain import AuditError, Chain, head_path, segment_path, segments
+from bedside_inference.audit.chain import Chain
+from bedside_inference.audit.entries import AuditError, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import request_content
 from bedside_inference.audit.syslog import deliver, read_cursor

@@ -13,15 +13,9 @@ import pytest
 
 from bedside_core.errors import InputError
 from bedside_inference.audit import verify as verify_module
-from bedside_inference.audit.chain import (
-    ZEROS,
-    AuditError,
-    Chain,
-    head_path,
-    segment_path,
-    segments,
-)
+from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.checkpoint import Checkpoint, checkpoint_path
+from bedside_inference.audit.entries import ZEROS, AuditError, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import content
 from bedside_inference.audit.verify import read_anchor, verify

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bedside_core.config import canonical_json
 from bedside_core.files import write_atomic
 from bedside_core.signing import Keys, read_public_key
-from bedside_inference.audit.chain import AuditError
+from bedside_inference.audit.entries import AuditError
 
 DOMAIN = b"bedside audit v1\n"
 

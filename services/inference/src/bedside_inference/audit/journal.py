@@ -19,21 +19,21 @@ from typing import Self
 
 from bedside_core import log
 from bedside_core.signing import Keys
-from bedside_inference.audit.chain import (
-    ZEROS,
-    AuditError,
-    Chain,
-    parse,
-    segment_path,
-    segments,
-    write_errors,
-)
+from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.checkpoint import (
     Checkpoint,
     audit_keys,
     read_checkpoint,
     tombstone_message,
     write_checkpoint,
+)
+from bedside_inference.audit.entries import (
+    ZEROS,
+    AuditError,
+    parse,
+    segment_path,
+    segments,
+    write_errors,
 )
 from bedside_inference.audit.record import (
     Record,

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.files import write_atomic
-from bedside_inference.audit.chain import AuditError, write_errors
+from bedside_inference.audit.entries import AuditError, write_errors
 from bedside_inference.config import AuditConfig
 
 KEY_BITS = 512

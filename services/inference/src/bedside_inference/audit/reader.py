@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from bedside_inference.audit.chain import (
+from bedside_inference.audit.entries import (
     MAX_LINE_BYTES,
     ZEROS,
     AuditError,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.errors import PolicyError
 from bedside_core.files import write_atomic
-from bedside_inference.audit.chain import AuditError, write_errors
+from bedside_inference.audit.entries import AuditError, write_errors
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.pseudonyms import Pseudonyms
 

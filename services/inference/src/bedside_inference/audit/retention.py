@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from bedside_core import log
 from bedside_core.files import sha256_file, sync
-from bedside_inference.audit.chain import segment_path, write_errors
+from bedside_inference.audit.entries import segment_path, write_errors
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.reader import Snapshot, snapshot

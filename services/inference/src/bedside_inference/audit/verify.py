@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from bedside_core.errors import InputError
 from bedside_core.progress import Progress
 from bedside_core.signing import read_public_key
-from bedside_inference.audit.chain import AuditError
 from bedside_inference.audit.checkpoint import (
     Checkpoint,
     audit_keys,
@@ -28,6 +27,7 @@ from bedside_inference.audit.checkpoint import (
     read_checkpoint,
     tombstone_message,
 )
+from bedside_inference.audit.entries import AuditError
 from bedside_inference.audit.reader import Place, snapshot
 
 LONG_BYTES = 1 << 24
