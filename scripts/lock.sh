@@ -12,7 +12,7 @@ cpu=(-c requirements/constraints.txt)
 
 lock() { local out=$1; shift; "$uv" pip compile "${options[@]}" "$@" -o "$out"; echo "$out"; }
 
-lock requirements/dev.lock "${cpu[@]}" --extra gateway packages/*/pyproject.toml services/*/pyproject.toml requirements/dev.in
+lock requirements/dev.lock "${cpu[@]}" --extra endpoint --extra gateway packages/*/pyproject.toml services/*/pyproject.toml requirements/dev.in
 same=("${cpu[@]}" -c requirements/dev.lock)
 lock requirements/core.lock "${same[@]}" packages/core/pyproject.toml
 lock requirements/bundle.lock "${same[@]}" --extra create packages/bundle/pyproject.toml
