@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import sys
@@ -13,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bedside_core.cli import build_parser
+from bedside_core.arguments import parser_of
+from bedside_core.commands import Command, Group, Node
+from bedside_core.dispatch import installed
 
 ROOT = Path(__file__).parent.parent
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir())
@@ -26,6 +27,8 @@ PACKAGES = {f"services/{name}": f"bedside_{name}" for name in SERVICES} | {
 COMES_WITH_CORE = {"pydantic"}
 SHARED = {"bedside_core", "bedside_models"}
 """What services may import besides themselves; core imports nothing of the house."""
+OPERATED = {"inference", "registry"}
+"""Services with verbs for operators, whose arguments are no settings of a run."""
 MAX_FUNCTION_LINES = 120
 
 
@@ -100,21 +103,26 @@ def test_every_service_is_looked_at() -> None:
         assert sources(folder), folder
 
 
-def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    children = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    if not children:
-        yield parser
-    for action in children:
-        for child in action.choices.values():
-            yield from leaves(child)
+def verbs(nodes: tuple[Node, ...], *path: str) -> Iterator[tuple[tuple[str, ...], Command]]:
+    for node in nodes:
+        if isinstance(node, Group):
+            yield from verbs(node.commands, *path, node.verb)
+        else:
+            yield (*path, node.verb), node
 
 
-def test_verbs_take_only_config_and_set() -> None:
-    verbs = list(leaves(build_parser()))
-    assert {"bedside registry list", "bedside adapt"} <= {verb.prog for verb in verbs}
-    for verb in verbs:
-        options = {option for action in verb._actions for option in action.option_strings}
-        assert options <= {"-h", "--help", "--config", "--set"}, verb.prog
+def test_only_an_operators_verbs_have_options_of_their_own() -> None:
+    """A setting lives in the run config; docs/decisions/0009 says what may be an option."""
+    found = [verb for name, e in installed().items() for verb in verbs(e.load(), name)]
+    assert {("registry", "list"), ("adapt", "adapt")} <= {path for path, _ in found}
+    for path, command in found:
+        options = {o for a in parser_of(path, command)._actions for o in a.option_strings}
+        own = set(command.arguments.model_fields) if command.arguments else set()
+        assert path[0] in OPERATED or not own, path
+        settings = set(command.config.model_fields) if command.config else set()
+        assert own & settings == set(), path
+        known = {"-h", "--help", "--config", "--set"}
+        assert options <= known | {f"--{name.replace('_', '-')}" for name in own}, path
 
 
 @pytest.mark.parametrize("folder", sorted(PACKAGES))

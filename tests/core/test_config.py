@@ -69,11 +69,14 @@ def test_section_that_is_no_mapping_is_not_taken_for_empty(file: Path, value: st
 @pytest.mark.parametrize(
     ("value", "dotted"),
     [
-        ({"speed": 1}, "trainer.speed: Extra inputs are not permitted"),
-        ({"inner": {"deep": 1}}, "trainer.inner.deep: Extra inputs are not permitted"),
-        ({"layers": [{}, {"depth": "x"}]}, "trainer.layers.1.depth: Input should be"),
-        ({"rate": None}, "trainer.rate: Input should be"),
-        ({3: 4}, "trainer.3: Keys should be strings"),
+        ({"speed": 1}, "trainer.speed: unknown name - known are: "),
+        (
+            {"inner": {"deep": 1}},
+            "trainer.inner.deep: unknown name - did you mean depth? known are: depth",
+        ),
+        ({"layers": [{}, {"depth": "x"}]}, "trainer.layers.1.depth: must be a whole number"),
+        ({"rate": None}, "trainer.rate: must be a number"),
+        ({3: 4}, "trainer.3: must have a name that is text"),
     ],
 )
 def test_dotted_path_and_reason(value: dict[Any, Any], dotted: str) -> None:
@@ -134,6 +137,34 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 def test_bad_overrides(file: Path, override: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         load_document(file, [override])
+
+
+@pytest.fixture
+def listing(tmp_path: Path) -> Path:
+    path = tmp_path / "list.yaml"
+    path.write_text("name: demo\ncorpus:\n  sources: [{path: a}, null, {path: b}]\n  ids: [1]\n")
+    return path
+
+
+def test_override_of_a_list_element(listing: Path) -> None:
+    overrides = ["corpus.sources.0.path=x", "corpus.sources.1.path=y", "corpus.ids.0=7"]
+    corpus = load_document(listing, overrides)["corpus"]
+    assert corpus == {"sources": [{"path": "x"}, {"path": "y"}, {"path": "b"}], "ids": [7]}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("corpus.sources.3.path=x", "'3' is no entry of this list, which has 3, counted from 0"),
+        ("corpus.ids.1=x", "'1' is no entry of this list, which has 1"),
+        ("corpus.ids.-1=x", "'-1' is no entry of this list"),
+        ("corpus.sources.path=x", "'path' is no entry of this list"),
+        ("corpus.ids.0.path=x", "'0' is a single value and has nothing below it"),
+    ],
+)
+def test_override_beyond_a_list(listing: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_document(listing, [override])
 
 
 def test_override_of_an_unknown_section(file: Path) -> None:
@@ -218,7 +249,9 @@ def test_whole_file_as_one_object(tmp_path: Path) -> None:
     file.write_text("rate: 2\n")
     assert load_file(Outer, file).rate == 2
     file.write_text("rates: 2\n")
-    with pytest.raises(ConfigError, match=r"policy\.yaml\.rates: Extra"):
+    with pytest.raises(
+        ConfigError, match=r"policy\.yaml\.rates: unknown name - did you mean rate\?"
+    ):
         load_file(Outer, file)
 
 

@@ -101,13 +101,13 @@ def test_other_errors_pass() -> None:
 
 PROGRAM = """
 import resource, sys
-from bedside_core import cli, memory
+from bedside_core import cli, commands, memory
 size = memory._fields(memory.Path("/proc/self/status"))["VmSize"] * 1024
 resource.setrlimit(resource.RLIMIT_AS, (size + 64 * 2**20, resource.RLIM_INFINITY))
 def work(registry):
     {work}
-command = cli.Command("check", "x", work)
-cli.installed_commands = lambda: {{"check": (command,)}}
+command = commands.Command("check", "x", work)
+cli.commands_of = lambda service: (command,)
 sys.exit(cli.main(["check"]))
 """
 

@@ -94,7 +94,7 @@ def test_a_second_run_reuses_and_a_changed_file_makes_a_new_corpus(
     ("change", "words"),
     [
         ({"format": "csv"}, "corpus.sources.0.format"),
-        ({"colour": "red"}, "corpus.sources.0.colour: Extra inputs are not permitted"),
+        ({"colour": "red"}, "corpus.sources.0.colour: unknown name"),
         ({"name": "a b"}, "corpus.sources.0.name"),
         ({"path": "FILE", "format": "jsonl"}, "is not a .jsonl or .jsonl.gz file"),
     ],

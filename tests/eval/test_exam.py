@@ -42,7 +42,7 @@ def test_a_line_separator_inside_a_question_does_not_end_the_line(tmp_path: Path
     ("bad", "reason"),
     [
         ("{", "not valid JSON"),
-        ("[1]", "should be an object"),
+        ("[1]", "must be a mapping of names to values"),
         (ITEM | {"options": ["a", "b", "c"]}, "options: "),
         (ITEM | {"options": ["a", "b", "c", "d", "e"]}, "options: "),
         (ITEM | {"options": ["a", "b", "c", " "]}, "four different, non-empty"),
@@ -53,7 +53,7 @@ def test_a_line_separator_inside_a_question_does_not_end_the_line(tmp_path: Path
         (ITEM | {"answer": True}, "answer: "),
         (ITEM | {"question": " "}, "question: "),
         (ITEM | {"id": ""}, "id: "),
-        (ITEM | {"Geheimfrage": "x"}, "Extra inputs"),
+        (ITEM | {"Geheimfrage": "x"}, "unknown name - known are: "),
         ({k: v for k, v in ITEM.items() if k != "topic"}, "topic: "),
         (ITEM, "the id of line 1 again"),
     ],

@@ -229,7 +229,7 @@ def test_policy_must_name_known_sets(world: World, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_lenght": 64}, "eval.max_lenght: Extra inputs"),
+        ({"max_lenght": 64}, "eval.max_lenght: unknown name - did you mean max_length"),
         ({"bootstrap_samples": 10}, "eval.bootstrap_samples"),
         ({"heldout": {}}, "eval.heldout"),
         ({"heldout": {"a/b": "x"}}, "eval.heldout.a/b"),

@@ -214,7 +214,7 @@ def test_a_kill_switch_needs_no_registry(house) -> None:
         (["stop"], ConfigError, "which model"),
         (["switch", A, B], ConfigError, "one digest"),
         (["canary"], ConfigError, "which model"),
-        (["canary", A], ConfigError, r"models canary\.share: Field required"),
+        (["canary", A], ConfigError, r"models canary\.share: is missing"),
         (["canary", A, "0.1"], ConfigError, "name=value"),
         (["canary", A, "share=1.1"], ConfigError, "share"),
         (["canary", A, "share=-0.1"], ConfigError, "share"),

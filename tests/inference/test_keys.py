@@ -137,7 +137,7 @@ def test_list(call, tmp_path, capsys) -> None:
         (["steal"], ConfigError, "create, list, rotate or revoke"),
         (["create", "icu"], ConfigError, "name=value"),
         (["create", "days=1", "days=2"], ConfigError, "each name once"),
-        (["create", "note=Meier"], ConfigError, r"keys create\.note: Extra inputs"),
+        (["create", "note=Meier"], ConfigError, r"keys create\.note: unknown name"),
         (["create", "department=Dr. Meier"], ConfigError, r"keys create\.department"),
         (["create", "priority=Meier"], ConfigError, r"keys create\.priority"),
         (["create", "purpose=Meier"], ConfigError, r"keys create\.purpose"),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bedside_core.artifacts import FileEntry
 from bedside_core.errors import ArtifactError
+from bedside_core.messages import sentence
 
 BUNDLE = "bundle.json"
 SIGNATURE = "bundle.json.sig"
@@ -90,11 +91,11 @@ class Bundle(BaseModel):
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:
-            first = error.errors()[0]
+            first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "document"
             raise ArtifactError(
-                f"{BUNDLE}: {where}: {first['msg']} - the bundle was made by another version of "
-                "Bedside; use the tool that came with it"
+                f"{BUNDLE}: {where}: {sentence(first, cls)} - the bundle was made by another "
+                "version of Bedside; use the tool that came with it"
             ) from None
 
 

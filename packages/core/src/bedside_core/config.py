@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bedside_core import messages
 from bedside_core.errors import ConfigError
 from bedside_core.services import SECTIONS
 
@@ -28,6 +30,9 @@ class Config(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+    renamed: ClassVar[dict[str, str]] = {}
+    """Former names of settings and what each is called now; a former one is refused with that."""
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -54,8 +59,8 @@ def load_document(path: Path, overrides: list[str] | None = None) -> dict[str, A
         _apply(document, override)
     unknown = sorted(set(document) - {"name", *SECTIONS}, key=str)
     if unknown:
-        known = ", ".join(("name", *SECTIONS))
-        raise ConfigError(f"{path}: unknown section {unknown[0]!r} - known are: {known}")
+        known = messages.did_you_mean(str(unknown[0]), ("name", *SECTIONS))
+        raise ConfigError(f"{path}: unknown section {unknown[0]!r} - {known}")
     name = document.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,60}", name):
         raise ConfigError(
@@ -80,16 +85,31 @@ def load_file(model: type[ConfigT], path: Path) -> ConfigT:
     return validate(model, _read_yaml(path), str(path))
 
 
-def validate(model: type[ConfigT], value: object, where: str) -> ConfigT:
-    """Validate `value`; a ConfigError's message never quotes the wrong value itself."""
+def validate(
+    model: type[ConfigT],
+    value: object,
+    where: str,
+    label: Callable[[messages.Path], str] | None = None,
+) -> ConfigT:
+    """Validate `value`; a ConfigError's message never quotes the wrong value itself.
+
+    Args:
+        model: what it must be.
+        value: as read.
+        where: what a wrong value's dotted path begins with.
+        label: names a wrong value by its path, instead of `where` and the path.
+
+    Raises:
+        ConfigError: one line for each wrong value.
+    """
+
+    def dotted(path: messages.Path) -> str:
+        return ".".join([where, *map(str, path)])
+
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join([where, *map(str, item['loc'])])}: {item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        ]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError("\n".join(messages.explain(error, model, label or dotted))) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -116,12 +136,34 @@ def _apply(document: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: must look like section.key=value")
     node: Any = document
     for key in keys[:-1]:
-        if node.get(key) is None:
-            node[key] = {}
-        node = node[key]
-        if not isinstance(node, dict):
-            raise ConfigError(f"--set {dotted}: {key!r} is not a mapping")
+        node = _child(node, key, dotted)
     try:
-        node[keys[-1]] = yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except _YAML_ERRORS:
         raise ConfigError(f"--set {dotted}: the value is not valid YAML") from None
+    if isinstance(node, list):
+        node[_index(node, keys[-1], dotted)] = value
+    else:
+        node[keys[-1]] = value
+
+
+def _child(node: Any, key: str, dotted: str) -> dict[str, Any] | list[Any]:
+    """The mapping or list below a node; a mapping that is not there yet is made."""
+    if isinstance(node, list):
+        index = _index(node, key, dotted)
+        node[index] = {} if node[index] is None else node[index]
+        child = node[index]
+    else:
+        child = node[key] = {} if node.get(key) is None else node[key]
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"--set {dotted}: {key!r} is a single value and has nothing below it")
+    return child
+
+
+def _index(items: list[Any], key: str, dotted: str) -> int:
+    if not key.isdecimal() or int(key) >= len(items):
+        raise ConfigError(
+            f"--set {dotted}: {key!r} is no entry of this list, which has {len(items)}, counted "
+            "from 0 - a new entry is written into the file"
+        )
+    return int(key)

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bedside_core import offline
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, PolicyError
 from bedside_core.registry import Registry
+from bedside_core.services import VERBS
 
 LISTENER = "BEDSIDE_SELFTEST_LISTENER"
 """`address:port` of a listener outside the clinical network, which the test itself has started."""
@@ -218,4 +219,4 @@ def _lines(path: str) -> list[str]:
         return []  # a kernel without IPv6
 
 
-SELFTEST = (Command("selftest", "prove that this container is confined", selftest),)
+SELFTEST = (Command("selftest", VERBS["selftest"], selftest),)

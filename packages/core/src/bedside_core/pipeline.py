@@ -7,18 +7,17 @@ runs in a container of its own elsewhere, so no step sees another's dependencies
 from __future__ import annotations
 
 import os
-import sys
 import time
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from bedside_core import lifeline
-from bedside_core.cli import Command, installed_commands
+from bedside_core.commands import Command, leaves
 from bedside_core.config import load_document, load_section
 from bedside_core.console import say
-from bedside_core.errors import BedsideError, ConfigError
+from bedside_core.dispatch import executable, installed
+from bedside_core.errors import BedsideError
 from bedside_core.registry import Registry
-from bedside_core.services import STEPS
+from bedside_core.services import STEPS, VERBS
 
 
 class StepError(BedsideError):
@@ -71,8 +70,8 @@ def check(config: Path, overrides: list[str], registry: Registry) -> None:
         ConfigError: names the dotted path of each wrong value and the reason.
     """
     document = load_document(config, overrides)
-    for service, commands in installed_commands().items():
-        for command in commands:
+    for service, entry in installed().items():
+        for command in leaves(entry.load()):
             if command.config is not None:
                 load_section(command.config, document, command.section or service)
 
@@ -81,43 +80,10 @@ def up(config: Path, overrides: list[str], registry: Registry) -> None:
     """Serve what is promoted: becomes `bedside inference up` of the inference environment."""
     options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
     command = [*executable("inference"), "inference", "up", *options]
-    os.execv(command[0], command)  # noqa: S606
+    os.execv(command[0], command)  # noqa: S606 - our own program, found by our own rule
 
 
-def executable(service: str) -> list[str]:
-    """The command line that reaches a service: its own environment's, or this one's.
-
-    Raises:
-        ConfigError: the service is in neither.
-    """
-    environments = os.environ.get("BEDSIDE_ENVS")
-    if environments:
-        path = Path(environments).absolute() / service / "bin" / "bedside"
-        if path.exists():
-            return [str(path)]
-    if any(e.name == service for e in entry_points(group="bedside.commands")):
-        return [sys.executable, "-m", "bedside_core.cli"]
-    raise ConfigError(
-        f"service {service!r} is not installed here - run `make setup`, or set BEDSIDE_ENVS to the "
-        "directory that holds the services' environments"
-    )
-
-
-ADAPT = (
-    Command(
-        "adapt",
-        "corpus, training, merge, evaluation and promotion in order",
-        adapt,
-        document=True,
-    ),
-)
-CHECK = (
-    Command(
-        "check",
-        "validate the config sections of the services installed here",
-        check,
-        document=True,
-    ),
-)
-PROMOTE = (Command("promote", "promote what a run has made", promote, document=True),)
-UP = (Command("up", "serve the promoted model", up, document=True),)
+ADAPT = (Command("adapt", VERBS["adapt"], adapt, document=True),)
+CHECK = (Command("check", VERBS["check"], check, document=True),)
+PROMOTE = (Command("promote", VERBS["promote"], promote, document=True),)
+UP = (Command("up", VERBS["up"], up, document=True),)

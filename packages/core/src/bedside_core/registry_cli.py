@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bedside_core.artifacts import Artifact
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_core.console import say, table
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import describe_sources, document_ids

@@ -37,6 +37,16 @@ SERVICES = (
     Service("bundle", "one signed archive for machines without a network"),
 )
 
+VERBS = {
+    "adapt": "corpus, training, merge, evaluation and promotion in order",
+    "check": "look at everything that a later step of this run will need",
+    "promote": "promote what a run has made",
+    "registry": "artifacts: list, show, verify, lineage; promote and roll back",
+    "selftest": "prove that this container is confined",
+    "up": "serve the promoted model",
+}
+"""The verbs of core itself, which every environment has."""
+
 STEPS = (
     ("trainer", "import-base"),
     ("corpus", "build"),

@@ -1,6 +1,6 @@
 """The verbs of `bedside corpus`."""
 
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.run import build
 

@@ -1,6 +1,6 @@
 """The verbs of this service."""
 
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_eval.config import EvalConfig
 from bedside_eval.run import evaluate, report
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText, read_heldout
+from bedside_core.messages import sentence
 
 PROMPT = "Frage: {question}\nAntwort:"
 """Every option follows this after one space."""
@@ -115,11 +116,10 @@ def _parse(line: str, where: str) -> ExamItem:
     try:
         return ExamItem.model_validate_json(line)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        problem = error.errors(include_input=False, include_url=False)[0]
         # Only our own names: an unknown key may be anything that stood in the file.
         field = next((f"{x}: " for x in problem["loc"][:1] if x in ExamItem.model_fields), "")
-        reason = "not valid JSON" if problem["type"] == "json_invalid" else problem["msg"]
         raise InputError(
-            f"{where}: {field}{reason} - an item has id, question, four "
+            f"{where}: {field}{sentence(problem, ExamItem)} - an item has id, question, four "
             "options, answer (0 to 3) and topic"
         ) from None

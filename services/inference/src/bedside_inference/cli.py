@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig

@@ -1,6 +1,6 @@
 """Verbs of the merger."""
 
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_merger.config import MergerConfig
 from bedside_merger.run import merge
 

@@ -1,6 +1,6 @@
 """`bedside trainer import-base`, `bedside trainer bootstrap` and `bedside trainer run`."""
 
-from bedside_core.cli import Command
+from bedside_core.commands import Command
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.import_base import bootstrap, import_base
 from bedside_trainer.run import train
