@@ -20,9 +20,10 @@ from bedside_core import lifeline
 from bedside_core.cli import INTERRUPTED, fail
 from bedside_core.config import load_document
 from bedside_core.console import say
+from bedside_core.dispatch import executable
 from bedside_core.errors import BedsideError, ConfigError, PolicyError
 from bedside_core.files import write_atomic
-from bedside_core.pipeline import StepError, adapt, executable
+from bedside_core.pipeline import StepError, adapt
 from bedside_core.registry import Registry
 
 CONFIG = Path("configs/demo.yaml")
