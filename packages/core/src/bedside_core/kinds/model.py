@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from bedside_core.config import sha256_of
 from bedside_core.errors import InputError
@@ -34,16 +35,28 @@ _CALL_STATE = ("padding", "truncation")
 def tokenizer_sha256(path: Path) -> str:
     """The identity of a tokenizer: equal for two files that cut every text in the same way.
 
-    SHA-256 (hex) of the canonical JSON of `tokenizer.json` without the state of its last call, so
-    that saving it again does not change it.
+    SHA-256 (hex) of the canonical JSON of `tokenizer.json` without the state of its last call and
+    without a post-processor that adds nothing, so that saving it again does not change it.
 
     Raises:
         InputError: the file is missing or not a tokenizer's JSON.
     """
     try:
         content = json.loads(path.read_bytes())
-        return sha256_of({key: content[key] for key in content if key not in _CALL_STATE})
+        kept = {key: content[key] for key in content if key not in _CALL_STATE}
+        if _adds_nothing(kept.get("post_processor")):
+            kept["post_processor"] = None
+        return sha256_of(kept)
     except (OSError, ValueError, TypeError):
         raise InputError(
             f"{path}: missing or not a tokenizer - import the base model again"
         ) from None
+
+
+def _adds_nothing(post_processor: Any) -> bool:
+    """What transformers writes where there was none: a template of the text alone."""
+    return (
+        isinstance(post_processor, dict)
+        and post_processor.get("type") == "TemplateProcessing"
+        and post_processor.get("special_tokens") == {}
+    )
