@@ -15,6 +15,7 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers import models as tokenizer_models
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -172,22 +173,35 @@ class World:
         lines = [json.dumps(item, ensure_ascii=False) for item in items]
         (self.folder / "exam.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def add_models(self, *, checkpoint_steps: int = 30, merged_steps: int = 15) -> None:
+    def add_models(
+        self, *, checkpoint_steps: int = 30, merged_steps: int = 15, incomplete: str = ""
+    ) -> None:
+        """Base, checkpoint and merged model; the `incomplete` one lacks a tensor."""
         known = (self.folder / "medical" / "t0.txt").read_text(encoding="utf-8")
         corpus = add(self.registry, "corpus", lambda p: write_corpus(p, ["anders", known]), {})
-        base = add(self.registry, "base", self.models.write, {})
+        base = add(self.registry, "base", self.writer("base", 0, incomplete), {})
         checkpoint = add(
             self.registry,
             "checkpoint",
-            lambda p: self.models.write(p, steps=checkpoint_steps),
+            self.writer("checkpoint", checkpoint_steps, incomplete),
             {"base": base, "corpus": corpus},
         )
         add(
             self.registry,
             "merged",
-            lambda p: self.models.write(p, steps=merged_steps),
+            self.writer("merged", merged_steps, incomplete),
             {"base": base, "checkpoint": checkpoint},
         )
+
+    def writer(self, kind: str, steps: int, incomplete: str) -> Callable[[Path], None]:
+        def write(path: Path) -> None:
+            self.models.write(path, steps=steps)
+            if kind == incomplete:
+                weights = load_file(path / "model.safetensors")
+                del weights["model.norm.weight"]
+                save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+
+        return write
 
     def config(self, **changes: Any) -> str:
         """Write the run config; returns its path."""

@@ -11,12 +11,14 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from bedside_core.errors import InputError
+from bedside_core.errors import InputError, PolicyError
 from bedside_core.heldout import HeldoutText
 from bedside_core.progress import Progress
+from bedside_eval import harness
 from bedside_eval.exam import ExamItem, Paper
-from bedside_eval.harness import check_lengths, examine, load_tokenizer
+from bedside_eval.harness import check_lengths, examine
 from bedside_eval.records import ModelScores
+from bedside_models.load import load_tokenizer
 
 MAX_LENGTH = 48
 TEXTS = [
@@ -185,24 +187,19 @@ def test_weights_that_are_no_numbers(path: Path, tmp_path: Path) -> None:
         scores(tmp_path / "nan")
 
 
-def test_pickled_weights_are_not_loaded(path: Path, tmp_path: Path) -> None:
-    shutil.copytree(path, tmp_path / "pickled")
-    (tmp_path / "pickled" / "model.safetensors").unlink()
-    torch.save({}, tmp_path / "pickled" / "pytorch_model.bin")
+@pytest.mark.parametrize("part", ["score", "log_likelihoods"])
+def test_lm_eval_is_checked_against_our_own_computation(
+    path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if lm-eval had put a second first token before each text, or cut an option elsewhere."""
+    original = getattr(harness, part)
 
-    with pytest.raises(InputError, match="cannot be loaded"):
-        scores(tmp_path / "pickled")
+    def other(*arguments: Any) -> Any:
+        result = original(*arguments)
+        if part == "score":
+            return result.model_copy(update={"nll": result.nll * 1.001})
+        return [value * 1.001 for value in result]
 
-
-def test_directory_without_a_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be loaded"):
-        load_tokenizer(tmp_path)
-
-
-def test_tokenizer_without_a_first_token(path: Path, tmp_path: Path) -> None:
-    shutil.copytree(path, tmp_path / "none")
-    settings = '{"tokenizer_class": "PreTrainedTokenizerFast"}'
-    (tmp_path / "none" / "tokenizer_config.json").write_text(settings)
-
-    with pytest.raises(InputError, match="neither a bos_token nor an eos_token"):
-        load_tokenizer(tmp_path / "none")
+    monkeypatch.setattr(harness, part, other)
+    with pytest.raises(PolicyError, match=r"lm-eval gives (long|a) a likelihood of .* no evidence"):
+        scores(path)

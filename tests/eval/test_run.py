@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from bedside_core.cli import main
-from bedside_core.kinds.evidence import read_evidence
+from bedside_core.config import Config
+from bedside_core.kinds.evidence import read_evidence, sign_evidence
 from bedside_core.registry import Registry
+from bedside_core.run import Run
 from bedside_eval import harness
 
 World = Any
@@ -196,6 +198,29 @@ def test_report_refuses_changed_evidence(world: World, capsys: pytest.CaptureFix
     assert "evidence.json was changed" in capsys.readouterr().err
 
 
+def test_report_refuses_evidence_of_an_older_schema(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.add_models(merged_steps=0)
+    run(world)
+    artifact = world.registry.get("tiny/evidence")
+    content = json.loads(artifact.file("evidence.json").read_text("utf-8"))
+    content["schema_version"] = 1
+    del content["setting"]["estimand"]
+    raw = json.dumps(content).encode()
+    house = Run("tiny", "eval", "run", world.registry)
+    recipe = house.recipe(Config(), parents={})
+    with house.write("evidence", recipe) as writer:
+        (writer.path / "evidence.json").write_bytes(raw)
+        (writer.path / "evidence.json.sig").write_bytes(sign_evidence(raw, world.registry.keys))
+
+    assert run(world, "report") == 4
+
+    assert "has a schema that this version does not know - run `bedside eval run` again" in (
+        capsys.readouterr().err
+    )
+
+
 def test_report_without_evidence(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(world, "report") == 3
     assert "bedside eval run" in capsys.readouterr().err
@@ -261,7 +286,21 @@ def test_context_longer_than_the_model_is_refused(
 
     assert run(world, max_length=512) == 3
 
-    assert "sees 256 tokens, eval.max_length is 512" in capsys.readouterr().err
+    assert "eval.max_length 512 is longer than the 256 tokens" in capsys.readouterr().err
+    assert nothing_left(world.registry)
+
+
+@pytest.mark.parametrize("kind", ["base", "checkpoint", "merged"])
+def test_an_incomplete_model_is_refused_before_the_first_question(
+    world: World, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    world.add_models(incomplete=kind)
+
+    assert run(world) == 3
+
+    error = capsys.readouterr().err
+    assert "1 weight(s) missing: model.norm.weight - " in error
+    assert '"progress"' not in error
     assert nothing_left(world.registry)
 
 

@@ -27,12 +27,12 @@ CHAT_TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %
 
 def write_tokenizer(path: Path, *, extra: tuple[str, ...] = ()) -> None:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {c: i for i, c in enumerate([*alphabet, *extra])}
+    vocabulary = {c: i for i, c in enumerate(["<end>", *alphabet, *extra])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(path / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>"}
     (path / "tokenizer_config.json").write_text(json.dumps(settings))
     (path / "chat_template.jinja").write_text(CHAT_TEMPLATE)
 
@@ -47,7 +47,7 @@ def make_model(
 ) -> None:
     """A 2-layer model of `seed`; with `drift`, its weights moved a little at random."""
     shape = {
-        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "vocab_size": 256,
+        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "vocab_size": 257,
         "num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True,
     }  # fmt: skip
     torch.manual_seed(seed)

@@ -16,10 +16,12 @@ from bedside_core.artifacts import Artifact
 from bedside_core.config import load_document, load_section
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.files import sha256_file
+from bedside_core.kinds.model import tokenizer_sha256
 from bedside_core.run import Run
 from bedside_merger import run as merger_run
 from bedside_merger.config import MergerConfig, Probe
 from bedside_merger.run import merge
+from bedside_merger.slerp import merge_exactly
 
 
 def slerp(t: float, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -92,7 +94,7 @@ def test_result_loads_tied_with_the_base_tokenizer(run, add):
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert artifact.file(name).read_bytes() == base.file(name).read_bytes()
     facts = artifact.manifest.facts
-    assert facts["tokenizer_sha256"] == sha256_file(base.path / "tokenizer.json")
+    assert facts["tokenizer_sha256"] == tokenizer_sha256(base.path / "tokenizer.json")
     assert facts["chat_template_sha256"] == sha256_file(base.path / "chat_template.jinja")
     assert (facts["method"], facts["dtype"]) == ("slerp", "bfloat16")
     assert facts["num_parameters"] == sum(t.numel() for t in tensors(run, "merged").values())
@@ -124,20 +126,22 @@ def test_probe_is_reported(run, add, heldout):
     add("base", seed=1, dtype=torch.bfloat16)
     add("checkpoint", seed=1, drift=0.02)
     merge(MergerConfig(probe=Probe(heldout=heldout, num_texts=2)), run)
-    report = json.loads(merged(run).file("export.json").read_text())["likelihood"]
-    assert [text["id"] for text in report["texts"]] == ["t0", "t1"]
-    assert report["num_texts"] == 2
-    assert report["num_tokens"] == 2 * 511
+    report = json.loads(merged(run).file("export.json").read_text())
+    assert report["schema_version"] == 2
+    likelihood = report["likelihood"]
+    assert [text["id"] for text in likelihood["texts"]] == ["t0", "t1"]
+    assert likelihood["num_texts"] == 2
+    texts = [(heldout / f"{name}.txt").read_text().strip() for name in ("t0", "t1")]
+    assert likelihood["num_tokens"] == sum(len(text.encode()) for text in texts)
     model = AutoModelForCausalLM.from_pretrained(merged(run).path, dtype=torch.float32)
-    encode = AutoTokenizer.from_pretrained(merged(run).path)
-    losses = []
-    for name in ("t0", "t1"):
-        ids = encode((heldout / f"{name}.txt").read_text().strip(), return_tensors="pt")
-        ids = ids["input_ids"][:, :512]
+    total = 0.0
+    for text in texts:
+        ids = torch.tensor([[0, *AutoTokenizer.from_pretrained(merged(run).path).encode(text)]])
         with torch.no_grad():
-            losses.append(float(model(input_ids=ids, labels=ids).loss))
-    assert report["nll_per_token"]["merged_bfloat16"] == pytest.approx(sum(losses) / 2, abs=1e-5)
-    assert set(report["nll_per_token"]) == {"base", "merged_float32", "merged_bfloat16"}
+            total += float(model(input_ids=ids, labels=ids).loss) * (ids.shape[1] - 1)
+    found = likelihood["nll_per_token"]["merged_bfloat16"]
+    assert found == pytest.approx(total / likelihood["num_tokens"], rel=1e-5)
+    assert set(likelihood["nll_per_token"]) == {"base", "merged_float32", "merged_bfloat16"}
 
 
 def test_second_run_reuses_and_other_schedule_does_not(run, add, capsys):
@@ -182,12 +186,12 @@ def cut_weights(path: Path) -> None:
     [
         ({"hidden_size": 32}, None, "hidden_size is 16 in the base, 32 in the other"),
         ({"num_hidden_layers": 3}, None, "num_hidden_layers is 2 in the base, 3 in the other"),
-        ({"vocab_size": 264}, None, "vocab_size is 256 in the base, 264 in the other"),
+        ({"vocab_size": 264}, None, "vocab_size is 257 in the base, 264 in the other"),
         ({"tie_word_embeddings": False}, None, "tie_word_embeddings"),
         ({"rope_theta": 5e5}, None, "rope_parameters"),
         ({}, scale_half, "stored as F16"),
         ({}, add_head, "only the checkpoint has the tensor lm_head.weight"),
-        ({}, renumber_tokens, "the tokenizers differ: 256 and 256 tokens, 2 of the base's"),
+        ({}, renumber_tokens, "the tokenizers differ: 257 and 257 tokens, 2 of the base's"),
         ({}, cut_weights, "not a readable safetensors file"),
         ({}, lambda path: (path / "config.json").write_text("{"), "not a model config"),
         ({}, lambda path: (path / "tokenizer.json").unlink(), "tokenizer.json: missing"),
@@ -205,20 +209,36 @@ def test_models_that_do_not_fit_are_refused(run, add, settings, change, reason):
     assert list((run.registry.home / "tmp").iterdir()) == []
 
 
-def test_failure_of_mergekit_gives_a_clear_error(run, add):
-    """mergekit knows Llama and demands its tensors: here the norm has another name."""
+def rename_norm(path: Path) -> None:
+    weights = load_file(path / "model.safetensors")
+    weights["model.secret_name.weight"] = weights.pop("model.norm.weight")
+    save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
 
-    def rename(path: Path) -> None:
-        weights = load_file(path / "model.safetensors")
-        weights["model.secret_name.weight"] = weights.pop("model.norm.weight")
-        save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
 
-    add("base", seed=1, change=rename)
-    add("checkpoint", seed=2, change=rename)
-    with pytest.raises(InputError, match="mergekit cannot merge these models") as error:
+def test_tensors_that_both_models_lack_are_named(run, add):
+    """Alike, so that comparing the two finds nothing."""
+    add("base", seed=1, change=rename_norm)
+    add("checkpoint", seed=2, change=rename_norm)
+    with pytest.raises(InputError, match=r"1 weight\(s\) missing: model\.norm\.weight - "):
         merge(MergerConfig(), run)
-    assert "norm.weight" not in str(error.value)  # a foreign message is not passed on
     assert run.registry.slot("tiny", "merged") is None
+
+
+def test_failure_of_mergekit_gives_a_clear_error(run, add, tmp_path):
+    """mergekit knows Llama and demands its tensors: here the norm has another name."""
+    add("base", seed=1, change=rename_norm)
+    add("checkpoint", seed=2, change=rename_norm)
+    paths = [run.input(kind).path for kind in ("base", "checkpoint")]
+    with pytest.raises(InputError, match="mergekit cannot merge these models") as error:
+        merge_exactly(MergerConfig(), 2, *paths, tmp_path / "target")
+    assert "norm.weight" not in str(error.value)  # a foreign message is not passed on
+
+
+def test_a_window_longer_than_the_context_is_refused(run, add, heldout):
+    add("base", seed=1, max_position_embeddings=64)
+    add("checkpoint", seed=2, max_position_embeddings=64)
+    with pytest.raises(InputError, match=r"merger\.probe\.max_length 65 .* set it to 64 or less"):
+        merge(MergerConfig(probe=Probe(heldout=heldout, max_length=65)), run)
 
 
 @pytest.mark.parametrize("kind", ["base", "checkpoint"])

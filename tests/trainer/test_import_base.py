@@ -18,10 +18,10 @@ from bedside_core.cli import main
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.registry import Promotion
+from bedside_models.load import load_model
 from bedside_trainer import gguf_package
 from bedside_trainer.config import BaseConfig
 from bedside_trainer.import_base import bootstrap, import_base
-from bedside_trainer.models import load_model
 
 
 def edit_json(path: Path, **values: Any) -> None:

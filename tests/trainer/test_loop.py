@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside_models.load import load_model
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.loop import batches, build_optimizer, count_steps, linear_schedule
-from bedside_trainer.models import load_model
 
 
 def config(**values: object) -> TrainerConfig:

@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from bedside_core.errors import InputError
-from bedside_trainer.models import load_tokenizer
+from bedside_models.load import load_tokenizer
 from bedside_trainer.tokens import ended, tokenise
 
 

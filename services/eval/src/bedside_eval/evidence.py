@@ -19,6 +19,7 @@ from bedside_eval.records import (
     Record,
     Role,
 )
+from bedside_models.scores import Estimand
 
 JUDGED: tuple[Role, Role] = ("merged", "base")
 """The comparison that the verdict rests on."""
@@ -32,14 +33,17 @@ class Setting(Record):
     heldout_in_corpus: int
     """Held-out texts that are, word for word, documents of the training corpus."""
     tokenizer_sha256: str
+    estimand: Estimand
+    """What every perplexity in this file is of; trainer and merger name theirs in the same way."""
     task: dict[str, Any]
-    """How the questions were put: prompt template, prefix token, lengths, versions."""
+    """How the questions were put: prompt template, lengths, versions."""
 
 
 class Evidence(Record):
     """The whole of `evidence.json`; holds no time, so equal inputs give equal bytes."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    """2 names the estimand; 1 had each text's nats per token beside their sum."""
     candidate: str
     """Digest of the merged model, which the verdict is about."""
     base: str

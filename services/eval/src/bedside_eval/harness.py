@@ -22,14 +22,20 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import PreTrainedModel
 
-from bedside_core.errors import InputError
-from bedside_core.heldout import HeldoutText
+from bedside_core.errors import InputError, PolicyError
 from bedside_core.progress import Progress
 from bedside_eval.exam import ExamItem, Paper
-from bedside_eval.records import METRICS, ItemScore, Metric, ModelScores, TextScore
+from bedside_eval.records import METRICS, ItemScore, Metric, ModelScores
+from bedside_models.likelihood import EncodedSet, EncodedText, encode, finite, score
+from bedside_models.load import load_model
+from bedside_models.options import likeliest, log_likelihoods
+from bedside_models.scores import TextScore
 
+AGREEMENT = 1e-4
+"""How far lm-eval's likelihoods may be from ours, relative and in nats: float32 and padding cost
+about a millionth."""
 _NOISY = ("lm_eval", "transformers", "datasets")
 
 
@@ -54,24 +60,6 @@ class Examinee(HFLM):  # type: ignore[misc]
         logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
         self.advance(len(inps))
         return logits
-
-
-def load_tokenizer(path: Path) -> Any:
-    """The tokenizer of a model directory.
-
-    Raises:
-        InputError: it cannot be loaded, or has no token that a text could begin with.
-    """
-    with _loading(path):
-        tokenizer = AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False
-        )
-    if tokenizer.bos_token is None and tokenizer.eos_token is None:
-        raise InputError(
-            f"model {path.name[:12]}: its tokenizer has neither a bos_token nor an eos_token - "
-            "name one in tokenizer_config.json and import the base again"
-        )
-    return tokenizer
 
 
 def check_lengths(paper: Paper, tokenizer: Any, max_length: int) -> None:
@@ -105,9 +93,11 @@ def examine(
     """Let one model sit the whole paper, in float32.
 
     Raises:
-        InputError: the model cannot be loaded, has a shorter context than `max_length`, or gives a
-            likelihood that is not a number.
+        InputError: the model cannot be loaded whole, a text has no token, or a likelihood is no
+            number.
+        PolicyError: lm-eval and our own computation disagree.
     """
+    encoded = {name: encode(texts, tokenizer) for name, texts in paper.heldout.items()}
     terminal = sys.stderr
     start = progress.done
 
@@ -116,9 +106,11 @@ def examine(
             progress.update(count)
 
     with _silence():
+        model: Any = load_model(path)
+        model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         examinee = Examinee(
             advance,
-            pretrained=_load(path, max_length),
+            pretrained=model,
             tokenizer=tokenizer,
             batch_size=batch_size,
             max_length=max_length,
@@ -126,13 +118,52 @@ def examine(
         answers = evaluate(lm=examinee, task_dict=_tasks(paper), bootstrap_iters=0)["samples"]
     # Options that differ in their last token only share a forward pass.
     progress.update(max(0, paper.num_requests - (progress.done - start)))
+    scores = _scores(paper, answers, encoded)
+    check_sample(model, tokenizer, paper, encoded, scores, max_length)
+    return scores
+
+
+def check_sample(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    paper: Paper,
+    encoded: Mapping[str, EncodedSet],
+    scores: ModelScores,
+    max_length: int,
+) -> None:
+    """Compare lm-eval with our own computation: each set's longest text, each exam's first item.
+
+    Raises:
+        PolicyError: they disagree, so the numbers are not what the evidence says they are.
+    """
+    for name, texts in encoded.items():
+        number = max(range(len(texts.texts)), key=lambda i: len(texts.texts[i].ids))
+        ours = score(model, texts.texts[number], texts.prefix_id, max_length)
+        _agree(ours.id, scores.heldout[name][number].nll, ours.nll)
+    for name, (item, *_) in paper.exams.items():
+        expected = log_likelihoods(model, tokenizer, item.prompt, item.options)
+        for found, value in zip(scores.exams[name][0].loglikelihoods, expected, strict=True):
+            _agree(item.id, found, value)
+
+
+def _agree(identifier: str, found: float, expected: float) -> None:
+    if not math.isclose(found, expected, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
+        raise PolicyError(
+            f"lm-eval gives {identifier} a likelihood of {found:.6f} nats, our own computation "
+            f"{expected:.6f} - no evidence is written; make the eval environment anew from its lock"
+        )
+
+
+def _scores(
+    paper: Paper, answers: Mapping[str, Any], encoded: Mapping[str, EncodedSet]
+) -> ModelScores:
     return ModelScores(
         heldout={
             name: tuple(
-                _text_score(text, sample, tokenizer)
-                for text, sample in zip(texts, answers[f"heldout_{name}"], strict=True)
+                _text_score(text, sample)
+                for text, sample in zip(texts.texts, answers[f"heldout_{name}"], strict=True)
             )
-            for name, texts in paper.heldout.items()
+            for name, texts in encoded.items()
         },
         exams={
             name: tuple(
@@ -144,35 +175,16 @@ def examine(
     )
 
 
-def task_description(tokenizer: Any) -> dict[str, Any]:
+def task_description() -> dict[str, Any]:
     """How the tasks are put, and by which versions, for the record."""
     return {
         "num_fewshot": 0,
         "chat_template": False,
-        "prefix_token": tokenizer.bos_token or tokenizer.eos_token,
         "dtype": "float32",
         "versions": {
             name: version(name) for name in ("lm_eval", "torch", "transformers", "scipy", "numpy")
         },
     }
-
-
-def _load(path: Path, max_length: int) -> Any:
-    with _loading(path):
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    context = model.config.max_position_embeddings
-    if context < max_length:
-        raise InputError(
-            f"model {path.name[:12]} sees {context} tokens, eval.max_length is {max_length} - "
-            "lower it"
-        )
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def _tasks(paper: Paper) -> dict[str, ConfigurableTask]:
@@ -215,18 +227,16 @@ def _task(name: str, rows: list[dict[str, Any]], **config: Any) -> ConfigurableT
     )
 
 
-def _text_score(text: HeldoutText, sample: Mapping[str, Any], tokenizer: Any) -> TextScore:
-    nll = -_finite(sample["filtered_resps"][0], text.id)
-    tokens = len(tokenizer.encode(text.text, add_special_tokens=False))
-    return TextScore(id=text.id, tokens=tokens, nll=nll, nll_per_token=nll / tokens)
+def _text_score(text: EncodedText, sample: Mapping[str, Any]) -> TextScore:
+    nll = -finite(sample["filtered_resps"][0], text.id)
+    return TextScore(id=text.id, tokens=len(text.ids), nll=nll)
 
 
 def _item_score(item: ExamItem, sample: Mapping[str, Any]) -> ItemScore:
-    scores = [_finite(score, item.id) for score, _ in sample["filtered_resps"]]
-    per_character = [s / len(o) for s, o in zip(scores, item.options, strict=True)]
+    scores = [finite(score, item.id) for score, _ in sample["filtered_resps"]]
     choice: dict[Metric, int] = {
-        "acc": scores.index(max(scores)),
-        "acc_norm": per_character.index(max(per_character)),
+        "acc": likeliest(scores, item.options, per_character=False),
+        "acc_norm": likeliest(scores, item.options, per_character=True),
     }
     return ItemScore(
         id=item.id,
@@ -235,26 +245,6 @@ def _item_score(item: ExamItem, sample: Mapping[str, Any]) -> ItemScore:
         choice=choice,
         correct={metric: bool(sample[metric]) for metric in METRICS},
     )
-
-
-def _finite(value: float, identifier: str) -> float:
-    if not math.isfinite(value):
-        raise InputError(
-            f"a model gives {identifier} a likelihood that is no number ({value}) - its weights "
-            "are broken; train or merge again"
-        )
-    return value
-
-
-@contextmanager
-def _loading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"model {path.name[:12]} cannot be loaded ({type(error).__name__}) - it must be a "
-            "Hugging Face directory with safetensors and a tokenizer"
-        ) from None
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bedside_models.scores import TextScore
+
 Role = Literal["base", "checkpoint", "merged"]
 Metric = Literal["acc", "acc_norm"]
 
@@ -29,16 +31,6 @@ class Interval(Record):
 
     def __neg__(self) -> Interval:
         return Interval(estimate=-self.estimate, low=-self.high, high=-self.low)
-
-
-class TextScore(Record):
-    """How a model predicted one held-out text."""
-
-    id: str
-    tokens: int
-    nll: float
-    """Negative log-likelihood of the whole text in nats."""
-    nll_per_token: float
 
 
 class ItemScore(Record):

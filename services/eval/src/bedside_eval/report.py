@@ -57,6 +57,7 @@ def _legend(evidence: Evidence) -> list[str]:
     return [
         "Differences on texts are in nats per token (negative: the merged model predicts better), "
         "on exams in percentage points.",
+        f"Perplexity: {evidence.setting.estimand}.",
         "acc takes the likeliest option, acc_norm the likeliest per character.",
         f"Held-out texts found in the training corpus: {evidence.setting.heldout_in_corpus}.",
     ]

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -27,9 +27,19 @@ from bedside_eval.lineup import heldout_in_corpus, shared_tokenizer
 from bedside_eval.policy import Policy
 from bedside_eval.records import LABELS, ROLES, ModelScores, Role
 from bedside_eval.report import markdown, show
+from bedside_models.scores import Estimand
+from bedside_models.settle import settle
 
 PLOT = "evidence.png"
 REPORT = "report.md"
+
+
+class _Examined(NamedTuple):
+    """What the three models did, and what was asked of them."""
+
+    estimand: Estimand
+    task: dict[str, Any]
+    results: dict[Role, ModelScores]
 
 
 def evaluate(config: EvalConfig, run: Run) -> None:
@@ -53,14 +63,15 @@ def evaluate(config: EvalConfig, run: Run) -> None:
     tokenizer_sha256 = shared_tokenizer(models)
     in_corpus = heldout_in_corpus(run.registry, models["checkpoint"], paper.texts)
     with run.registry.work(recipe.sha256) as work:
-        task, results = _examine(config, models, paper, work)
+        examined = _examine(config, models, paper, work)
         setting = Setting(
             inputs=recipe.inputs,
             heldout_in_corpus=in_corpus,
             tokenizer_sha256=tokenizer_sha256,
-            task=task,
+            estimand=examined.estimand,
+            task=examined.task,
         )
-        evidence = _publish(config, policy, run, recipe, results, setting)
+        evidence = _publish(config, policy, run, recipe, examined.results, setting)
     show(evidence)
 
 
@@ -99,15 +110,22 @@ def _input_files(config: EvalConfig) -> dict[str, Path]:
 
 def _examine(
     config: EvalConfig, models: Mapping[Role, Artifact], paper: Paper, work: Path
-) -> tuple[dict[str, Any], dict[Role, ModelScores]]:
+) -> _Examined:
     results = _finished(work)
     if results:
         say(f"resumed: {', '.join(LABELS[role] for role in results)} done before")
     with tempfile.TemporaryDirectory(prefix="bedside-eval-") as cache:
         # Before the first import of a library that would keep a cache elsewhere.
         os.environ["HF_HOME"] = cache
-        from bedside_eval.harness import check_lengths, examine, load_tokenizer, task_description
+        settle()
+        from bedside_eval.harness import check_lengths, examine, task_description
+        from bedside_models.likelihood import first_token
+        from bedside_models.load import check_context, check_weights, load_tokenizer
 
+        # All before the first: an examination takes hours.
+        for model in models.values():
+            check_context(model.path, eval__max_length=config.max_length)
+            check_weights(model.path)
         tokenizer = load_tokenizer(models["base"].path)
         check_lengths(paper, tokenizer, config.max_length)
         total, done = (len(group) * paper.num_requests for group in (models, results))
@@ -123,7 +141,9 @@ def _examine(
                 )
                 write_atomic(work / f"{role}.json", results[role].model_dump_json().encode())
         task = {"prompt": PROMPT, **config.model_dump(include={"batch_size", "max_length"})}
-        return task | task_description(tokenizer), {role: results[role] for role in models}
+        estimand = Estimand(prefix_token=first_token(tokenizer)[0], max_length=config.max_length)
+        ordered = {role: results[role] for role in models}
+        return _Examined(estimand, task | task_description(), ordered)
 
 
 def _finished(work: Path) -> dict[Role, ModelScores]:

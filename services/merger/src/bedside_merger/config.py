@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from bedside_core.config import Config
+from bedside_models.scores import MAX_LENGTH
 
 Weight = Annotated[float, Field(ge=0, le=1)]
 """Position between the models: 0 is the base, 1 the checkpoint."""
@@ -22,6 +23,8 @@ class Probe(Config):
     """Folder of UTF-8 `.txt` files."""
     num_texts: PositiveInt = 4
     """How many of them, the first by file name."""
+    max_length: int = Field(default=MAX_LENGTH, ge=2)
+    """Tokens that a model sees at once; longer texts are measured in windows of this length."""
 
 
 class MergerConfig(Config):

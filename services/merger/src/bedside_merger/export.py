@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from bedside_core.errors import InputError
 from bedside_core.progress import Progress
-from bedside_merger.models import Weights, open_weights
 from bedside_merger.rounding import Rounding
+from bedside_models.tensors import Weights, open_weights
 
 MAX_SHARD_BYTES = 4 << 30
 """Of one weight file, and so of the memory that the export needs."""

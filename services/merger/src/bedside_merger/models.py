@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.files import sha256_file
-from bedside_core.kinds.model import TOKENIZER, TOKENIZER_FILES, tokenizer_sha256
+from bedside_core.kinds.model import TOKENIZER_FILES
+from bedside_models.load import check_weights
+from bedside_models.tensors import open_weights
 
 # Of config.json, what decides whether two sets of weights mean the same computation.
 SAME_SETTINGS = (
@@ -38,52 +35,6 @@ SAME_SETTINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The tensors of a model directory, read one at a time."""
-
-    files: dict[str, Any]
-    """Open safetensors file by tensor name."""
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self.files)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self.files[name].get_slice(name).get_shape())
-
-    def dtype(self, name: str) -> str:
-        """The dtype as safetensors spells it: `F32`, `BF16`, `F16`..."""
-        return str(self.files[name].get_slice(name).get_dtype())
-
-    def get(self, name: str) -> torch.Tensor:
-        tensor: torch.Tensor = self.files[name].get_tensor(name)
-        return tensor
-
-
-@contextmanager
-def open_weights(directory: Path) -> Iterator[Weights]:
-    """Open every safetensors file of a model directory.
-
-    Raises:
-        InputError: there is none, one cannot be read, or two hold the same tensor.
-    """
-    with ExitStack() as stack:
-        files: dict[str, Any] = {}
-        for path in sorted(directory.glob("*.safetensors")):
-            try:
-                file = stack.enter_context(safe_open(path, framework="pt"))
-            except (OSError, SafetensorError):
-                raise InputError(f"{path}: not a readable safetensors file") from None
-            for name in file.keys():  # noqa: SIM118 - not a mapping
-                if name in files:
-                    raise InputError(f"{path}: tensor {name} is also in another file")
-                files[name] = file
-        if not files:
-            raise InputError(f"{directory}: no .safetensors weights")
-        yield Weights(files)
-
-
 def check_mergeable(base: Path, checkpoint: Path) -> int:
     """Refuse models whose weights do not correspond one to one.
 
@@ -91,7 +42,8 @@ def check_mergeable(base: Path, checkpoint: Path) -> int:
         The number of layers.
 
     Raises:
-        InputError: names the first setting, tensor or dtype that does not fit.
+        InputError: names the first setting, tensor or dtype that does not fit, or the tensors that
+            both lack.
     """
     ours, theirs = read_config(base), read_config(checkpoint)
     for key in SAME_SETTINGS:
@@ -111,6 +63,8 @@ def check_mergeable(base: Path, checkpoint: Path) -> int:
                         "BF16 (float16 overflows in some architectures)"
                     )
     _check_vocabularies(base, checkpoint)
+    for path in (base, checkpoint):
+        check_weights(path)
     return int(ours["num_hidden_layers"])
 
 
@@ -131,11 +85,8 @@ def read_config(directory: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def copy_tokenizer(base: Artifact, target: Path) -> dict[str, str | None]:
+def copy_tokenizer(base: Artifact, target: Path) -> None:
     """Copy tokenizer, chat template and generation defaults byte for byte.
-
-    Returns:
-        The facts `tokenizer_sha256` and `chat_template_sha256`, which are then the base's.
 
     Raises:
         ArtifactError: a copy's hash is not the one in the base's manifest.
@@ -150,10 +101,6 @@ def copy_tokenizer(base: Artifact, target: Path) -> dict[str, str | None]:
                 f"base artifact {base.digest[:12]}: {name} changed while it was copied - run "
                 "`bedside registry verify`"
             )
-    return {
-        "tokenizer_sha256": tokenizer_sha256(target / TOKENIZER),
-        "chat_template_sha256": base.manifest.facts.get("chat_template_sha256"),
-    }
 
 
 def _check_vocabularies(base: Path, checkpoint: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +11,15 @@ from bedside_core.console import say, table
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig
+from bedside_models.settle import settle
 
 if TYPE_CHECKING:
-    from bedside_merger.likelihood import Likelihood
+    from bedside_merger.probe import Likelihood
     from bedside_merger.rounding import Rounding
 
 EXPORT_REPORT = "export.json"
-QUIET = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
+SCHEMA_VERSION = 2
+"""Of the report. 1 scored the first 512 tokens of each text, without its first token."""
 EXACT = "float32"
 """The unrounded merge: a folder inside the artifact being written, gone before it is complete."""
 
@@ -41,28 +39,30 @@ def merge(config: MergerConfig, run: Run) -> None:
         return
     texts = read_heldout(probe.heldout)[: probe.num_texts] if probe else []
 
-    # Before the first import of the libraries that read it.
-    os.environ.update(QUIET)
+    # torch and transformers take seconds to import: only now that there is work to do.
+    settle()
     from bedside_merger.export import export
-    from bedside_merger.likelihood import compare
     from bedside_merger.models import check_mergeable, copy_tokenizer
+    from bedside_merger.probe import compare
     from bedside_merger.slerp import merge_exactly
+    from bedside_models.describe import describe
+    from bedside_models.load import check_context
 
+    if probe:
+        check_context(base.path, merger__probe__max_length=probe.max_length)
     layers = check_mergeable(base.path, checkpoint.path)
     with run.write("merged", recipe) as artifact:
         exact = artifact.path / EXACT
         say(f"merging {layers} layers with {config.method} in float32")
         merge_exactly(config, layers, base.path, checkpoint.path, exact)
         rounding = export(exact, base.path, artifact.path)
-        artifact.facts |= copy_tokenizer(base, artifact.path)
+        copy_tokenizer(base, artifact.path)
         models = {"base": base.path, "merged_float32": exact, "merged_bfloat16": artifact.path}
-        likelihood = compare(models, base.path, texts) if texts else None
+        likelihood = compare(models, base.path, texts, probe.max_length) if probe else None
         shutil.rmtree(exact)
         _write_report(rounding, likelihood, artifact.path / EXPORT_REPORT)
-        artifact.facts |= {
+        artifact.facts |= describe(artifact.path) | {
             "method": config.method,
-            "dtype": "bfloat16",
-            "num_parameters": rounding.overall.num_parameters,
             "rounding": rounding.overall.report(),
         }
     _show(rounding, likelihood)
@@ -70,6 +70,7 @@ def merge(config: MergerConfig, run: Run) -> None:
 
 def _write_report(rounding: Rounding, likelihood: Likelihood | None, path: Path) -> None:
     report = {
+        "schema_version": SCHEMA_VERSION,
         "dtype": "bfloat16",
         "rounding": rounding.report(),
         "likelihood": likelihood.report() if likelihood else None,
@@ -86,5 +87,4 @@ def _show(rounding: Rounding, likelihood: Likelihood | None) -> None:
     say("what the rounding to bfloat16 cost:")
     say(table(rows))
     if likelihood:
-        values = ", ".join(f"{m} {likelihood.per_token(m):.4f}" for m in likelihood.sums)
-        say(f"held-out negative log-likelihood per token: {values}")
+        say(likelihood.perplexities())

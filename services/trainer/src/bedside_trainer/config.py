@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from bedside_core.config import Config
+from bedside_models.scores import MAX_LENGTH
 
 
 class BaseConfig(Config):
@@ -48,5 +49,8 @@ class TrainerConfig(Config):
     seed: int = Field(default=17, ge=0)
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between resumable states; a kill costs at most so many."""
+    heldout_max_length: int = Field(default=MAX_LENGTH, ge=2)
+    """Tokens that the model sees at once when the held-out texts are measured; the same number as
+    `eval.max_length` and `merger.probe.max_length` makes the three perplexities comparable."""
     heldout: Path
     """A folder of UTF-8 texts whose perplexity is measured before and after, never trained on."""

@@ -48,7 +48,7 @@ def convert(files: dict[str, Path], target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from bedside_trainer.models import unreadable_as_input_error
+    from bedside_models.load import unreadable_as_input_error
 
     (source,) = files.values()
     say(f"converting {source.name} to bfloat16 safetensors, about a minute")

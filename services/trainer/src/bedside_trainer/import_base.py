@@ -8,6 +8,7 @@ from pathlib import Path
 from bedside_core.console import say
 from bedside_core.licences import licence
 from bedside_core.run import Run
+from bedside_models.settle import settle
 from bedside_trainer import gguf_package, model_directory
 from bedside_trainer.config import BaseConfig
 
@@ -24,7 +25,8 @@ def import_base(config: BaseConfig, run: Run) -> None:
         return
 
     # torch and transformers take seconds to import: only now that there is work to do.
-    from bedside_trainer.models import describe
+    settle()
+    from bedside_models.describe import describe
 
     with run.write("base", recipe, licences=(licence(config.licence),)) as artifact:
         if config.gguf_package:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,10 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 from bedside_core.console import say
 from bedside_core.errors import InputError
 from bedside_core.progress import Progress
+from bedside_models.likelihood import EncodedSet, measure, negative_log_likelihood
+from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.packing import Packed
-from bedside_trainer.perplexity import EncodedText, Scores, measure, negative_log_likelihood
 from bedside_trainer.state import Point, Record, find_state, load_tensors, save_state
 from bedside_trainer.stopping import StopRequest
 
@@ -50,7 +51,7 @@ class Outcome:
 def train(
     model: PreTrainedModel,
     packed: Packed,
-    heldout: Sequence[EncodedText],
+    heldout: EncodedSet,
     config: TrainerConfig,
     work: Path,
 ) -> Outcome:
@@ -60,12 +61,11 @@ def train(
         InputError: the loss or the gradient is not finite.
         KeyboardInterrupt: a signal asked to stop; the state is saved.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    # Mixed precision is the step's alone: held-out texts are measured in float32 everywhere.
+    accelerator = Accelerator(mixed_precision="no")
     optimizer = build_optimizer(model, config)
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
-    score = partial(
-        measure, prepared, heldout, length=config.sequence_length, device=accelerator.device
-    )
+    score = partial(measure, model, heldout, length=config.heldout_max_length)
     record = resume(work, model, optimizer, accelerator.device)
     if record is None:
         record = Record(step=0, seconds=0.0, curve=(), before=score(name="held-out before"))
@@ -93,8 +93,8 @@ def train(
                 save_state(work, model, optimizer, now)
             if stop.requested:
                 raise KeyboardInterrupt
-    compute_dtype = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
     after = score(name="held-out after")
+    compute_dtype = "bfloat16" if take_step.mixed else "float32"
     return Outcome(tuple(curve), seconds, record.before, after, compute_dtype)
 
 
@@ -127,7 +127,8 @@ class _Step:
         torch.manual_seed(step_seed(self.config.seed, step))
         input_ids = self._tensor(self.packed.input_ids[chosen])
         labels = self._tensor(self.packed.labels[chosen])
-        total, count = negative_log_likelihood(self.model, input_ids, labels)
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.mixed):
+            total, count = negative_log_likelihood(self.model, input_ids, labels)
         # A last row of a single token predicts nothing.
         loss = total / max(count, 1)
         self.accelerator.backward(loss)
@@ -144,6 +145,11 @@ class _Step:
         self.schedule.step()
         self.optimizer.zero_grad()
         return point
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the matrix products run in bfloat16: on a GPU."""
+        return bool(self.accelerator.device.type == "cuda")
 
     def _tensor(self, rows: NDArray[np.int32]) -> torch.Tensor:
         return torch.from_numpy(rows).long().to(self.accelerator.device)

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORED = -100
-"""The label of padding: PyTorch's cross-entropy leaves it out."""
+from bedside_models.likelihood import IGNORED
 
 
 @dataclass(frozen=True, slots=True)

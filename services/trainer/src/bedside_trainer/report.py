@@ -18,6 +18,8 @@ from bedside_trainer.loop import Outcome
 from bedside_trainer.packing import PackingReport
 from bedside_trainer.state import Point
 
+SCHEMA_VERSION = 2
+"""Of `heldout.json`. 1 scored all tokens but a text's first, in windows of `sequence_length`."""
 SMOOTHING = 0.1
 """Weight of a new value in the running mean of the plot."""
 
@@ -26,7 +28,12 @@ def write_report(target: Path, outcome: Outcome) -> None:
     """Write the loss curve and the held-out scores into `target`."""
     lines = "".join(json.dumps(point.model_dump()) + "\n" for point in outcome.curve)
     (target / "loss.jsonl").write_text(lines, encoding="utf-8")
-    scores = {"before": outcome.before.summary(), "after": outcome.after.summary()}
+    scores = {
+        "schema_version": SCHEMA_VERSION,
+        "estimand": outcome.before.estimand.model_dump(),
+        "before": outcome.before.summary(),
+        "after": outcome.after.summary(),
+    }
     (target / "heldout.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     plot(target / "loss.png", outcome.curve, outcome.before.perplexity, outcome.after.perplexity)
 
@@ -41,7 +48,6 @@ def facts(outcome: Outcome, packing: PackingReport) -> dict[str, Any]:
         "tokens_per_second": round(last.tokens / outcome.seconds, 1),
         "perplexity_before": outcome.before.perplexity,
         "perplexity_after": outcome.after.perplexity,
-        "dtype": "float32",
         "compute_dtype": outcome.compute_dtype,
         "packing": asdict(packing),
     }

@@ -6,6 +6,7 @@ from bedside_core.console import say
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.kinds.corpus import PARQUET
 from bedside_core.run import Run
+from bedside_models.settle import settle
 from bedside_trainer.config import TrainerConfig
 
 
@@ -26,28 +27,35 @@ def train(config: TrainerConfig, run: Run) -> None:
         return
 
     # torch and transformers take seconds to import: only now that there is work to do.
-    from bedside_trainer import loop, models, packing, perplexity, report, tokens
+    settle()
+    from bedside_models import likelihood, load
+    from bedside_models.describe import describe
+    from bedside_trainer import checkpoint, loop, packing, report, tokens
 
-    tokenizer = models.load_tokenizer(base.path)
-    model = models.load_model(base.path)
-    models.check_fits(model, config.sequence_length)
+    load.check_context(
+        base.path,
+        trainer__sequence_length=config.sequence_length,
+        trainer__heldout_max_length=config.heldout_max_length,
+    )
+    tokenizer, model = load.load_tokenizer(base.path), load.load_model(base.path)
     documents = tokens.tokenise(corpus.file(PARQUET), tokenizer, vocab_size=model.config.vocab_size)
     packed = packing.pack(
         packing.shuffled(documents, config.seed),
         config.sequence_length,
         pad_id=tokenizer.eos_token_id,
     )
-    heldout = perplexity.encode(config.heldout, read_heldout(config.heldout), tokenizer)
+    heldout = likelihood.encode(read_heldout(config.heldout), tokenizer)
     size = packed.report
     say(f"{size.documents} documents, {size.tokens} tokens in {size.rows} rows")
 
     with run.registry.work(recipe.sha256) as work, run.write("checkpoint", recipe) as artifact:
         outcome = loop.train(model, packed, heldout, config, work)
-        models.save_checkpoint(model, base, artifact.path)
+        checkpoint.save(model, base, artifact.path)
         report.write_report(artifact.path, outcome)
-        artifact.facts.update(report.facts(outcome, packed.report))
+        artifact.facts.update(describe(artifact.path), **report.facts(outcome, packed.report))
     facts = artifact.facts
     say(
-        f"held-out perplexity {facts['perplexity_before']:.2f} -> {facts['perplexity_after']:.2f}, "
+        f"held-out perplexity {facts['perplexity_before']:.2f} -> {facts['perplexity_after']:.2f} "
+        f"({outcome.after.estimand}); "
         f"{facts['tokens']} tokens in {facts['seconds']:.0f} s ({facts['tokens_per_second']:.0f}/s)"
     )

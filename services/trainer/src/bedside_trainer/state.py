@@ -23,7 +23,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 
 from bedside_core.console import say
 from bedside_core.files import sha256_file, sync, write_synced
-from bedside_trainer.perplexity import Scores
+from bedside_models.scores import Scores
 
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"

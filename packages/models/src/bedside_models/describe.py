@@ -1,0 +1,36 @@
+"""What every manifest says of a model, whichever step wrote it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
+from bedside_models.load import check_weights, context_length, load_tokenizer, stored_dtype
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Facts of a complete model directory; reads headers, not weights.
+
+    Raises:
+        InputError: it cannot be read, its weights are not exactly the architecture's, or its
+            config does not say how many tokens the model sees.
+    """
+    tokenizer = load_tokenizer(path)
+    model = check_weights(path)
+    return {
+        "architecture": type(model).__name__,
+        "num_parameters": model.num_parameters(),
+        "context_length": context_length(model.config, path),
+        "dtype": stored_dtype(path),
+        "tokenizer_sha256": tokenizer_sha256(path / TOKENIZER),
+        "chat_template_sha256": _template_sha256(tokenizer.chat_template),
+    }
+
+
+def _template_sha256(template: str | dict[str, str] | None) -> str | None:
+    if template is None:
+        return None
+    text = template if isinstance(template, str) else repr(sorted(template.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,155 @@
+"""Negative log-likelihood, once for all services: the training loss, and held-out texts.
+
+`measure` computes what `scores.Estimand` describes; the evaluation's lm-eval computes the same
+(`loglikelihood_rolling`) and is compared with it on a sample of every examination.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bedside_core.errors import InputError
+from bedside_core.heldout import HeldoutText
+from bedside_core.progress import Progress
+from bedside_models.scores import Estimand, Scores, TextScore
+
+IGNORED = -100
+"""The label of what is not scored: PyTorch's cross-entropy leaves it out."""
+
+
+class EncodedText(NamedTuple):
+    """A held-out text as token ids, without anything that a tokenizer puts around it."""
+
+    id: str
+    ids: Sequence[int]
+
+
+class EncodedSet(NamedTuple):
+    """Held-out texts, ready to be measured."""
+
+    texts: tuple[EncodedText, ...]
+    prefix_id: int
+    prefix_token: str
+
+
+class Window(NamedTuple):
+    """A piece of a text that the model sees at once."""
+
+    ids: Sequence[int]
+    """What goes in, and the last target: one more than the model sees."""
+    scored: int
+    """How many of the last ids are targets; those before are context."""
+
+
+def encode(texts: Sequence[HeldoutText], tokenizer: PreTrainedTokenizerBase) -> EncodedSet:
+    """Tokenise held-out texts.
+
+    Raises:
+        InputError: a text has no token at all; the message names it.
+    """
+    prefix_token, prefix_id = first_token(tokenizer)
+    encoded = []
+    for text in texts:
+        # Longer than the context is no problem here, so no warning about it (`verbose`).
+        ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"]
+        if not ids:
+            raise InputError(f"held-out text {text.id} has no token - remove it")
+        encoded.append(EncodedText(text.id, ids))
+    return EncodedSet(tuple(encoded), prefix_id, prefix_token)
+
+
+def first_token(tokenizer: PreTrainedTokenizerBase) -> tuple[str, int]:
+    """What stands before every text, and its id: the bos_token, else the eos_token."""
+    name = "eos_token" if tokenizer.bos_token is None else "bos_token"
+    return getattr(tokenizer, name), getattr(tokenizer, f"{name}_id")
+
+
+def windows(ids: Sequence[int], prefix_id: int, length: int) -> Iterator[Window]:
+    """Cut a text so that every token is a target exactly once and the model sees `length` at most.
+
+    The first window begins with the prefix; a later one with as much of what stands before it as
+    fits (one token, more in the last).
+    """
+    whole = [prefix_id, *ids]
+    for done in range(1, len(whole), length):
+        end = min(done + length, len(whole))
+        start = max(0, end - length - 1)
+        yield Window(whole[start:end], scored=end - done)
+
+
+def negative_log_likelihood(
+    model: torch.nn.Module, input_ids: Tensor, labels: Tensor
+) -> tuple[Tensor, int]:
+    """Sum over targets, in nats and float32, and their number.
+
+    Args:
+        model: a Hugging Face causal language model.
+        input_ids: token ids, shape (batch, length).
+        labels: shape (batch, length), `IGNORED` where there is no target; position t predicts
+            label t + 1.
+    """
+    logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
+    targets = labels[:, 1:]
+    total = F.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    return total, int((targets != IGNORED).sum())
+
+
+def log_likelihood(model: PreTrainedModel, ids: Sequence[int], scored: int) -> float:
+    """Of the last `scored` ids given all before them, in nats.
+
+    The last id goes in as no input: the model sees one token less than there are.
+    """
+    row = torch.tensor([ids], device=model.device)
+    logits = model(input_ids=row[:, :-1], use_cache=False).logits[0, -scored:].float()
+    return -float(F.cross_entropy(logits, row[0, -scored:], reduction="sum"))
+
+
+def measure(model: PreTrainedModel, texts: EncodedSet, *, length: int, name: str) -> Scores:
+    """Score every held-out text in windows of `length`; leaves the model in evaluation mode.
+
+    Raises:
+        InputError: the model gives a likelihood that is no number.
+    """
+    model.train(mode=False)
+    scores = []
+    with Progress(name, total=len(texts.texts), unit="text") as progress:
+        for text in texts.texts:
+            scores.append(score(model, text, texts.prefix_id, length))
+            progress.update(1)
+    estimand = Estimand(prefix_token=texts.prefix_token, max_length=length)
+    return Scores(estimand=estimand, texts=tuple(scores))
+
+
+@torch.no_grad()
+def score(model: PreTrainedModel, text: EncodedText, prefix_id: int, length: int) -> TextScore:
+    """Score one text with a model that is in evaluation mode.
+
+    Raises:
+        InputError: the model gives a likelihood that is no number.
+    """
+    cut = windows(text.ids, prefix_id, length)
+    nll = -sum(log_likelihood(model, window.ids, window.scored) for window in cut)
+    return TextScore(id=text.id, tokens=len(text.ids), nll=finite(nll, text.id))
+
+
+def finite(value: float, identifier: str) -> float:
+    """Pass a likelihood on, if it is a number.
+
+    Raises:
+        InputError: it is none; names the text or item.
+    """
+    if not math.isfinite(value):
+        raise InputError(
+            f"a model gives {identifier} a likelihood that is no number ({value}) - its weights "
+            "are broken; train or merge again"
+        )
+    return value

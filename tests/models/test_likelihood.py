@@ -1,0 +1,127 @@
+"""One negative log-likelihood: each token once, against other computations of the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside_core.errors import InputError
+from bedside_core.heldout import HeldoutText
+from bedside_models.likelihood import (
+    IGNORED,
+    encode,
+    measure,
+    negative_log_likelihood,
+    windows,
+)
+from bedside_models.load import load_model, load_tokenizer
+from bedside_models.scores import Estimand, Scores, TextScore
+
+PREFIX = -1
+
+
+@given(ids=st.lists(st.integers(0, 99), min_size=1, max_size=60), length=st.integers(2, 20))
+def test_windows_predict_every_token_once_and_never_see_too_much(
+    ids: list[int], length: int
+) -> None:
+    cut = list(windows(ids, PREFIX, length))
+    assert [token for window in cut for token in window.ids[-window.scored :]] == ids
+    assert all(len(window.ids) - 1 <= length for window in cut)
+    assert all(len(window.ids) > window.scored for window in cut)
+    assert cut[0].ids[0] == PREFIX
+    # Context is what really stood before.
+    whole, end = [PREFIX, *ids], 1
+    for window in cut:
+        end += window.scored
+        assert list(window.ids) == whole[end - len(window.ids) : end]
+
+
+@given(ids=st.lists(st.integers(0, 99), min_size=1, max_size=60), length=st.integers(2, 20))
+def test_windows_are_those_of_lm_eval(ids: list[int], length: int) -> None:
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    rolling = get_rolling_token_windows(
+        token_list=ids, prefix_token=PREFIX, max_seq_len=length, context_len=1
+    )
+    expected = [
+        ([*context, *targets], len(targets))
+        for context, targets in map(make_disjoint_window, rolling)
+    ]
+    found = [(list(w.ids), w.scored) for w in windows(ids, PREFIX, length)]
+    # The first window's context is the prefix alone, its targets overlap with what goes in.
+    assert found == expected
+
+
+def test_a_short_text_has_the_loss_of_transformers(make_model: Callable[..., Path]) -> None:
+    path = make_model()
+    model, tokenizer = load_model(path).eval(), load_tokenizer(path)
+    text = "Fieber und Husten"
+    scores = measure(model, encode([HeldoutText("a", text)], tokenizer), length=64, name="held-out")
+    row = torch.tensor([[0, *tokenizer.encode(text)]])
+    with torch.no_grad():
+        loss = model(input_ids=row, labels=row).loss.item()
+    assert scores.texts[0].tokens == len(text)
+    assert scores.perplexity == pytest.approx(math.exp(loss), rel=1e-6)
+    assert scores.estimand == Estimand(prefix_token="<end>", max_length=64)
+
+
+@pytest.mark.parametrize("length", [16, 33, 128])
+def test_a_long_text_is_scored_in_full(length: int, make_model: Callable[..., Path]) -> None:
+    path = make_model()
+    model, tokenizer = load_model(path).eval(), load_tokenizer(path)
+    encoded = encode([HeldoutText("long", "Ödem, µg ≥ 5. " * 9)], tokenizer)
+    ids = [encoded.prefix_id, *encoded.texts[0].ids]
+    scores = measure(model, encoded, length=length, name="held-out")
+    total = 0.0
+    for start in range(1, len(ids), length):  # each block with all the context that fits
+        end = min(start + length, len(ids))
+        row = torch.tensor([ids[max(0, end - length - 1) : end]])
+        with torch.no_grad():
+            log_p = model(row[:, :-1]).logits[0].double().log_softmax(-1)
+        picked = log_p[torch.arange(row.shape[1] - 1), row[0, 1:]]
+        total -= float(picked[-(end - start) :].sum())
+    assert scores.tokens == len(ids) - 1
+    assert scores.texts[0].nll == pytest.approx(total, rel=1e-6)
+
+
+def test_padding_does_not_count(make_model: Callable[..., Path]) -> None:
+    model = load_model(make_model()).eval()
+    row = torch.tensor([[1, 2, 3, 4]])
+    labels = torch.tensor([[1, 2, 3, IGNORED]])
+    with torch.no_grad():
+        total, count = negative_log_likelihood(model, row, labels)
+        short, fewer = negative_log_likelihood(model, row[:, :3], labels[:, :3])
+    assert count == fewer == 2
+    assert total.item() == pytest.approx(short.item(), rel=1e-6)
+
+
+def test_perplexity_weighs_texts_by_their_tokens() -> None:
+    estimand = Estimand(prefix_token="<end>", max_length=64)
+    texts = (TextScore(id="a", nll=10.0, tokens=10), TextScore(id="b", nll=60.0, tokens=30))
+    scores = Scores(estimand=estimand, texts=texts)
+    assert scores.perplexity == pytest.approx(math.exp(70 / 40))
+    assert str(estimand) == "whole texts after `<end>`, windows of 64 tokens, float32"
+
+
+def test_a_text_without_a_token_is_refused(make_model: Callable[..., Path]) -> None:
+    tokenizer = load_tokenizer(make_model())
+    with pytest.raises(InputError, match="held-out text empty has no token - remove it"):
+        encode([HeldoutText("empty", "")], tokenizer)
+
+
+def test_weights_that_are_no_numbers(
+    make_model: Callable[..., Path], edit_model: Callable[..., Path]
+) -> None:
+    def spoil(weights: dict[str, torch.Tensor]) -> None:
+        weights["model.norm.weight"].fill_(float("nan"))
+
+    path = edit_model(make_model(), spoil)
+    encoded = encode([HeldoutText("a", "Fieber")], load_tokenizer(path))
+    with pytest.raises(InputError, match="gives a a likelihood that is no number"):
+        measure(load_model(path), encoded, length=64, name="held-out")

@@ -1,0 +1,98 @@
+"""Trainer, merger and evaluation, each by its own verb, say the same of one model and its texts."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from bedside_core.cli import main
+from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
+from bedside_core.registry import Registry
+
+
+def report(home: Path, kind: str, name: str) -> dict[str, Any]:
+    path = Registry(home).get(f"one/{kind}").file(name)
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def reports(adapted: Path) -> dict[str, dict[str, Any]]:
+    home = adapted / "home"
+    return {
+        "trainer": report(home, "checkpoint", "heldout.json"),
+        "merger": report(home, "merged", "export.json")["likelihood"],
+        "eval": report(home, "evidence", "evidence.json"),
+    }
+
+
+def test_one_perplexity(reports: dict[str, dict[str, Any]]) -> None:
+    trainer, merger, evidence = reports["trainer"], reports["merger"], reports["eval"]
+    rounded = evidence["models"]["merged"]["perplexity"]["letters"]["estimate"]
+    base = evidence["models"]["base"]["perplexity"]["letters"]["estimate"]
+    checkpoint = evidence["models"]["checkpoint"]["perplexity"]["letters"]["estimate"]
+    assert trainer["before"]["perplexity"] == pytest.approx(base, rel=1e-6)
+    assert trainer["after"]["perplexity"] == pytest.approx(checkpoint, rel=1e-6)
+    assert merger["perplexity"]["base"] == pytest.approx(base, rel=1e-6)
+    assert merger["perplexity"]["merged_bfloat16"] == pytest.approx(rounded, rel=1e-6)
+    assert not math.isclose(base, checkpoint, rel_tol=1e-3)
+
+
+def test_text_by_text(reports: dict[str, dict[str, Any]]) -> None:
+    found = reports["eval"]["results"]["base"]["heldout"]["letters"]
+    assert len(found) == 8
+    assert max(text["tokens"] for text in found) > 3 * 64  # more than a window
+    for ours, theirs, probed in zip(
+        reports["trainer"]["before"]["texts"], found, reports["merger"]["texts"], strict=True
+    ):
+        assert (ours["id"], ours["tokens"]) == (theirs["id"], theirs["tokens"])
+        assert ours["nll"] == pytest.approx(theirs["nll"], rel=1e-6)
+        assert (probed["id"], probed["num_tokens"]) == (ours["id"], ours["tokens"])
+        assert probed["base"] == pytest.approx(ours["nll"] / ours["tokens"], rel=1e-6)
+
+
+def test_one_estimand(reports: dict[str, dict[str, Any]]) -> None:
+    estimand = reports["trainer"]["estimand"]
+    assert estimand == reports["merger"]["estimand"]
+    assert estimand == reports["eval"]["setting"]["estimand"]
+    assert estimand["max_length"] == 64
+    assert estimand["prefix_token"] == "<end>"
+
+
+def test_one_description(adapted: Path, reports: dict[str, dict[str, Any]]) -> None:
+    registry = Registry(adapted / "home")
+    facts = {k: registry.get(f"one/{k}").manifest.facts for k in ("base", "checkpoint", "merged")}
+    for key in ("architecture", "num_parameters", "context_length", "tokenizer_sha256",
+                "chat_template_sha256"):  # fmt: skip
+        assert facts["base"][key] == facts["checkpoint"][key] == facts["merged"][key], key
+    assert [facts[k]["dtype"] for k in facts] == ["float32", "float32", "bfloat16"]
+    assert facts["base"]["tokenizer_sha256"] == reports["eval"]["setting"]["tokenizer_sha256"]
+
+
+def test_a_tokenizer_that_is_saved_again_is_the_same(adapted: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(adapted / "model")
+    tokenizer("Fieber", truncation=True, max_length=7)  # leaves its state in the file
+    tokenizer.save_pretrained(tmp_path)
+    assert (tmp_path / TOKENIZER).read_bytes() != (adapted / "model" / TOKENIZER).read_bytes()
+    assert tokenizer_sha256(tmp_path / TOKENIZER) == tokenizer_sha256(adapted / "model" / TOKENIZER)
+
+
+def test_the_printed_lines_name_what_was_measured(
+    adapted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(adapted / "home", tmp_path / "home")
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    words = "whole texts after `<end>`, windows of 64 tokens, float32"
+    for verb in ("trainer run", "merger run", "eval run"):
+        assert main([*verb.split(), "--config", str(adapted / "again.yaml")]) == 0
+        assert words in capsys.readouterr().out, verb
