@@ -186,7 +186,7 @@ class House:
 
     def new_key(self) -> str:
         """A key for the load; it has limits, so that they are counted, which nothing reaches."""
-        limits = (f"{name}_per_minute={UNREACHED}" for name in ("requests", "tokens"))
+        limits = (f"--{name}-per-minute={UNREACHED}" for name in ("requests", "tokens"))
         said = self.bedside("keys", "create", *limits, "--config", str(self.config))
         found = re.search(r"bsk-\S+", said)
         if found is None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bedside_core.errors import ArtifactError, BedsideError, ConfigError, InputError, PolicyError
+from bedside_core import cli
+from bedside_core.errors import ArtifactError
 from bedside_core.registry import Promotion, Registry
-from bedside_inference.aliases import manage
+from bedside_inference.audit import journal
 from bedside_inference.config import InferenceConfig
 from bedside_inference.state.records import Alias
 from bedside_inference.state.store import Store
@@ -32,11 +33,13 @@ class House:
 
     def audit(self, action: str, /, **ids: str | int) -> None:
         if self.full:
-            raise OSError(28, "No space left on device")
+            raise ArtifactError("no space left - make room")
         self.entries.append((action, ids))
 
-    def call(self, action: str, *words: str) -> None:
-        manage(CONFIG, self.registry, action, words, self.audit)
+    def call(self, *words: str, code: int = 0) -> None:
+        """`bedside inference models ...` as a whole."""
+        config = str(self.registry.home / "run.yaml")
+        assert cli.main(["inference", "models", "--config", config, *words]) == code
 
     @property
     def alias(self) -> Alias:
@@ -49,8 +52,11 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    (tmp_path / "run.yaml").write_text("name: demo\n")
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path))
     found = House(tmp_path)
+    monkeypatch.setattr(journal, "audited", lambda config, home: found.audit)
     yield found
     found.store.close()
 
@@ -95,18 +101,18 @@ def test_a_switch_to_what_is_there_keeps_the_way_back(house) -> None:
 
 def test_canary(house, capsys) -> None:
     house.call("switch", A)
-    house.call("canary", B, "share=0.1")
+    house.call("canary", B, "--share", "0.1")
     assert house.digests == (A, None, B, 0.1)
     assert "canary, share 0.1" in capsys.readouterr().out
-    house.call("canary", B, "share=0.5")
+    house.call("canary", B, "--share", "0.5")
     assert house.digests == (A, None, B, 0.5)
     house.call("switch", B)
     assert house.digests == (B, A, None, 0)
-    house.call("canary", C, "share=1")
+    house.call("canary", C, "--share", "1")
     house.call("rollback")
     assert house.digests == (A, B, None, 0)
-    house.call("canary", C, "share=0.2")
-    house.call("canary", C, "share=0")
+    house.call("canary", C, "--share", "0.2")
+    house.call("canary", C, "--share", "0")
     assert house.digests == (A, B, None, 0)
     assert house.entries[1] == (
         "model_canary",
@@ -129,28 +135,28 @@ def test_stop_and_resume(house, capsys) -> None:
     ]
 
 
-def test_no_way_to_a_stopped_model(house) -> None:
+def test_no_way_to_a_stopped_model(house, capsys) -> None:
     for words in (["switch", A], ["switch", B], ["stop", A], ["stop", C]):
         house.call(*words)
     before = house.digests
-    for words in (["switch", C], ["canary", C, "share=0.1"], ["rollback"]):
-        with pytest.raises(PolicyError, match="is stopped"):
-            house.call(*words)
+    for words in (["switch", C], ["canary", C, "--share", "0.1"], ["rollback"]):
+        house.call(*words, code=5)
+        assert "is stopped" in capsys.readouterr().err
     assert house.digests == before
     house.call("resume", A)
     house.call("rollback")
     assert house.digests == (A, B, None, 0)
 
 
-def test_nothing_to_go_back_to(house) -> None:
-    with pytest.raises(PolicyError, match="never switched"):
-        house.call("rollback")
+def test_nothing_to_go_back_to(house, capsys) -> None:
+    house.call("rollback", code=5)
+    assert "never switched" in capsys.readouterr().err
 
 
-def test_no_trial_beside_whatever_the_engines_serve(house) -> None:
-    with pytest.raises(PolicyError, match="switch DIGEST"):
-        house.call("canary", A, "share=0.1")
-    house.call("canary", A, "share=0")
+def test_no_trial_beside_whatever_the_engines_serve(house, capsys) -> None:
+    house.call("canary", A, "--share", "0.1", code=5)
+    assert "switch DIGEST" in capsys.readouterr().err
+    house.call("canary", A, "--share", "0")
     assert house.entries == []
 
 
@@ -160,10 +166,9 @@ def test_nothing_happens_without_an_audit_entry(house) -> None:
     house.call("stop", C)
     before = house.store.snapshot()
     house.full = True
-    for words in (["switch", A], ["canary", A, "share=0.1"], ["rollback"], ["stop", A],
+    for words in (["switch", A], ["canary", A, "--share", "0.1"], ["rollback"], ["stop", A],
                   ["resume", C]):  # fmt: skip
-        with pytest.raises(OSError, match="No space left"):
-            house.call(*words)
+        house.call(*words, code=4)
     assert house.store.snapshot() == before
 
 
@@ -176,24 +181,24 @@ def promote(house: House, *models: str) -> None:
     house.registry.log_path.write_text("\n".join(lines) + "\n")
 
 
-def test_abbreviations(house) -> None:
+def test_abbreviations(house, capsys) -> None:
     twin = A[:40] + "f" * 24
     promote(house, A, B, twin, B)
     house.call("switch", B[:8])
     assert house.digests == (B, None, None, 0)
-    with pytest.raises(InputError, match="several models begin with"):
-        house.call("switch", A[:8])
+    house.call("switch", A[:8], code=3)
+    assert "several models begin with" in capsys.readouterr().err
     house.call("switch", A[:41])
     assert house.alias.primary == A
-    with pytest.raises(InputError, match="no promoted model begins with"):
-        house.call("switch", C[:63])
+    house.call("switch", C[:63], code=3)
+    assert "no promoted model begins with" in capsys.readouterr().err
     house.call("stop", C)
     house.call("resume", C[:8])
 
 
-def test_a_container_without_a_registry_needs_the_whole_digest(house) -> None:
-    with pytest.raises(InputError, match="give the whole digest"):
-        house.call("switch", A[:12])
+def test_a_container_without_a_registry_needs_the_whole_digest(house, capsys) -> None:
+    house.call("switch", A[:12], code=3)
+    assert "give the whole digest" in capsys.readouterr().err
     house.call("switch", A)
     house.call("stop", A[:12])
     assert house.store.snapshot().stopped == {A}
@@ -202,35 +207,35 @@ def test_a_container_without_a_registry_needs_the_whole_digest(house) -> None:
 def test_a_kill_switch_needs_no_registry(house) -> None:
     house.registry.log_path.write_text("damaged\n")
     house.call("stop", A)
-    with pytest.raises(ArtifactError):
-        house.call("stop", B[:8])
+    house.call("stop", B[:8], code=4)
     assert house.store.snapshot().stopped == {A}
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "told"),
+    ("words", "code", "told"),
     [
-        (["switch"], ConfigError, "which model"),
-        (["stop"], ConfigError, "which model"),
-        (["switch", A, B], ConfigError, "one digest"),
-        (["canary"], ConfigError, "which model"),
-        (["canary", A], ConfigError, r"models canary\.share: is missing"),
-        (["canary", A, "0.1"], ConfigError, "name=value"),
-        (["canary", A, "share=1.1"], ConfigError, "share"),
-        (["canary", A, "share=-0.1"], ConfigError, "share"),
-        (["canary", A, "share=nan"], ConfigError, "share"),
-        (["list", A], ConfigError, "no further word"),
-        (["rollback", A], ConfigError, "no further word"),
-        (["promote", A], ConfigError, "unknown action"),
-        (["switch", A.upper()], InputError, "64 characters"),
-        (["switch", A + "0"], InputError, "64 characters"),
-        (["switch", "a1a1a1a"], InputError, "64 characters"),
-        (["switch", "../../etc/passwd"], InputError, "64 characters"),
-        (["resume", A], InputError, "is not stopped"),
+        (["switch"], 2, "models switch: DIGEST is missing"),
+        (["stop"], 2, "models stop: DIGEST is missing"),
+        (["switch", A, B], 2, "takes DIGEST, and 2 stand here"),
+        (["canary", "--share", "0.1"], 2, "models canary: DIGEST is missing"),
+        (["canary", A], 2, "--share: is missing - Part of the requests"),
+        (["canary", A, "0.1"], 2, "takes DIGEST, and 2 stand here"),
+        (["canary", A, "share=0.1"], 2, "`share=VALUE` is now written `--share VALUE`"),
+        (["canary", A, "--share", "1.1"], 2, "--share: must be at most 1"),
+        (["canary", A, "--share=-0.1"], 2, "--share: must be at least 0"),
+        (["canary", A, "--share", "nan"], 2, "--share: must be "),
+        (["list", A], 2, "takes no word"),
+        (["rollback", A], 2, "takes no word"),
+        (["promote", A], 2, "unknown verb 'promote'"),
+        (["switch", A.upper()], 3, "64 characters"),
+        (["switch", A + "0"], 3, "64 characters"),
+        (["switch", "a1a1a1a"], 3, "64 characters"),
+        (["switch", "../../etc/passwd"], 3, "64 characters"),
+        (["resume", A], 3, "is not stopped"),
     ],
 )
-def test_wrong_words(house, words, error: type[BedsideError], told) -> None:
-    with pytest.raises(error, match=told):
-        house.call(*words)
+def test_wrong_words(house, capsys, words, code: int, told: str) -> None:
+    house.call(*words, code=code)
+    assert told in capsys.readouterr().err
     assert house.store.revision() == 0
     assert house.entries == []

@@ -7,7 +7,16 @@ import sys
 
 ENGINE_SIDE = ("cli", "engine.launch", "engine.vllm_server", "engine.door", "served", "secret",
                "children", "selftest", "health")  # fmt: skip
-GATEWAY_SIDE = ("cli", "gateway.server", "run", "chat", "keys", "aliases", "audit.manage")
+GATEWAY_SIDE = (
+    "cli",
+    "gateway.server",
+    "run",
+    "chat",
+    "keys",
+    "aliases",
+    "operators",
+    "audit.manage",
+)
 GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai",
                     "sqlalchemy", "alembic", "psycopg", "jwt", "valkey")  # fmt: skip
 ENGINE_PACKAGES = ("vllm", "torch", "transformers")

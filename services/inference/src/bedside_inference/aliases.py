@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated
 
-from pydantic import Field
 from sqlalchemy import delete, insert
 
-from bedside_core import log
-from bedside_core.config import Config, validate
-from bedside_core.console import say, table
-from bedside_core.errors import ConfigError, InputError, PolicyError
+from bedside_core.console import table
+from bedside_core.errors import InputError, PolicyError
 from bedside_core.registry import Registry
-from bedside_inference.config import InferenceConfig
-from bedside_inference.keys import read_pairs
 from bedside_inference.state import schema
 from bedside_inference.state.records import Alias, State
 from bedside_inference.state.store import Audit, Change, Store
-
-logger = logging.getLogger(__name__)
 
 DIGEST_CHARS = 64
 MIN_PREFIX = 8
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 ENGINES_OWN = "whatever the engine serves"
-
-
-class CanaryWords(Config):
-    """`name=value` words after `models canary DIGEST`."""
-
-    share: Annotated[float, Field(ge=0, le=1)]
-    """Part of the requests that go to the canary; 0 ends it."""
 
 
 def switch(store: Store, name: str, digest: str, *, audit: Audit) -> Alias:
@@ -132,53 +114,12 @@ def resume(store: Store, digest: str, *, audit: Audit) -> None:
         change.record("model_resumed", model=digest)
 
 
-def manage(
-    config: InferenceConfig, registry: Registry, action: str, words: Sequence[str], audit: Audit
-) -> None:
-    """`bedside inference models list | switch | canary | rollback | stop | resume`.
-
-    All but `list` and `rollback` want a digest, `canary` a share too (`canary DIGEST share=0.1`);
-    the name is `inference.model_name`.
+def whole_digest(store: Store, registry: Registry, given: str) -> str:
+    """The whole digest; an abbreviation must fit one model that was promoted here or is in use.
 
     Raises:
-        ConfigError: another action, or words that it does not know.
-        InputError: no model is known by that digest.
-        PolicyError: the model is stopped, or there is none to go back to.
-        ArtifactError: the state database cannot be used.
+        InputError: it is no digest, or fits no model or several.
     """
-    name = config.model_name
-    with closing(Store.open(config.state, registry.home)) as store:
-        match action, *words:
-            case ["list"]:
-                pass
-            case ["rollback"]:
-                rollback(store, name, audit=audit)
-            case "switch", prefix:
-                switch(store, name, _digest(store, registry, prefix), audit=audit)
-            case "canary", prefix, *pairs:
-                asked = validate(CanaryWords, read_pairs(pairs, "models canary"), "models canary")
-                digest = _digest(store, registry, prefix)
-                canary(store, name, digest, share=asked.share, audit=audit)
-            case "stop", prefix:
-                stop(store, _digest(store, registry, prefix), audit=audit)
-            case "resume", prefix:
-                resume(store, _digest(store, registry, prefix), audit=audit)
-            case "list" | "rollback", *_:
-                raise ConfigError(f"models {action} takes no further word")
-            case "switch" | "canary" | "stop" | "resume", *_:
-                raise ConfigError(f"models {action}: which model? - give one digest")
-            case _:
-                raise ConfigError(
-                    f"models: unknown action {action!r} - use list, switch, canary, rollback, "
-                    "stop or resume"
-                )
-        if action != "list":
-            logger.info("models changed", extra=log.fields(action=action, name=name))
-        say(_table(store.snapshot(), name))
-
-
-def _digest(store: Store, registry: Registry, given: str) -> str:
-    """The whole digest; an abbreviation must fit one model that was promoted here or is in use."""
     if not _DIGEST.fullmatch(given):
         raise InputError(
             f"a model's digest has {DIGEST_CHARS} characters of 0-9a-f, or at least its first "
@@ -218,7 +159,8 @@ def _replace(change: Change, alias: Alias) -> None:
     change.connection.execute(insert(models).values(alias.model_dump()))
 
 
-def _table(state: State, name: str) -> str:
+def listing(state: State, name: str) -> str:
+    """A table of what a name stands for, on trial and stopped."""
     alias = state.alias(name)
     share = f"{alias.canary_share:g}"
     rows = [["primary", alias.primary or ENGINES_OWN]]

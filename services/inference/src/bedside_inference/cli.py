@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bedside_core.commands import Command
+from bedside_core.commands import Command, Node
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig
+from bedside_inference.operators import AUDIT, KEYS, MODELS
 
 
 def _up(path: Path, overrides: list[str], registry: Registry) -> None:
@@ -61,27 +62,6 @@ def _openapi(registry: Registry) -> None:
     print_document(registry)
 
 
-def _keys(config: InferenceConfig, run: Run, action: str, words: list[str]) -> None:
-    from bedside_inference.audit.journal import audited
-    from bedside_inference.keys import manage
-
-    manage(config, run.registry, action, words, audited(config.audit, run.registry.home))
-
-
-def _models(config: InferenceConfig, run: Run, action: str, words: list[str]) -> None:
-    from bedside_inference.aliases import manage
-    from bedside_inference.audit.journal import audited
-
-    manage(config, run.registry, action, words, audited(config.audit, run.registry.home))
-
-
-def _audit(config: InferenceConfig, run: Run, action: str, word: str | None) -> None:
-    from bedside_inference.audit.manage import manage
-    from bedside_inference.keys import reidentifier
-
-    manage(config, run, action, word, reidentifier(config.state, run.registry.home))
-
-
 def _mock_engine(config: InferenceConfig, run: Run) -> None:
     from bedside_inference.mock_engine import serve
 
@@ -94,33 +74,15 @@ def _chat(config: InferenceConfig, run: Run, question: str | None) -> None:
     ask(config, run, question)
 
 
-COMMANDS: tuple[Command, ...] = (
+COMMANDS: tuple[Node, ...] = (
     Command("up", "engine and gateway together, until Ctrl-C", _up, document=True),
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
     Command("verify", "check the model that would be served", _verify, InferenceConfig),
     Command("gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig),
     Command("openapi", "print the API's OpenAPI document", _openapi),
-    Command(
-        "keys",
-        "API keys: create [name=value]..., list, rotate ID, revoke ID",
-        _keys,
-        InferenceConfig,
-        words=("action", "words*"),
-    ),
-    Command(
-        "models",
-        "the model behind the name: list, switch, canary, rollback, stop or resume",
-        _models,
-        InferenceConfig,
-        words=("action", "words*"),
-    ),
-    Command(
-        "audit",
-        "the record of requests: verify [FILE], export fhir|syslog, retain, reidentify PSEUDONYM",
-        _audit,
-        InferenceConfig,
-        words=("action", "word?"),
-    ),
+    KEYS,
+    MODELS,
+    AUDIT,
     Command(
         "mock-engine",
         "an engine without a model, to rehearse load",

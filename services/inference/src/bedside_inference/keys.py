@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, field_validator
 from sqlalchemy import insert, update
 
 from bedside_core import log
-from bedside_core.config import Config, validate
 from bedside_core.console import say, table
-from bedside_core.errors import ConfigError, InputError
-from bedside_core.registry import Registry
-from bedside_inference.config import MAX_KEY_DAYS, InferenceConfig, StateConfig
+from bedside_core.errors import InputError
+from bedside_inference.config import StateConfig
 from bedside_inference.state import schema
 from bedside_inference.state.records import KEY_BYTES, PREFIX, Key, Scope, digest_of
 from bedside_inference.state.store import Audit, Change, Store
@@ -36,27 +33,6 @@ class NewKey:
     id: str
     secret: str = field(repr=False)
     """The key itself; nobody can show it again."""
-
-
-class CreateWords(Scope):
-    """`name=value` words after `keys create`."""
-
-    days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS)] | None = None
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return value.split(",") if isinstance(value, str) else value
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(**self.model_dump(exclude={"days"}))
-
-
-class RotateWords(Config):
-    """`name=value` words after `keys rotate ID`."""
-
-    overlap_hours: Annotated[float, Field(ge=0, le=24 * 31)] = 24
 
 
 def create(store: Store, scope: Scope, *, days: int, audit: Audit) -> NewKey:
@@ -153,58 +129,6 @@ def temporary(store: Store, scope: Scope, *, audit: Audit) -> Iterator[NewKey]:
         revoke(store, made.id, audit=audit)
 
 
-def manage(
-    config: InferenceConfig, registry: Registry, action: str, words: Sequence[str], audit: Audit
-) -> None:
-    """`bedside inference keys create | list | rotate ID | revoke ID`.
-
-    After `create` come words of `CreateWords`, after `rotate ID` of `RotateWords`.
-
-    Raises:
-        ConfigError: another action, or words that it does not know.
-        InputError: no valid key has that id.
-        ArtifactError: the state database cannot be used.
-    """
-    with closing(Store.open(config.state, registry.home)) as store:
-        match action, *words:
-            case "create", *pairs:
-                asked = validate(CreateWords, read_pairs(pairs, "keys create"), "keys create")
-                days = asked.days or config.state.key_days
-                _show(create(store, asked.scope, days=days, audit=audit))
-            case ["list"]:
-                say(_table(store))
-            case "rotate", key_id, *pairs:
-                wanted = validate(RotateWords, read_pairs(pairs, "keys rotate"), "keys rotate")
-                overlap = timedelta(hours=wanted.overlap_hours)
-                _show(rotate(store, key_id, overlap=overlap, audit=audit))
-            case "revoke", key_id:
-                revoke(store, key_id, audit=audit)
-                logger.info("key revoked", extra=log.fields(key=key_id))
-            case "rotate" | "revoke", *_:
-                raise ConfigError(f"keys {action}: which key? - `keys list` shows their ids")
-            case "list", *_:
-                raise ConfigError("keys list takes no further word")
-            case _:
-                raise ConfigError(
-                    f"keys: unknown action {action!r} - use create, list, rotate or revoke"
-                )
-
-
-def read_pairs(words: Sequence[str], verb: str) -> dict[str, str]:
-    """`name=value` words as a mapping.
-
-    Raises:
-        ConfigError: one has another form, or a name comes twice.
-    """
-    pairs: dict[str, str] = {}
-    for word in words:
-        name, separator, value = word.partition("=")
-        if not separator or name in pairs:
-            raise ConfigError(f"{verb}: what follows must look like name=value, each name once")
-        pairs[name] = value
-    return pairs
-
-
 def _insert(change: Change, scope: Scope, lifetime: timedelta) -> NewKey:
     made = NewKey(secrets.token_hex(ID_BYTES), PREFIX + secrets.token_urlsafe(KEY_BYTES))
     now = datetime.now(UTC)
@@ -230,12 +154,14 @@ def _find(change: Change, key_id: str) -> Key:
     raise InputError("no key has this id - `bedside inference keys list` shows them")
 
 
-def _show(made: NewKey) -> None:
+def show(made: NewKey) -> None:
+    """Print a new key; nobody can show it again."""
     logger.info("key created, shown only this once", extra=log.fields(key=made.id))
     say(made.secret)
 
 
-def _table(store: Store) -> str:
+def listing(store: Store) -> str:
+    """A table of all keys, without a key."""
     now = datetime.now(UTC)
     rows = [
         [

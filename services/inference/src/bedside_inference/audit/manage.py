@@ -1,4 +1,4 @@
-"""`bedside inference audit verify [FILE] | export fhir|syslog | retain | reidentify PSEUDONYM`."""
+"""What `bedside inference audit` does: verify, export, retain, reidentify."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
-from bedside_core.run import Run
 from bedside_inference.audit.fhir import EXPORTED, audit_event
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.pseudonyms import Pseudonyms
@@ -21,37 +20,15 @@ from bedside_inference.audit.verify import Report, read_anchor, verify
 from bedside_inference.config import InferenceConfig
 
 
-def manage(config: InferenceConfig, run: Run, action: str, word: str | None, find: Find) -> None:
-    """Check, hand on, shorten or open the audit log.
+def check(config: InferenceConfig, home: Path, checkpoint: Path | None) -> None:
+    """Check the whole chain, and that it holds a checkpoint that was kept elsewhere.
 
     Raises:
-        ConfigError: another action, or a word too many or too few.
-        AuditError: the log does not verify, or cannot be written.
-        InputError: no such pseudonym or checkpoint; a SIEM that cannot be reached.
-        PolicyError: a key that may not reidentify.
+        AuditError: the log does not verify.
+        InputError: the file holds no checkpoint.
     """
-    directory = audit_directory(config.audit, run.registry.home)
-    match action, word:
-        case "verify", _:
-            say(_told(verify(directory, read_anchor(Path(word)) if word else None)))
-        case "export", "fhir":
-            _export_fhir(directory)
-        case "export", "syslog":
-            _export_syslog(config, directory)
-        case "retain", None:
-            _retain(config, directory)
-        case "reidentify", str(pseudonym):
-            _reidentify(config, directory, pseudonym, find)
-        case "export", _:
-            raise ConfigError("export to what? - `bedside inference audit export fhir | syslog`")
-        case "reidentify", None:
-            raise ConfigError("reidentify whom? - `bedside inference audit reidentify PSEUDONYM`")
-        case "retain", _:
-            raise ConfigError("audit retain takes no further word")
-        case _:
-            raise ConfigError(
-                f"audit: unknown action {action!r} - use verify, export, retain or reidentify"
-            )
+    anchor = None if checkpoint is None else read_anchor(checkpoint)
+    say(_told(verify(audit_directory(config.audit, home), anchor)))
 
 
 def _told(report: Report) -> str:
@@ -71,7 +48,13 @@ def _told(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _export_fhir(directory: Path) -> None:
+def export_fhir(config: InferenceConfig, home: Path) -> None:
+    """Print the log as FHIR AuditEvents, one a line.
+
+    Raises:
+        AuditError: the log does not verify.
+    """
+    directory = audit_directory(config.audit, home)
     site = socket.gethostname()
     with snapshot(directory) as chain:
         for place in chain.places():
@@ -79,14 +62,27 @@ def _export_fhir(directory: Path) -> None:
                 say(json.dumps(audit_event(place.entry.members, site), separators=(",", ":")))
 
 
-def _export_syslog(config: InferenceConfig, directory: Path) -> None:
+def export_syslog(config: InferenceConfig, home: Path) -> None:
+    """Send what the house's SIEM does not have yet.
+
+    Raises:
+        ConfigError: no receiver is configured.
+        InputError: it cannot be reached.
+    """
     if config.audit.syslog is None:
         raise ConfigError("no receiver is configured - set inference.audit.syslog.host and ca_file")
+    directory = audit_directory(config.audit, home)
     sent = deliver(directory, config.audit.syslog, socket.gethostname())
     say(f"{sent} events sent to {config.audit.syslog.host}:{config.audit.syslog.port}")
 
 
-def _retain(config: InferenceConfig, directory: Path) -> None:
+def shorten(config: InferenceConfig, home: Path) -> None:
+    """Delete whole segments that are older than the retention allows.
+
+    Raises:
+        AuditError: the log does not verify, or cannot be written.
+    """
+    directory = audit_directory(config.audit, home)
     delivered = read_cursor(directory).seq if config.audit.syslog is not None else None
     with AuditLog(directory, config.audit) as audit:
         done = retain(audit, Pseudonyms(directory, config.audit), config.audit, delivered)
@@ -101,10 +97,18 @@ def _retain(config: InferenceConfig, directory: Path) -> None:
         )
 
 
-def _reidentify(config: InferenceConfig, directory: Path, pseudonym: str, find: Find) -> None:
+def open_pseudonym(config: InferenceConfig, home: Path, pseudonym: str, find: Find) -> None:
+    """Record that the holder of a key asks for a person, and tell who it is once two have asked.
+
+    Raises:
+        ConfigError: no key is given.
+        InputError: no such pseudonym.
+        PolicyError: a key that may not reidentify, or the same holder again.
+    """
     key = os.environ.get("BEDSIDE_API_KEY")
     if not key:
         raise ConfigError("BEDSIDE_API_KEY is not set - set it to a key that may reidentify")
+    directory = audit_directory(config.audit, home)
     with AuditLog(directory, config.audit) as audit:
         door = Reidentification(audit, Pseudonyms(directory, config.audit), find)
         subject = door.ask(pseudonym, key)
