@@ -53,7 +53,7 @@ WORKDIR /app
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["bedside"]
 CMD ["--help"]
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG GIT_REVISION
 ENV BEDSIDE_GIT_REVISION=${GIT_REVISION}
 LABEL org.opencontainers.image.title="bedside/engine" \

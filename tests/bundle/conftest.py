@@ -20,7 +20,7 @@ from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.registry import Registry
 
-IMAGES = ["bedside/engine:0.1.0", "bedside/gateway:0.1.0"]
+IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
 
 DOCKER = '''#!{python} -IS
 """Keeps a list of image names; an image's content and digests follow from its name."""
@@ -88,7 +88,7 @@ else: fail("unknown command")
 UV = """#!/bin/sh
 while [ $# -gt 1 ]; do [ "$1" = --out-dir ] && out=$2; shift; done
 echo '*' >"$out/.gitignore"
-echo wheel >"$out/bedside_$(basename "$1")-0.1.0-py3-none-any.whl"
+echo wheel >"$out/bedside_$(basename "$1")-0.2.0-py3-none-any.whl"
 """
 
 PIP = """#!/bin/sh

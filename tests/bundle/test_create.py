@@ -19,7 +19,7 @@ from bedside_bundle.archive import Archive, verify
 from bedside_bundle.manifest import is_safe
 from bedside_core.signing import Keys, read_public_key
 
-IMAGES = ["bedside/engine:0.1.0", "bedside/gateway:0.1.0"]
+IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
 FIXED = [
     "README.txt",
     "SHA256SUMS",
@@ -31,15 +31,15 @@ FIXED = [
     "deploy/configs/demo.yaml",
     "deploy/demo/documents/größe 1.txt",
     "deploy/scripts/backup.sh",
-    "install/wheels/bedside_bundle-0.1.0-py3-none-any.whl",
-    "install/wheels/bedside_core-0.1.0-py3-none-any.whl",
+    "install/wheels/bedside_bundle-0.2.0-py3-none-any.whl",
+    "install/wheels/bedside_core-0.2.0-py3-none-any.whl",
     "install/wheels/pydantic-2-py3-none-any.whl",
     "locks/requirements/core.lock",
     "locks/services/eval/requirements.lock",
 ]
 LAST = [
-    "sbom/bedside-engine-0.1.0.cdx.json",
-    "sbom/bedside-gateway-0.1.0.cdx.json",
+    "sbom/bedside-engine-0.2.0.cdx.json",
+    "sbom/bedside-gateway-0.2.0.cdx.json",
     "images.tar",
 ]
 
@@ -208,7 +208,7 @@ def test_without_a_key(site, bedside, capsys):
     ("how", "message"),
     [
         ("down", "docker compose failed: Cannot connect to the Docker daemon"),
-        ("gone", "image bedside/engine:0.1.0 is not on this machine - build it with `make images`"),
+        ("gone", "image bedside/engine:0.2.0 is not on this machine - build it with `make images`"),
     ],
 )
 def test_docker_that_does_not_help(site, bedside, capsys, how, message):

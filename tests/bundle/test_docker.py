@@ -67,7 +67,7 @@ def test_last_line_of_the_error_counts(site):
 
 
 def test_images_are_listed_once(site):
-    assert docker.compose_images() == ["bedside/engine:0.1.0", "bedside/gateway:0.1.0"]
+    assert docker.compose_images() == ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
 
 
 def test_content_that_fails_stops_docker_before_the_end(site):
@@ -77,4 +77,4 @@ def test_content_that_fails_stops_docker_before_the_end(site):
 
     with pytest.raises(ArtifactError, match="changed"):
         docker.load(content())
-    assert site.docker.images == ["bedside/engine:0.1.0", "bedside/gateway:0.1.0"]
+    assert site.docker.images == ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]

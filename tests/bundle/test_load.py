@@ -13,7 +13,7 @@ from bedside_bundle.archive import verify
 from bedside_bundle.load import MODELS_INTO_STACK
 from bedside_core.signing import Keys
 
-IMAGES = ["bedside/engine:0.1.0", "bedside/gateway:0.1.0"]
+IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
 
 
 @pytest.fixture
@@ -223,10 +223,10 @@ def test_replaced_between_the_passes(site, load, archive, target, monkeypatch, c
     ("how", "message"),
     [
         ("down", "docker version failed: Cannot connect"),
-        ("arm", "image bedside/engine:0.1.0 is for linux/amd64, this Docker is linux/arm64"),
+        ("arm", "image bedside/engine:0.2.0 is for linux/amd64, this Docker is linux/arm64"),
         ("refuse", "docker load failed: no space left on device"),
-        ("lose", "image bedside/engine:0.1.0 is not on this machine"),
-        ("other", "image bedside/engine:0.1.0 is not the one of the bundle after loading"),
+        ("lose", "image bedside/engine:0.2.0 is not on this machine"),
+        ("other", "image bedside/engine:0.2.0 is not the one of the bundle after loading"),
     ],
 )
 def test_docker_that_does_not_take_it(site, load, target, capsys, how, message):

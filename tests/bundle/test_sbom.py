@@ -14,7 +14,7 @@ from bedside_bundle.manifest import Image
 from bedside_core.errors import ArtifactError
 
 IMAGE = Image(
-    reference="registry.example:5000/bedside/engine:0.1.0",
+    reference="registry.example:5000/bedside/engine:0.2.0",
     platform="linux/amd64",
     ids=("sha256:" + "1" * 64,),
 )
@@ -36,7 +36,7 @@ def test_document_is_valid_and_complete():
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     document = json.loads(text)
     assert document["metadata"]["component"]["name"] == "registry.example:5000/bedside/engine"
-    assert document["metadata"]["component"]["version"] == "0.1.0"
+    assert document["metadata"]["component"]["version"] == "0.2.0"
     assert {c["purl"]: c.get("licenses") for c in document["components"]} == {
         "pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12": None,
         "pkg:pypi/numpy@2.0": [{"expression": "BSD-3-Clause AND MIT"}],
@@ -60,7 +60,7 @@ def test_empty_image():
 
 
 def test_file_name():
-    assert sbom.file_name(IMAGE) == "registry.example-5000-bedside-engine-0.1.0.cdx.json"
+    assert sbom.file_name(IMAGE) == "registry.example-5000-bedside-engine-0.2.0.cdx.json"
 
 
 def test_image_that_prints_something_else(monkeypatch):

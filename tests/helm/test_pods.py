@@ -78,23 +78,23 @@ def images(manifests: Any) -> dict[str, str]:
 
 
 def test_an_image_is_not_that_of_its_step(render: Any) -> None:
-    trainer, evaluation = "bedside/trainer:0.1.0", "bedside/eval:0.1.0"
+    trainer, evaluation = "bedside/trainer:0.2.0", "bedside/eval:0.2.0"
     assert images(render("cpu-demo")) == {
         "bootstrap": trainer,
-        "verify": "bedside/engine:0.1.0",
-        "engine": "bedside/engine:0.1.0",
-        "gateway": "bedside/gateway:0.1.0",
-        "check-corpus": "bedside/corpus:0.1.0",
+        "verify": "bedside/engine:0.2.0",
+        "engine": "bedside/engine:0.2.0",
+        "gateway": "bedside/gateway:0.2.0",
+        "check-corpus": "bedside/corpus:0.2.0",
         "check-trainer": trainer,
-        "check-merger": "bedside/merger:0.1.0",
+        "check-merger": "bedside/merger:0.2.0",
         "check-eval": evaluation,
         "import-base": trainer,
-        "corpus": "bedside/corpus:0.1.0",
+        "corpus": "bedside/corpus:0.2.0",
         "trainer": trainer,
-        "merger": "bedside/merger:0.1.0",
+        "merger": "bedside/merger:0.2.0",
         "eval": evaluation,
         "promote": evaluation,
-        "selftest": "bedside/gateway:0.1.0",
+        "selftest": "bedside/gateway:0.2.0",
     }
 
 
@@ -121,7 +121,7 @@ def test_a_gpu_is_not_asked_for(render: Any) -> None:
     pod = render("one-gpu").pods["engine"]
     limits = {c["name"]: c["resources"]["limits"].get("nvidia.com/gpu") for c in pod.containers}
     assert limits == {"bootstrap": None, "verify": None, "engine": 1}
-    assert pod.container("engine")["image"] == "bedside/engine:0.1.0-cuda"
+    assert pod.container("engine")["image"] == "bedside/engine:0.2.0-cuda"
     assert pod.spec["runtimeClassName"] == "nvidia"
     assert pod.spec["tolerations"] == [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}

@@ -396,10 +396,10 @@ def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_pa
     assert "images.tar" in refused.stderr
     flip(archive, offset)
 
-    inspect = ("docker", "image", "inspect", "--format", "{{.Id}}", "bedside/gateway:0.1.0")
+    inspect = ("docker", "image", "inspect", "--format", "{{.Id}}", "bedside/gateway:0.2.0")
     image = stack.run(*inspect).stdout
     stack.compose("--profile", "*", "down")
-    stack.run("docker", "image", "rm", "--force", "bedside/gateway:0.1.0")
+    stack.run("docker", "image", "rm", "--force", "bedside/gateway:0.2.0")
     loaded = bundle_tool(stack, "load", archive, public, str(tmp_path / "target"))
     assert loaded.returncode == 0, loaded.stderr
     assert stack.run(*inspect).stdout == image
