@@ -184,7 +184,7 @@ def make_site(root: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     docker = Docker(state)
     docker.behave()
     docker.has(*IMAGES)
-    for name in ("BEDSIDE_BUNDLE_KEY", "BEDSIDE_SIGNING_KEY"):
+    for name in ("BEDSIDE_BUNDLE_KEY", "BEDSIDE_EVIDENCE_KEY", "BEDSIDE_OPERATOR_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_DOCKER", str(state))
@@ -244,7 +244,7 @@ def promote_model(registry: Registry) -> dict[str, Artifact]:
     raw = json.dumps(body).encode()
     evidence = put_artifact(
         registry, "evidence", parents={"candidate": model, "base": base},
-        files={EVIDENCE: raw, SIGNATURE: sign_evidence(raw, registry.keys)},
+        files={EVIDENCE: raw, SIGNATURE: sign_evidence(raw, registry.evidence_keys)},
     )  # fmt: skip
     found = {"base": base, "corpus": corpus, "merged": model, "evidence": evidence}
     for slot, artifact in found.items():

@@ -17,6 +17,7 @@ import pytest
 from bedside_bundle import create as module
 from bedside_bundle.archive import Archive, verify
 from bedside_bundle.manifest import is_safe
+from bedside_core.kinds.evidence import DOMAIN
 from bedside_core.signing import Keys, read_public_key
 
 IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
@@ -135,7 +136,7 @@ def test_served_model_and_its_proof_without_documents_or_private_key(site, promo
     (site.registry.home / "gateway").mkdir()
     (site.registry.home / "gateway" / "state.sqlite3").write_text("hashed keys")
     site.registry.set_slot("other", "base", "f" * 64)
-    assert site.registry.keys.private_path.exists()
+    assert site.registry.evidence_keys.private_path.exists()
     names = [name for name in members(site.create()) if name.startswith("models/")]
     expected = [
         f"models/artifacts/{a.digest}/{name}"
@@ -143,7 +144,8 @@ def test_served_model_and_its_proof_without_documents_or_private_key(site, promo
         for name in ("manifest.json", *(entry.path for entry in a.manifest.files))
     ]
     expected += ["models/runs/demo/merged", "models/runs/demo/evidence"]
-    expected += ["models/promotions.jsonl", "models/keys/signing.pub"]
+    expected += ["models/log.jsonl", "models/log.head"]
+    expected += ["models/keys/evidence.pub", "models/keys/operator.pub"]
     assert sorted(names) == sorted(expected)
 
 
@@ -363,7 +365,7 @@ def test_signature_is_worth_nothing_for_evidence(site):
     archive = site.create()
     with archive.open("rb") as file:
         opened = Archive(file, read_public_key(site.public_key))
-    keys = Keys(site.public_key.parent, stem="bundle")
+    keys = Keys(site.public_key.parent, stem="bundle", domain=DOMAIN)
     with pytest.raises(ArtifactError):
         keys.verify(opened.raw, opened.signature.decode().strip())
     with archive.open("rb") as file:

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from bedside_bundle.keys import publisher_keys
-from bedside_core.errors import ArtifactError, ConfigError
+from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
 
 
@@ -52,6 +52,5 @@ def test_it_is_not_the_evidence_key(tmp_path):
     registry = Registry(tmp_path)
     keys = publisher_keys(registry)
     keys.make()
-    assert not registry.keys.public_path.exists()
-    with pytest.raises(ArtifactError):
-        registry.keys.verify(b"message", keys.sign(b"message"))
+    registry.evidence_keys.make()
+    assert not registry.evidence_keys.fits(b"message", keys.sign(b"message"))

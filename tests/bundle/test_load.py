@@ -112,7 +112,7 @@ def test_images_that_went_missing_are_loaded_again(site, load, target):
     assert tree(target) == before
 
 
-@pytest.mark.parametrize("name", ["deploy/compose.yaml", "models/promotions.jsonl"])
+@pytest.mark.parametrize("name", ["deploy/compose.yaml", "models/log.jsonl"])
 def test_changed_file_is_not_overwritten(site, load, target, capsys, name):
     assert load() == 0
     (target / name).write_text("edited\n")
@@ -153,7 +153,7 @@ def test_target_that_is_a_file(load, target, capsys):
 
 
 @pytest.mark.parametrize("verb", ["verify", "load"])
-@pytest.mark.parametrize("name", ["deploy/.env.example", "images.tar", "models/promotions.jsonl"])
+@pytest.mark.parametrize("name", ["deploy/.env.example", "images.tar", "models/log.jsonl"])
 def test_tampered_file_is_named_and_nothing_is_left(
     site, bedside, archive, target, members, capsys, verb, name
 ):
@@ -167,7 +167,7 @@ def test_tampered_file_is_named_and_nothing_is_left(
 
 def test_key_that_came_along_does_not_count(site, bedside, archive, target, tmp_path, capsys):
     """Somebody else signs the same content; their key is another one."""
-    other = Keys(tmp_path / "other", stem="bundle")
+    other = Keys(tmp_path / "other", stem="bundle", domain=b"")
     other.make()
     assert bedside("load", str(archive), str(other.public_path), str(target)) == 4
     assert "does not fit the public key" in failure(capsys)

@@ -78,7 +78,7 @@ def judge(registry: Registry, put: Put) -> Judge:
             "reasons": ["medical_de improved"], "items": [1, 2],
         }  # fmt: skip
         raw = json.dumps(evidence | more).encode()
-        signature = sign_evidence(raw, registry.keys) if signature is None else signature
+        signature = sign_evidence(raw, registry.evidence_keys) if signature is None else signature
         files = {EVIDENCE: raw, SIGNATURE: signature} if signature else {EVIDENCE: raw}
         return put("evidence", files=files, parents={"candidate": model, "base": base})
 

@@ -43,11 +43,11 @@ def test_get_by_digest_prefix_and_slot(registry, put):
 @pytest.mark.parametrize(
     "reference",
     ["", "ab", "f" * 64, "f" * 63, "a" * 5000, "demo/base", "demo/", "/", "../base", "demo/../x",
-     "../promotions.jsonl", "demo/base/x", "demo/" + "x" * 5000, ".", "..", "brief über Größe 3"],
+     "../log.jsonl", "demo/base/x", "demo/" + "x" * 5000, ".", "..", "brief über Größe 3"],
 )  # fmt: skip
 def test_get_nothing(registry, put, reference):
     registry.set_slot("demo", "corpus", put("corpus").digest)
-    registry.log_path.write_text("secret line\n")
+    registry.log.path.write_text("secret line\n")
     with pytest.raises(ArtifactError) as error:
         registry.get(reference)
     assert "secret line" not in str(error.value)
@@ -286,20 +286,20 @@ def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdic
 
 def foreign_signature(registry: Registry, model: Artifact, base: Artifact) -> bytes:
     from bedside_core.kinds.evidence import sign_evidence
-    from bedside_core.signing import Keys
 
     body = {
         "candidate": model.digest, "base": base.digest, "verdict": "PROMOTE",
         "reasons": ["medical_de improved"], "items": [1, 2],
     }  # fmt: skip
-    return sign_evidence(json.dumps(body).encode(), Keys(registry.home.parent / "other-house"))
+    other = Registry(registry.home.parent / "other-house")
+    return sign_evidence(json.dumps(body).encode(), other.evidence_keys)
 
 
 def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):
     model, base = chain["merged"], chain["base"]
     cases = {
         b"": "has no file 'evidence.json.sig'",
-        foreign_signature(registry, model, base): "does not fit this house's key",
+        foreign_signature(registry, model, base): "this house's evidence key is",
         b"AAAA\n": "does not fit this house's key",
         b"not base64 \xff\xc3\n": "does not fit this house's key",
     }
@@ -385,19 +385,19 @@ def test_rollback_to_changed_weights_is_refused(registry, three):
 @pytest.mark.parametrize("torn", [b'{"action":"promote","evi', b"\x00" * 40, b"{}", b"\xff"])
 def test_torn_last_line_counts_as_not_written(registry, three, torn):
     first = registry.promote(three[0])
-    with registry.log_path.open("ab") as file:
+    with registry.log.path.open("ab") as file:
         file.write(torn)
     assert registry.current() == first
     second = registry.promote(three[1])
     assert registry.promotions() == [first, second]
-    assert registry.log_path.read_bytes().count(b"\n") == 2
+    assert registry.log.path.read_bytes().count(b"\n") == 2
 
 
 def test_foreign_line_is_told(registry, three):
     registry.promote(three[0])
-    with registry.log_path.open("ab") as file:
+    with registry.log.path.open("ab") as file:
         file.write(b'{"action":"SECRET"}\n')
-    with pytest.raises(ArtifactError, match="a line is not a promotion record") as error:
+    with pytest.raises(ArtifactError, match=r"log\.jsonl line 2: is not a whole entry") as error:
         registry.current()
     assert "SECRET" not in str(error.value)
 
@@ -441,7 +441,7 @@ def test_promotion_on_a_full_disk(small_disk, registry, three):
     with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
-    size = small.log_path.stat().st_size
+    size = small.log.path.stat().st_size
     # The page in hand still takes a few lines; then the disk says no and the log stays whole.
     for n in range(100):
         try:
@@ -453,7 +453,7 @@ def test_promotion_on_a_full_disk(small_disk, registry, three):
         pytest.fail("the disk was never full")
     kept = small.promotions()
     assert kept[0] == first
-    assert small.log_path.stat().st_size >= size
+    assert small.log.path.stat().st_size >= size
     (small_disk / "filler").unlink()
     last = small.promote(small.get(three[2].digest))
     assert small.promotions() == [*kept, last]

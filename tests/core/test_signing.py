@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import subprocess
 import sys
@@ -21,14 +22,20 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside_core.errors import ArtifactError
+from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.registry import Registry
-from bedside_core.signing import DOMAIN, Keys
+from bedside_core.signing import Keys, fingerprint, read_public_key
+
+DOMAIN = b"a test v1\n"
+
+
+def pair(directory: Path) -> Keys:
+    return Keys(directory, stem="evidence", domain=DOMAIN)
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
-    return Keys(tmp_path / "keys")
+    return pair(tmp_path / "keys")
 
 
 def test_key_is_made_on_first_use_for_the_owner_only(keys: Keys) -> None:
@@ -37,7 +44,7 @@ def test_key_is_made_on_first_use_for_the_owner_only(keys: Keys) -> None:
     private = keys.private_path.read_bytes()
     assert keys.sign(b"message") == first  # Ed25519 is deterministic, so: the same key
     assert keys.private_path.read_bytes() == private
-    keys.verify(b"message", first)
+    assert keys.fits(b"message", first)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
@@ -53,27 +60,23 @@ def test_key_that_others_can_read_is_refused(keys: Keys, mode: int) -> None:
 
 def test_another_house_is_refused(keys: Keys, tmp_path: Path) -> None:
     keys.sign(b"")
-    with pytest.raises(ArtifactError, match="does not fit this house's key"):
-        keys.verify(b"message", Keys(tmp_path / "other").sign(b"message"))
+    assert not keys.fits(b"message", pair(tmp_path / "other").sign(b"message"))
 
 
 @given(message=st.binary(max_size=50), other=st.binary(max_size=50))
 def test_signature_fits_only_its_message(
     tmp_path_factory: pytest.TempPathFactory, message: bytes, other: bytes
 ) -> None:
-    keys = Keys(tmp_path_factory.getbasetemp() / "shared-keys")
+    keys = pair(tmp_path_factory.getbasetemp() / "shared-keys")
     signature = keys.sign(message)
-    keys.verify(message, signature)
-    if other != message:
-        with pytest.raises(ArtifactError):
-            keys.verify(other, signature)
+    assert keys.fits(message, signature)
+    assert keys.fits(other, signature) == (other == message)
 
 
 @pytest.mark.parametrize("signature", ["", "AAAA", "!" * 88, "ä" * 88, "A" * 88])
 def test_garbage_is_no_signature(keys: Keys, signature: str) -> None:
     keys.sign(b"")
-    with pytest.raises(ArtifactError, match="does not fit"):
-        keys.verify(b"message", signature)
+    assert not keys.fits(b"message", signature)
 
 
 def test_signature_is_worth_nothing_outside_its_domain(keys: Keys) -> None:
@@ -82,14 +85,16 @@ def test_signature_is_worth_nothing_outside_its_domain(keys: Keys) -> None:
     assert isinstance(private, Ed25519PrivateKey)
     import base64
 
-    keys.verify(b"m", base64.b64encode(private.sign(DOMAIN + b"m")).decode())
-    with pytest.raises(ArtifactError):
-        keys.verify(b"m", base64.b64encode(private.sign(b"m")).decode())
+    assert keys.fits(b"m", base64.b64encode(private.sign(DOMAIN + b"m")).decode())
+    assert not keys.fits(b"m", base64.b64encode(private.sign(b"m")).decode())
+    assert not keys.fits(b"m", keys.sign(b"m", domain=b"another v1\n"))
 
 
 def test_without_a_public_key_nothing_is_verified(keys: Keys) -> None:
     with pytest.raises(ArtifactError, match="no readable public key"):
-        keys.verify(b"", "")
+        keys.fits(b"", "")
+    with pytest.raises(ArtifactError, match="no readable public key"):
+        _ = keys.key_id
 
 
 def test_public_half_comes_back_from_the_private_one(keys: Keys) -> None:
@@ -97,7 +102,7 @@ def test_public_half_comes_back_from_the_private_one(keys: Keys) -> None:
     signature = keys.sign(b"message")
     keys.public_path.unlink()
     keys.sign(b"other")
-    keys.verify(b"message", signature)
+    assert keys.fits(b"message", signature)
 
 
 def test_lost_private_key_is_not_silently_replaced(keys: Keys) -> None:
@@ -105,11 +110,11 @@ def test_lost_private_key_is_not_silently_replaced(keys: Keys) -> None:
     keys.private_path.unlink()
     with pytest.raises(ArtifactError, match="is missing, though its public half is there"):
         keys.sign(b"message")
-    keys.verify(b"message", signature)
+    assert keys.fits(b"message", signature)
 
 
 def test_pair_that_does_not_belong_together(keys: Keys, tmp_path: Path) -> None:
-    other = Keys(tmp_path / "other")
+    other = pair(tmp_path / "other")
     keys.sign(b"")
     other.sign(b"")
     keys.public_path.write_bytes(other.public_path.read_bytes())
@@ -147,13 +152,14 @@ def test_unusable_public_key(keys: Keys) -> None:
         public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     with pytest.raises(ArtifactError, match="not an Ed25519 public key"):
-        keys.verify(b"m", signature)
+        keys.fits(b"m", signature)
 
 
 def test_two_processes_that_sign_first_at_once_share_one_key(keys: Keys) -> None:
     code = (
         "import sys; from pathlib import Path; from bedside_core.signing import Keys;"
-        "sys.stdin.readline(); print(Keys(Path(sys.argv[1])).sign(b'message'))"
+        "keys = Keys(Path(sys.argv[1]), stem='evidence', domain=b'a test v1\\n');"
+        "sys.stdin.readline(); print(keys.sign(b'message'))"
     )
     processes = [
         subprocess.Popen(
@@ -164,13 +170,38 @@ def test_two_processes_that_sign_first_at_once_share_one_key(keys: Keys) -> None
     ]  # fmt: skip
     signatures = {process.communicate("go\n")[0].strip() for process in processes}
     assert len(signatures) == 1
-    keys.verify(b"message", signatures.pop())
+    assert keys.fits(b"message", signatures.pop())
 
 
-def test_private_key_kept_apart_from_the_registry(tmp_path, monkeypatch) -> None:
+def test_key_id_is_what_openssl_says(keys: Keys) -> None:
+    keys.make()
+    command = ["openssl", "pkey", "-pubin", "-in", str(keys.public_path), "-outform", "DER"]
+    try:
+        der = subprocess.run(command, capture_output=True, check=True).stdout
+    except FileNotFoundError:
+        pytest.skip("no openssl here")
+    assert fingerprint(read_public_key(keys.public_path)) == hashlib.sha256(der).hexdigest()
+    assert keys.key_id == hashlib.sha256(der).hexdigest()[:16]
+
+
+def test_private_keys_kept_apart_from_the_registry(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("BEDSIDE_SIGNING_KEY", str(tmp_path / "apart" / "key.pem"))
-    signature = Registry.from_environment().keys.sign(b"evidence")
-    assert [path.name for path in (tmp_path / "home" / "keys").iterdir()] == ["signing.pub"]
-    monkeypatch.delenv("BEDSIDE_SIGNING_KEY")
-    Registry.from_environment().keys.verify(b"evidence", signature)
+    monkeypatch.setenv("BEDSIDE_EVIDENCE_KEY", str(tmp_path / "eval" / "evidence.pem"))
+    monkeypatch.setenv("BEDSIDE_OPERATOR_KEY", str(tmp_path / "desk" / "operator.pem"))
+    registry = Registry.from_environment()
+    signature = registry.evidence_keys.sign(b"evidence")
+    registry.operator_keys.make()
+    public = sorted(path.name for path in (tmp_path / "home" / "keys").iterdir())
+    assert public == ["evidence.pub", "operator.pub"]
+    assert [path.name for path in (tmp_path / "eval").iterdir()] == ["evidence.pem"]
+    assert [path.name for path in (tmp_path / "desk").iterdir()] == ["operator.pem"]
+    assert registry.evidence_keys.key_id != registry.operator_keys.key_id
+    monkeypatch.delenv("BEDSIDE_EVIDENCE_KEY")
+    assert Registry.from_environment().evidence_keys.fits(b"evidence", signature)
+
+
+def test_the_former_name_of_the_setting_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path))
+    monkeypatch.setenv("BEDSIDE_SIGNING_KEY", str(tmp_path / "key.pem"))
+    with pytest.raises(ConfigError, match="BEDSIDE_SIGNING_KEY is now BEDSIDE_EVIDENCE_KEY"):
+        Registry.from_environment()

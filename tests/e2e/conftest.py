@@ -28,7 +28,7 @@ class Served(NamedTuple):
 @pytest.fixture(scope="session")
 def home() -> Path:
     path = os.environ.get("BEDSIDE_HOME", "bedside-home")
-    if not (Path(path) / "promotions.jsonl").exists():
+    if not (Path(path) / "log.jsonl").exists():
         pytest.fail("nothing is promoted in BEDSIDE_HOME: run `make demo ARGS=--once` first")
     return Path(path).absolute()
 

@@ -31,7 +31,7 @@ def test_every_kind_of_artifact_is_there_and_intact(bedside, registry):
 
 def test_the_evidence_shows_a_medical_gain_and_is_signed(registry):
     artifact = registry.get("demo/evidence")
-    head = read_evidence(artifact, registry.keys)
+    head = read_evidence(artifact, registry.evidence_keys)
     assert head.verdict == "PROMOTE", head.reasons
     assert registry.current().model == head.candidate == registry.get("demo/merged").digest
     evidence = json.loads(artifact.file(EVIDENCE).read_text())

@@ -58,7 +58,7 @@ def test_better_model_is_promoted(world: World, capfd: pytest.CaptureFixture[str
     png = artifact.file("evidence.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert "NaN" not in artifact.file("evidence.json").read_text(encoding="utf-8")
-    assert read_evidence(artifact, world.registry.keys).verdict == "PROMOTE"
+    assert read_evidence(artifact, world.registry.evidence_keys).verdict == "PROMOTE"
     assert world.registry.promote(artifact).model == found["candidate"]
     progress = [json.loads(line) for line in err.splitlines() if '"progress"' in line]
     assert progress[-1]["done"] == progress[-1]["total"] == 3 * (16 + 36)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from bedside_core import cli
 from bedside_core.errors import ArtifactError
-from bedside_core.registry import Promotion, Registry
+from bedside_core.registry import Registry
 from bedside_inference.audit import journal
 from bedside_inference.config import InferenceConfig
 from bedside_inference.state.records import Alias
@@ -173,12 +172,9 @@ def test_nothing_happens_without_an_audit_entry(house) -> None:
 
 
 def promote(house: House, *models: str) -> None:
-    now = datetime.now(UTC)
-    lines = [
-        Promotion(time=now, action="promote", model=model, evidence="e" * 64).model_dump_json()
-        for model in models
-    ]
-    house.registry.log_path.write_text("\n".join(lines) + "\n")
+    with house.registry.log.writing() as log:
+        for model in models:
+            log.add("promote", {"model": model, "evidence": "e" * 64})
 
 
 def test_abbreviations(house, capsys) -> None:
@@ -205,7 +201,7 @@ def test_a_container_without_a_registry_needs_the_whole_digest(house, capsys) ->
 
 
 def test_a_kill_switch_needs_no_registry(house) -> None:
-    house.registry.log_path.write_text("damaged\n")
+    house.registry.log.path.write_text("damaged\n")
     house.call("stop", A)
     house.call("stop", B[:8], code=4)
     assert house.store.snapshot().stopped == {A}

@@ -319,7 +319,7 @@ def test_promoted_model_takes_over_without_a_pause_or_a_broken_stream(stack, key
     """As docs/operations.md has it: a second engine, the switch, a rollback, one engine again."""
     unproven = stack.ready()["model"]
     models(stack, "switch", unproven)
-    last = ("-n", "1", "bedside/promotions.jsonl")
+    last = ("-n", "1", "bedside/log.jsonl")
     promoted = stack.once("archive", *last, options=("--entrypoint", "tail")).stdout
     proven = json.loads(promoted)["model"]
     second = ("--profile", "switch", "up", "--detach", "--wait", "--wait-timeout", "300")

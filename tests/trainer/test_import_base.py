@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bedside_core.cli import main
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError, InputError
-from bedside_core.registry import Promotion
 from bedside_models.load import load_model
 from bedside_trainer import gguf_package
 from bedside_trainer.config import BaseConfig
@@ -201,11 +200,8 @@ def test_bootstrap_adds_nothing_beside_a_promoted_model(
     new_house: Callable[[], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     house = new_house()
-    entry = Promotion(
-        time="2026-11-01T00:00:00Z", action="promote", model="a" * 64, evidence="b" * 64
-    )
-    house.registry.home.mkdir()
-    house.registry.log_path.write_text(entry.model_dump_json() + "\n")
+    with house.registry.log.writing() as log:
+        log.add("promote", {"model": "a" * 64, "evidence": "b" * 64})
     bootstrap(NOWHERE, house.run("trainer", "bootstrap"))
     assert capsys.readouterr().out == "a model is promoted; no base model is needed to start\n"
     assert house.registry.artifacts() == []

@@ -16,7 +16,7 @@ from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.lifeline import PARENT
-from bedside_core.registry import Promotion, Registry
+from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.engine import launch as engine
@@ -61,8 +61,7 @@ def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
 def judge(run: Run, model: Artifact, verdict: str, *, signed: bool = True) -> Artifact:
     head = {"candidate": model.digest, "base": model.digest, "verdict": verdict, "reasons": ["r"]}
     raw = json.dumps(head).encode()
-    run.registry.keys.sign(b"")  # so that there is a key
-    signature = sign_evidence(raw if signed else raw + b" ", run.registry.keys)
+    signature = sign_evidence(raw if signed else raw + b" ", run.registry.evidence_keys)
     return put(run, "evidence", {EVIDENCE: raw, SIGNATURE: signature})
 
 
@@ -73,11 +72,8 @@ def model(run: Run) -> Artifact:
 
 def record(run: Run, model: Artifact, evidence: Artifact) -> None:
     """Write a promotion as it would be, whether or not it was deserved."""
-    entry = Promotion(
-        time="2026-11-01T00:00:00Z", action="promote", model=model.digest, evidence=evidence.digest
-    )
-    with run.registry.log_path.open("a") as file:
-        file.write(entry.model_dump_json() + "\n")
+    with run.registry.log.writing() as log:
+        log.add("promote", {"model": model.digest, "evidence": evidence.digest})
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bedside_bundle.create import create
-from bedside_bundle.keys import fingerprint, publisher_keys
+from bedside_bundle.keys import publisher_keys
 from bedside_bundle.load import load, verify_bundle
 from bedside_core.commands import Command
 from bedside_core.console import say
 from bedside_core.registry import Registry
-from bedside_core.signing import read_public_key
+from bedside_core.signing import fingerprint, read_public_key
 
 
 def key(registry: Registry) -> None:

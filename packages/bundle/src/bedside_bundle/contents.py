@@ -67,7 +67,7 @@ def models(registry: Registry) -> Iterator[Source]:
     """`models/`, laid out as a BEDSIDE_HOME: what is served and the proof that it may be.
 
     What the model was made from stays at home: a corpus holds documents. Of the keys only the
-    public one goes along: the target can check evidence, not make it.
+    public halves go along: the target can check evidence and log, not make them.
 
     Raises:
         PolicyError: what is promoted has no verdict that allows it.
@@ -81,8 +81,10 @@ def models(registry: Registry) -> Iterator[Source]:
         if not slot.startswith(".") and registry.slot(run, slot) in chosen:
             yield from tree(path, f"models/runs/{run}/{slot}")
     if chosen:
-        yield from tree(registry.log_path, f"models/{registry.log_path.name}")
-        yield from tree(registry.keys.public_path, "models/keys/signing.pub")
+        for path in (registry.log.path, registry.log.head_path):
+            yield from tree(path, f"models/{path.name}")
+        for keys in (registry.evidence_keys, registry.operator_keys):
+            yield from tree(keys.public_path, f"models/keys/{keys.public_path.name}")
 
 
 def lineage(registry: Registry) -> Iterator[Source]:

@@ -11,7 +11,7 @@ from string import Template
 
 from bedside_bundle import contents, docker, wheels
 from bedside_bundle.archive import Source, source, write_archive
-from bedside_bundle.keys import ENVIRONMENT, fingerprint, publisher_keys
+from bedside_bundle.keys import ENVIRONMENT, publisher_keys
 from bedside_bundle.load import MODELS_INTO_STACK
 from bedside_bundle.manifest import README, SUMS, Bundle, Image, in_order, sums
 from bedside_bundle.scratch import scratch
@@ -20,7 +20,7 @@ from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.files import disk_errors, sync
 from bedside_core.registry import Registry
 from bedside_core.run import git_revision
-from bedside_core.signing import Keys, read_public_key
+from bedside_core.signing import Keys, fingerprint, read_public_key
 
 
 def create(registry: Registry, output: str) -> None:

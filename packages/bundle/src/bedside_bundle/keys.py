@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.registry import Registry
@@ -49,9 +47,3 @@ def check_signature(key: Ed25519PublicKey, message: bytes, signature: bytes) -> 
             "bundle.json: its signature does not fit the public key - the bundle was changed after "
             "signing, or is another publisher's; get it again and compare the key's fingerprint"
         )
-
-
-def fingerprint(key: Ed25519PublicKey) -> str:
-    """SHA-256 of the key's DER form, as `openssl pkey -pubin -outform DER | sha256sum` prints."""
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).hexdigest()

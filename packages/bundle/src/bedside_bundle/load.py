@@ -11,14 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bedside_bundle import docker
 from bedside_bundle.archive import AGAIN, Archive, verify
-from bedside_bundle.keys import fingerprint
 from bedside_bundle.manifest import BUNDLE, IMAGES, SIGNATURE, Bundle, Member
 from bedside_bundle.scratch import scratch
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, sha256_file, sync, write_synced
 from bedside_core.registry import Registry
-from bedside_core.signing import read_public_key
+from bedside_core.signing import fingerprint, read_public_key
 
 # -n: a registry that is in use keeps its own log of promotions and its own keys.
 MODELS_INTO_STACK = (

@@ -1,74 +1,109 @@
-"""The registry: artifacts, the slots of named runs, and the append-only log of promotions.
+"""The registry: artifacts, the slots of named runs, and the signed log of what was decided.
 
 BEDSIDE_HOME/
   artifacts/<digest>/     immutable, content-addressed
   runs/<name>/<slot>      a digest: the newest artifact of that step in that run
   work/<recipe>/          resumable state of a step that is not finished
-  keys/                   the house's signing key
-  promotions.jsonl        who was promoted or rolled back, when, on which evidence
+  keys/                   evidence.pem, operator.pem and their public halves (.pub)
+  log.jsonl, log.head     what was promoted, rolled back, withdrawn, deleted; see `signed_log`
   tmp/                    artifacts being written; swept by the next writer
+
+What is promoted is the model of the log's last promotion or rollback.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
+import pwd
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from bedside_core import signed_log
 from bedside_core.artifacts import Artifact
-from bedside_core.config import canonical_json
+from bedside_core.chain import Entry
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
-from bedside_core.files import disk_errors, lock_directory, sync, write_atomic
-from bedside_core.kinds.evidence import read_evidence
+from bedside_core.files import disk_errors, lock_directory, write_atomic
+from bedside_core.kinds.evidence import DOMAIN, read_evidence
+from bedside_core.signed_log import SignedLog, Writing
 from bedside_core.signing import Keys
 
+EVIDENCE_KEY = "BEDSIDE_EVIDENCE_KEY"
+OPERATOR_KEY = "BEDSIDE_OPERATOR_KEY"
+WRITERS = {
+    **dict.fromkeys(("promote", "rollback", "adopt"), "operator"),
+    **dict.fromkeys(("withdraw", "delete", "gc", "plan"), "operator"),
+    "look": "evidence",
+}
+"""Which key may write an entry of which type."""
 MIN_PREFIX = 6
 _RUN_SLOT = re.compile(r"([\w-]{1,60})/([a-z]{1,20})")
 
 
-class Promotion(BaseModel):
-    """One line of `promotions.jsonl`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Promotion(NamedTuple):
+    """What a promotion or a rollback says in the log."""
 
     time: datetime
     action: Literal["promote", "rollback"]
     model: str
     evidence: str
 
+    @classmethod
+    def read(cls, entry: Entry) -> Promotion:
+        members = entry.members
+        # An adopted one was made before there was this log; see `adoption`.
+        moment = datetime.fromisoformat(members.get("adopted") or members["time"])
+        return cls(moment, members["type"], members["model"], members["evidence"])
+
 
 class Registry:
     """All artifacts of one house, under one directory."""
 
-    def __init__(self, home: Path, signing_key: Path | None = None) -> None:
-        """`signing_key`: the private key, where only the evaluation can read it."""
+    def __init__(
+        self, home: Path, *, evidence_key: Path | None = None, operator_key: Path | None = None
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            home: its directory.
+            evidence_key: the private key, where only the evaluation can read it.
+            operator_key: the private key, where only who promotes and withdraws can read it.
+        """
         self.home = home
         self.store = home / "artifacts"
-        self.keys = Keys(home / "keys", private_path=signing_key)
-        self.log_path = home / "promotions.jsonl"
+        self.evidence_keys = Keys(
+            home / "keys", stem="evidence", domain=DOMAIN, private_path=evidence_key
+        )
+        self.operator_keys = Keys(
+            home / "keys", stem="operator", domain=signed_log.DOMAIN, private_path=operator_key
+        )
+        writers = {"evidence": self.evidence_keys, "operator": self.operator_keys}
+        self.log = SignedLog(home / "log.jsonl", {t: writers[k] for t, k in WRITERS.items()})
 
     @classmethod
     def from_environment(cls) -> Registry:
         """The registry at `BEDSIDE_HOME`, by default `./bedside-home`.
 
-        `BEDSIDE_SIGNING_KEY` names the file of the private key where that is kept apart.
+        `BEDSIDE_EVIDENCE_KEY` and `BEDSIDE_OPERATOR_KEY` name the files of the private keys where
+        those are kept apart.
 
         Raises:
-            ConfigError: something that is not a directory has that name.
+            ConfigError: something that is not a directory has that name, or a variable has the
+                name of an earlier version.
         """
         home = Path(os.environ.get("BEDSIDE_HOME") or "bedside-home").absolute()
         if home.exists() and not home.is_dir():
             raise ConfigError(f"BEDSIDE_HOME: {home} is not a directory - name one, or a free path")
-        signing_key = os.environ.get("BEDSIDE_SIGNING_KEY")
-        return cls(home, Path(signing_key).absolute() if signing_key else None)
+        if os.environ.get("BEDSIDE_SIGNING_KEY"):
+            raise ConfigError(
+                "BEDSIDE_SIGNING_KEY is now BEDSIDE_EVIDENCE_KEY, and BEDSIDE_OPERATOR_KEY names "
+                'the key that promotes - rename it, see "Keys" in docs/operations.md'
+            )
+        return cls(home, evidence_key=_path_in(EVIDENCE_KEY), operator_key=_path_in(OPERATOR_KEY))
 
     def artifacts(self) -> list[Artifact]:
         """Every artifact, oldest first.
@@ -184,23 +219,33 @@ class Registry:
             found |= newest
         return [a for a in everything if a.digest in found]
 
-    def promotions(self) -> list[Promotion]:
-        """The log of promotions, oldest first.
+    def entries(self) -> list[Entry]:
+        """The log, oldest first, with every signature checked.
 
         Raises:
-            ArtifactError: a line is not ours. A torn last line (a crash while writing it) counts
-                as not written.
+            ArtifactError: it is not what was written, or this is a house of an earlier version.
         """
-        if not self.log_path.exists():
-            return []
-        lines = self.log_path.read_bytes().split(b"\n")[:-1]
-        try:
-            return [Promotion.model_validate_json(line) for line in lines if line]
-        except ValidationError:
-            raise ArtifactError(f"{self.log_path}: a line is not a promotion record") from None
+        self._refuse_former()
+        return self.log.entries()
+
+    def _refuse_former(self) -> None:
+        for path in (self.home / "promotions.jsonl", self.home / "keys" / "signing.pub"):
+            if path.exists():
+                raise ArtifactError(
+                    f"{path} is of Bedside 0.1 - run `bedside registry adopt` once, with the "
+                    "evidence and the operator's key at hand; it keeps every promotion and key"
+                )
+
+    def promotions(self) -> list[Promotion]:
+        """Every promotion and rollback, oldest first.
+
+        Raises:
+            ArtifactError: the log is not what was written.
+        """
+        return _promotions(self.entries())
 
     def current(self) -> Promotion | None:
-        """What is promoted now."""
+        """What is promoted now; `check_promotable` says whether it may still be served."""
         log = self.promotions()
         return log[-1] if log else None
 
@@ -212,18 +257,11 @@ class Registry:
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         model = self.check_promotable(evidence)
-        with self._log_lock():
-            now = self.current()
-            if now and (now.model, now.evidence) == (model.digest, evidence.digest):
-                return now
-            entry = Promotion(
-                time=datetime.now(UTC),
-                action="promote",
-                model=model.digest,
-                evidence=evidence.digest,
-            )
-            self._append(entry)
-            return entry
+        with self.log.writing() as log:
+            past = _promotions(log.entries)
+            if past and (past[-1].model, past[-1].evidence) == (model.digest, evidence.digest):
+                return past[-1]
+            return self._decide(log, "promote", model.digest, evidence.digest)
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
         """The model that signed evidence allows to serve, with its own hashes checked.
@@ -232,7 +270,8 @@ class Registry:
             PolicyError: the verdict is not PROMOTE.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
-        head = read_evidence(evidence, self.keys)
+        self._refuse_former()
+        head = read_evidence(evidence, self.evidence_keys)
         if head.verdict != "PROMOTE":
             raise PolicyError(
                 f"the verdict on {head.candidate[:12]} is {head.verdict}: {' '.join(head.reasons)}"
@@ -252,44 +291,49 @@ class Registry:
         Raises:
             PolicyError: there is none.
         """
-        with self._log_lock():
-            stack: list[Promotion] = []
-            for past in self.promotions():
-                if past.action == "promote":
-                    stack.append(past)
-                elif stack:
-                    stack.pop()
-            if len(stack) < 2:
-                raise PolicyError(
-                    "nothing was promoted before the current model - cannot roll back"
-                )
-            previous = stack[-2]
+        self._earlier(self.promotions())  # an empty registry stays as empty as it is
+        with self.log.writing() as log:
+            previous = self._earlier(_promotions(log.entries))
             self.check_promotable(self.get(previous.evidence))
-            entry = Promotion(
-                time=datetime.now(UTC),
-                action="rollback",
-                model=previous.model,
-                evidence=previous.evidence,
-            )
-            self._append(entry)
-            return entry
+            return self._decide(log, "rollback", previous.model, previous.evidence)
 
-    @contextmanager
-    def _log_lock(self) -> Iterator[None]:
-        """From reading the log to adding to it, nobody else may add."""
-        with disk_errors(self.log_path.name):
-            self.home.mkdir(parents=True, exist_ok=True)
-            with self.log_path.open("ab") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield
+    def _earlier(self, promotions: list[Promotion]) -> Promotion:
+        stack = _standing(promotions)
+        if len(stack) < 2:
+            raise PolicyError("nothing was promoted before the current model - cannot roll back")
+        return stack[-2]
 
-    def _append(self, entry: Promotion) -> None:
-        line = canonical_json(entry.model_dump(mode="json")) + b"\n"
-        with self.log_path.open("a+b") as file:
-            file.seek(0)
-            # A line that a crash tore was never a record; it must not swallow this one.
-            file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        sync(self.home)
+    def _decide(self, log: Writing, action: str, model: str, evidence: str) -> Promotion:
+        members = {"model": model, "evidence": evidence, "by": account()}
+        return Promotion.read(log.add(action, members))
+
+
+def account() -> str:
+    """The account of this machine that acts: its name, or its number where it has none."""
+    number = os.geteuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
+
+
+def _promotions(entries: list[Entry]) -> list[Promotion]:
+    return [Promotion.read(entry) for entry in entries if entry.type in ("promote", "rollback")]
+
+
+def _standing(promotions: list[Promotion]) -> list[Promotion]:
+    """What each rollback could go back to: the promotions that none has undone yet."""
+    stack: list[Promotion] = []
+    for past in promotions:
+        if past.action == "promote":
+            stack.append(past)
+            continue
+        del stack[-1:]
+        while stack and (stack[-1].model, stack[-1].evidence) != (past.model, past.evidence):
+            stack.pop()
+    return stack
+
+
+def _path_in(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value).absolute() if value else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from bedside_core.adoption import adopt
 from bedside_core.artifacts import Artifact
 from bedside_core.commands import Command
 from bedside_core.console import say, table
@@ -136,4 +137,5 @@ COMMANDS = (
     ),
     Command("promote", "promote the model of an evidence artifact", promote, words=("evidence",)),
     Command("rollback", "return to the model promoted before", rollback),
+    Command("adopt", "take over the keys and promotions of Bedside 0.1", adopt),
 )

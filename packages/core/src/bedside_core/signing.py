@@ -1,8 +1,17 @@
-"""Ed25519 (RFC 8032) signatures, with a key that is generated on first use."""
+"""Ed25519 (RFC 8032) signatures; a house's keys, each with one purpose, made on first use.
+
+    evidence.pem   the evaluation alone: signs evidence, and its looks in the registry's log
+    operator.pem   the operator: signs what is promoted, rolled back, withdrawn and deleted
+
+A key's id is the first 16 characters of the SHA-256 (hex) of its public half (DER), so
+`openssl pkey -pubin -in evidence.pub -outform DER | sha256sum` prints it. Signed bytes begin with
+their domain, so that a signature of one kind of thing is worth nothing for another.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -21,20 +30,14 @@ from cryptography.hazmat.primitives.serialization import (
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
 
-# Signed bytes carry this prefix, so that a signature of evidence is worth nothing elsewhere.
-DOMAIN = b"bedside evidence v1\n"
+KEY_ID_CHARS = 16
 
 
 class Keys:
-    """A signing key (`<stem>.pem`, mode 0600) and its public half; by default a house's own."""
+    """A signing key (`<stem>.pem`, mode 0600) and its public half (`<stem>.pub`)."""
 
     def __init__(
-        self,
-        directory: Path,
-        *,
-        stem: str = "signing",
-        domain: bytes = DOMAIN,
-        private_path: Path | None = None,
+        self, directory: Path, *, stem: str, domain: bytes, private_path: Path | None = None
     ) -> None:
         """`private_path`: where only the signer can read, if that is not beside the public half."""
         self.private_path = private_path or directory / f"{stem}.pem"
@@ -46,28 +49,31 @@ class Keys:
         self._private()
         return self.public_path
 
-    def sign(self, message: bytes) -> str:
+    def sign(self, message: bytes, *, domain: bytes | None = None) -> str:
         """Sign; make the key pair first if there is none. Returns base64.
 
         Raises:
             ArtifactError: the private key can be read by others, or is no Ed25519 key.
         """
-        return base64.b64encode(self._private().sign(self.domain + message)).decode()
+        signed = (self.domain if domain is None else domain) + message
+        return base64.b64encode(self._private().sign(signed)).decode()
 
-    def verify(self, message: bytes, signature: str) -> None:
-        """Check a signature against this house's public key, never one that came along with it.
+    def fits(self, message: bytes, signature: str) -> bool:
+        """Whether a signature is this house's, by its public key and none that came along with it.
 
         Raises:
-            ArtifactError: the signature does not fit, or there is no public key.
+            ArtifactError: there is no public key.
         """
-        key = read_public_key(self.public_path)
-        try:
-            key.verify(base64.b64decode(signature, validate=True), self.domain + message)
-        except (InvalidSignature, ValueError):
-            raise ArtifactError(
-                "the evidence's signature does not fit this house's key - it was changed after "
-                "signing or comes from elsewhere; run the evaluation again"
-            ) from None
+        return fits(read_public_key(self.public_path), self.domain + message, signature)
+
+    @property
+    def key_id(self) -> str:
+        """The first characters of the public half's SHA-256.
+
+        Raises:
+            ArtifactError: there is no public key.
+        """
+        return key_id(read_public_key(self.public_path))
 
     def _private(self) -> Ed25519PrivateKey:
         if not self.private_path.exists():
@@ -136,3 +142,23 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise ArtifactError(f"{path}: not an Ed25519 public key")
     return key
+
+
+def fits(key: Ed25519PublicKey, message: bytes, signature: str) -> bool:
+    """Whether a signature (base64) over a message, domain included, was made with a key."""
+    try:
+        key.verify(base64.b64decode(signature, validate=True), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def fingerprint(key: Ed25519PublicKey) -> str:
+    """SHA-256 of the key's DER form, as `openssl pkey -pubin -outform DER | sha256sum` prints."""
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The short name of a key: the first 16 characters of its fingerprint."""
+    return fingerprint(key)[:KEY_ID_CHARS]

@@ -83,7 +83,7 @@ def report(config: EvalConfig, run: Run) -> None:
         ArtifactError: the evidence was changed or is not signed by this house.
     """
     artifact = run.input("evidence")
-    read_evidence(artifact, run.registry.keys)
+    read_evidence(artifact, run.registry.evidence_keys)
     show(load_evidence(artifact))
 
 
@@ -175,7 +175,7 @@ def _publish(
     with run.write("evidence", recipe) as artifact:
         content = evidence.to_json()
         (artifact.path / EVIDENCE).write_bytes(content)
-        (artifact.path / SIGNATURE).write_bytes(sign_evidence(content, run.registry.keys))
+        (artifact.path / SIGNATURE).write_bytes(sign_evidence(content, run.registry.evidence_keys))
         (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
         forest_plot(evidence, artifact.path / PLOT)
         artifact.facts |= {
