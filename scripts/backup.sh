@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Save what cannot be made again: scripts/backup.sh FILE.tar
-# Registry (artifacts, runs, promotions, public key), the signing key and the gateway's state (API keys,
+# Registry (artifacts, runs, log, public keys), the two signing keys and the gateway's state (API keys,
 # audit log and its keys). The file is as secret as those keys. The stack may run.
 set -euo pipefail
 file=$(realpath "${1:?usage: scripts/backup.sh FILE.tar}")
@@ -10,7 +10,8 @@ umask 077
 trap 'rm -f "$file.part"' EXIT
 
 # What refers goes before what is referred to: an artifact is complete before anything names it, so
-# whatever a running step adds meanwhile cannot leave a name without its artifact. Likewise the audit
+# whatever a running step adds meanwhile cannot leave a name without its artifact, nor a head of the
+# registry's log without its line. Likewise the audit
 # log: checkpoint, head and the workers' notes of where their open requests begin are copied before the
 # segments, which then hold at least what those name, and --sort puts the segments before the pseudonym
 # keys. The database is copied by SQLite.
@@ -55,8 +56,8 @@ ${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
 SH
 )
 docker compose run --rm --no-deps -T --entrypoint sh archive -c "$save" sh \
-  bedside/promotions.jsonl bedside/runs bedside/keys bedside-signing bedside-gateway \
-  bedside/artifacts >"$file.part" || code=$?
+  bedside/log.head bedside/log.jsonl bedside/runs bedside/keys bedside-evidence bedside-operator \
+  bedside-gateway bedside/artifacts >"$file.part" || code=$?
 if [ "${code:-0}" -ne 0 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null; then
   echo "bedside: no backup was made; the message above says why" >&2
   exit 4

@@ -206,8 +206,9 @@ def test_a_bare_up_starts_what_was_not_asked_for(compose: Any) -> None:
 # --- volumes -----------------------------------------------------------------------------------
 
 
-def test_the_signing_key_is_seen_by_another_than_its_holders(compose: Any) -> None:
-    assert compose.who_mounts("signing") == {"eval": "rw", "archive": "rw"}
+def test_a_signing_key_is_seen_by_another_than_its_holders(compose: Any) -> None:
+    assert compose.who_mounts("evidence") == {"eval": "rw", "archive": "rw"}
+    assert compose.who_mounts("operator") == {"promote": "rw", "archive": "rw"}
 
 
 def test_the_registry_is_seen_or_written_by_the_wrong_service(compose: Any) -> None:
@@ -244,7 +245,8 @@ def test_a_volume_is_mounted_where_the_images_do_not_look(compose: Any) -> None:
                 found[source].add(target)
     assert found == {
         "registry": {"/var/lib/bedside"},
-        "signing": {"/var/lib/bedside-signing"},
+        "evidence": {"/var/lib/bedside-evidence"},
+        "operator": {"/var/lib/bedside-operator"},
         "gateway": {"/var/lib/bedside", "/var/lib/bedside-gateway"},
         "secrets": {"/run/secrets/bedside"},
     }

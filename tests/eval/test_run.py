@@ -212,7 +212,9 @@ def test_report_refuses_evidence_of_an_older_schema(
     recipe = house.recipe(Config(), parents={})
     with house.write("evidence", recipe) as writer:
         (writer.path / "evidence.json").write_bytes(raw)
-        (writer.path / "evidence.json.sig").write_bytes(sign_evidence(raw, world.registry.keys))
+        (writer.path / "evidence.json.sig").write_bytes(
+            sign_evidence(raw, world.registry.evidence_keys)
+        )
 
     assert run(world, "report") == 4
 

@@ -31,10 +31,15 @@ def test_steps_run_in_another_order(render: Any) -> None:
     assert promote["args"] == ["registry", "promote", "demo/evidence"]
 
 
-def test_another_step_gets_the_signing_key(render: Any) -> None:
+def test_another_step_gets_a_signing_key(render: Any) -> None:
     pod = render("cpu-demo").pods["adapt"]
     assert {c["name"]: c["env"] for c in pod.containers if "env" in c} == {
-        "eval": [{"name": "BEDSIDE_SIGNING_KEY", "value": "/var/lib/bedside-signing/signing.pem"}]
+        "eval": [
+            {"name": "BEDSIDE_EVIDENCE_KEY", "value": "/var/lib/bedside-evidence/evidence.pem"}
+        ],
+        "promote": [
+            {"name": "BEDSIDE_OPERATOR_KEY", "value": "/var/lib/bedside-operator/operator.pem"}
+        ],
     }
 
 

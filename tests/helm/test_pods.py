@@ -186,7 +186,7 @@ def test_a_slow_start_is_taken_for_a_failed_one(render: Any) -> None:
 
 def test_a_container_sees_what_it_must_not(everything: Any) -> None:
     registry, token = "/var/lib/bedside", "/run/secrets/bedside"
-    data, signing = "/app/data", "/var/lib/bedside-signing"
+    data, keys = "/app/data", "/var/lib/bedside-"
     step = {data: "ro", registry: "rw"}
     engine = {
         "bootstrap": {data: "ro", registry: "rw"},
@@ -200,8 +200,8 @@ def test_a_container_sees_what_it_must_not(everything: Any) -> None:
         "adapt": {
             **{f"check-{s}": {data: "ro"} for s in ("corpus", "trainer", "merger", "eval")},
             **dict.fromkeys(("import-base", "corpus", "trainer", "merger"), step),
-            "eval": {**step, signing: "rw"},
-            "promote": {registry: "rw"},
+            "eval": {**step, f"{keys}evidence": "rw"},
+            "promote": {registry: "rw", f"{keys}operator": "rw"},
         },
         "test": {"selftest": {"/run/secrets/bedside-test": "ro"}},
     }

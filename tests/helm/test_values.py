@@ -110,6 +110,14 @@ def test_the_gateway_may_reach_everything_by_half_a_rule(helm: Any, rule: str, p
             "registry.existingClaim: one is also gateway.storage.existingClaim",
         ),
         (
+            "signing.size=32Mi",
+            "signing: is now keys.evidence, beside keys.operator",
+        ),
+        (
+            "keys.evidence.existingClaim=one,keys.operator.existingClaim=one",
+            "keys.operator.existingClaim: one is also keys.evidence.existingClaim",
+        ),
+        (
             "gateway.replicas=2,config.inference.limits.url=postgresql://db/rates",
             "gateway.replicas: several gateways must share API keys - set config.inference.state",
         ),

@@ -38,21 +38,26 @@ spec:
     - name: promote
       {{- include "bedside.container" (list . "eval") | nindent 6 }}
       args: [registry, promote, {{ .Values.config.name }}/evidence]
+      env:
+        - {name: BEDSIDE_OPERATOR_KEY, value: /var/lib/bedside-operator/operator.pem}
       resources:
         {{- toYaml .Values.eval.resources | nindent 8 }}
       volumeMounts:
         - {name: registry, mountPath: /var/lib/bedside}
+        - {name: operator, mountPath: /var/lib/bedside-operator}
         - {name: tmp, mountPath: /tmp}
   volumes:
     {{- include "bedside.configVolume" . | nindent 4 }}
     {{- include "bedside.dataVolume" . | nindent 4 }}
     {{- include "bedside.claimVolume" (list . "registry" .Values.registry) | nindent 4 }}
-    {{- include "bedside.claimVolume" (list . "signing" .Values.signing) | nindent 4 }}
+    {{- include "bedside.claimVolume" (list . "evidence" .Values.keys.evidence) | nindent 4 }}
+    {{- include "bedside.claimVolume" (list . "operator" .Values.keys.operator) | nindent 4 }}
     {{- include "bedside.shmVolume" .Values.trainer.shmSize | nindent 4 }}
     {{- include "bedside.scratchVolume" (list . "tmp") | nindent 4 }}
 {{- end }}
 
-{{/* One step of it: list root service verb... Only training gets GPUs, only eval the signing key. */}}
+{{/* One step of it: list root service verb... Only training gets GPUs, only eval the key that signs
+evidence. */}}
 {{- define "bedside.adaptStep" -}}
 {{- $root := index . 0 -}}
 {{- $service := index . 1 -}}
@@ -64,7 +69,7 @@ spec:
 args: [{{ join ", " $verb }}, --config, /app/configs/run.yaml]
 {{- if $signs }}
 env:
-  - {name: BEDSIDE_SIGNING_KEY, value: /var/lib/bedside-signing/signing.pem}
+  - {name: BEDSIDE_EVIDENCE_KEY, value: /var/lib/bedside-evidence/evidence.pem}
 {{- end }}
 resources:
   {{- if $trains }}
@@ -79,7 +84,7 @@ volumeMounts:
   - {name: registry, mountPath: /var/lib/bedside}
   {{- end }}
   {{- if $signs }}
-  - {name: signing, mountPath: /var/lib/bedside-signing}
+  - {name: evidence, mountPath: /var/lib/bedside-evidence}
   {{- end }}
   {{- if $trains }}
   - {name: shm, mountPath: /dev/shm}
