@@ -21,19 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bedside_core.chain import ZEROS, content, parse
 from bedside_inference.audit import chain as chain_module
 from bedside_inference.audit.chain import Chain
-from bedside_inference.audit.entries import (
-    ZEROS,
-    AuditError,
-    Head,
-    head_path,
-    parse,
-    segment_path,
-    segments,
-)
+from bedside_inference.audit.entries import AuditError, Head, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import Record, content
+from bedside_inference.audit.record import Record
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import AuditConfig
 
@@ -441,7 +434,8 @@ import resource, signal, sys
 from pathlib import Path
 from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.entries import (AuditError)
-from bedside_inference.audit.record import Record, content
+from bedside_core.chain import content
+from bedside_inference.audit.record import Record
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))

@@ -20,6 +20,7 @@ from importlib import resources
 import jsonschema
 import pytest
 
+from bedside_core.chain import rfc3339
 from bedside_core.errors import ArtifactError
 from bedside_core.signing import read_public_key
 from bedside_inference.audit import journal as journal_module
@@ -32,7 +33,7 @@ from bedside_inference.audit.checkpoint import (
 )
 from bedside_inference.audit.entries import AuditError, segment_path, segments
 from bedside_inference.audit.journal import AuditLog, audit_directory
-from bedside_inference.audit.record import EARLY, MEMBERS, Record, request_content, rfc3339
+from bedside_inference.audit.record import EARLY, MEMBERS, Record, request_content
 from bedside_inference.audit.verify import verify
 from bedside_inference.audit.workers import Worker, dead_workers
 from bedside_inference.config import AuditConfig

@@ -11,13 +11,13 @@ import time
 
 import pytest
 
+from bedside_core.chain import ZEROS, content
 from bedside_core.errors import InputError
 from bedside_inference.audit import verify as verify_module
 from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.checkpoint import Checkpoint, checkpoint_path
-from bedside_inference.audit.entries import ZEROS, AuditError, head_path, segment_path, segments
+from bedside_inference.audit.entries import AuditError, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import content
 from bedside_inference.audit.verify import read_anchor, verify
 from bedside_inference.config import AuditConfig
 

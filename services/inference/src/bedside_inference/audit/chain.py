@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import threading
 import time
@@ -20,25 +19,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bedside_core.chain import ZEROS, close_line, content, follow, open_line, parse
 from bedside_core.files import sync
 from bedside_inference.audit.entries import (
     HEAD,
     MAGIC,
     MAX_LINE_BYTES,
-    ZEROS,
     AuditError,
     Head,
     boot_id,
-    follow,
     head_path,
-    parse,
     readers_path,
     segment_path,
     segments,
     unwritable,
     write_errors,
 )
-from bedside_inference.audit.record import content, rfc3339
 
 
 class Chain:
@@ -81,7 +77,7 @@ class Chain:
             self._first = 0
 
     def append(self, entry: bytes) -> Head:
-        """Append one entry (see `record.content`); returns where the chain ends then.
+        """Append one entry (see `bedside_core.chain.content`); returns where the chain ends then.
 
         Raises:
             AuditError: it was not written, and no part of it is left.
@@ -170,15 +166,11 @@ class Chain:
 
     def _write(self, head: Head, entry: bytes, *, checkpoint: bool = False) -> Head:
         now = time.time()
-        line = b'{"seq":%d,"time":"%s",%s,"prev":"%s"' % (
-            head.seq + 1, rfc3339(now).encode(), entry, head.digest.hex().encode(),
-        )  # fmt: skip
-        digest = hashlib.sha256(line + b"}")
-        line = b'%s,"hash":"%s"}\n' % (line, digest.hexdigest().encode())
+        line, digest = close_line(open_line(head.seq + 1, now, entry, head.digest.hex()))
         if len(line) > MAX_LINE_BYTES:
             raise AuditError(f"an audit entry of {len(line)} bytes is too long - this is a bug")
         after = Head(
-            head.first, head.size + len(line), head.seq + 1, digest.digest(), boot_id(),
+            head.first, head.size + len(line), head.seq + 1, digest, boot_id(),
             head.opened, 0 if checkpoint else head.unsigned + 1,
             now if checkpoint else head.signed,
         )  # fmt: skip

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bedside_core import signing
 from bedside_core.config import canonical_json
 from bedside_core.files import write_atomic
 from bedside_core.signing import Keys, read_public_key
@@ -71,11 +70,7 @@ def _message(seq: int, digest: str) -> bytes:
 
 def fits(key: Ed25519PublicKey, message: bytes, signature: str) -> bool:
     """Whether an audit signature (base64) belongs to a message."""
-    try:
-        key.verify(base64.b64decode(signature, validate=True), DOMAIN + message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return signing.fits(key, DOMAIN + message, signature)
 
 
 def checkpoint_path(directory: Path) -> Path:

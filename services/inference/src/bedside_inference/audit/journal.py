@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from bedside_core import log
+from bedside_core.chain import ZEROS, content, parse
 from bedside_core.signing import Keys
 from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.checkpoint import (
@@ -27,18 +28,10 @@ from bedside_inference.audit.checkpoint import (
     tombstone_message,
     write_checkpoint,
 )
-from bedside_inference.audit.entries import (
-    ZEROS,
-    AuditError,
-    parse,
-    segment_path,
-    segments,
-    write_errors,
-)
+from bedside_inference.audit.entries import AuditError, segment_path, segments, write_errors
 from bedside_inference.audit.record import (
     Record,
     begin_content,
-    content,
     died_content,
     request_content,
 )

@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from bedside_core.chain import ZEROS, Entry, follow, parse
 from bedside_inference.audit.entries import (
     MAX_LINE_BYTES,
-    ZEROS,
     AuditError,
-    Entry,
     Head,
-    follow,
     head_path,
-    parse,
     readers_path,
     segment_path,
     segments,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal
+
+from bedside_core.chain import content, rfc3339
 
 DisconnectPhase = Literal["queued", "before_first_byte", "streaming", "not_streaming", "sending"]
 DIED = "gateway_died"
@@ -69,13 +69,7 @@ _LATER = {
 EARLY = tuple(name for name in MEMBERS if name not in _LATER)
 """What is known before the engine is asked."""
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 _all_of, _early_of = attrgetter(*MEMBERS), attrgetter(*EARLY)
-
-
-def content(kind: str, members: dict[str, Any]) -> bytes:
-    """The middle of a line: its type and members, compact and in this order, without braces."""
-    return b'"type":"%s",%s' % (kind.encode(), _encode(members)[1:-1].encode("ascii"))
 
 
 def begin_content(record: Record, worker: str) -> bytes:
@@ -101,19 +95,3 @@ def died_content(begin: dict[str, Any]) -> bytes:
     """The complete entry of a request that only began: its worker is gone."""
     members = {name: begin.get(name) for name in MEMBERS}
     return content("request", {**members, "outcome": DIED})
-
-
-# One second's text: formatted once, used by all entries of that second.
-_second: tuple[int, str] = (-1, "")
-
-
-def rfc3339(moment: float) -> str:
-    """RFC 3339 in UTC with microseconds, of Unix seconds."""
-    global _second
-    micros = round(moment * 1_000_000)
-    seconds, rest = divmod(micros, 1_000_000)
-    known, text = _second
-    if known != seconds:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        _second = (seconds, text)
-    return f"{text}.{rest:06d}Z"

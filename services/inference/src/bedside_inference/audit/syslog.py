@@ -21,9 +21,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bedside_core.chain import ZEROS
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.files import sync, write_atomic
-from bedside_inference.audit.entries import ZEROS, AuditError, segment_path, write_errors
+from bedside_inference.audit.entries import AuditError, segment_path, write_errors
 from bedside_inference.audit.fhir import EXPORTED, audit_event, outcome
 from bedside_inference.audit.reader import snapshot
 from bedside_inference.config import SyslogConfig
