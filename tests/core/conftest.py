@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
+from bedside_core.files import sha256_file
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.licences import Licence
 from bedside_core.registry import Registry
@@ -103,6 +104,19 @@ def chain(put: Put, judge: Judge) -> dict[str, Artifact]:
     evidence = judge(merged, base)
     return {"base": base, "corpus": corpus, "checkpoint": checkpoint, "merged": merged,
             "evidence": evidence}  # fmt: skip
+
+
+@pytest.fixture
+def content_of() -> Callable[[Path], dict[str, str]]:
+    """Every name below a directory and the hash of its bytes, to see that nothing was written."""
+
+    def content_of(home: Path) -> dict[str, str]:
+        return {
+            str(path.relative_to(home)): sha256_file(path) if path.is_file() else ""
+            for path in sorted(home.rglob("*"))
+        }
+
+    return content_of
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

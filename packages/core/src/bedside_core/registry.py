@@ -8,7 +8,9 @@ BEDSIDE_HOME/
   log.jsonl, log.head     what was promoted, rolled back, withdrawn, deleted; see `signed_log`
   tmp/                    artifacts being written; swept by the next writer
 
-What is promoted is the model of the log's last promotion or rollback.
+What is promoted is the model of the log's last promotion or rollback. If it is withdrawn, it stays
+that, so that nobody serves another one by accident, and nothing may serve it: an operator promotes
+another, or rolls back to the last one before it that is neither withdrawn nor deleted.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from bedside_core.files import disk_errors, lock_directory, write_atomic
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
 from bedside_core.signed_log import SignedLog, Writing
 from bedside_core.signing import Keys
+from bedside_core.withdrawals import Withdrawals
 
 EVIDENCE_KEY = "BEDSIDE_EVIDENCE_KEY"
 OPERATOR_KEY = "BEDSIDE_OPERATOR_KEY"
@@ -166,6 +169,14 @@ class Registry:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def slots(self) -> Iterator[tuple[str, str]]:
+        """Every slot: `run/slot` and the digest in it."""
+        for path in sorted(self.home.glob("runs/*/*")):
+            fit = _RUN_SLOT.fullmatch(f"{path.parent.name}/{path.name}")
+            digest = self.slot(*fit.groups()) if fit else None
+            if fit and digest is not None:
+                yield fit[0], digest
+
     def set_slot(self, name: str, slot: str, digest: str) -> None:
         """Point a run's slot at an artifact."""
         write_atomic(self.home / "runs" / name / slot, digest.encode() + b"\n")
@@ -225,16 +236,35 @@ class Registry:
         Raises:
             ArtifactError: it is not what was written, or this is a house of an earlier version.
         """
-        self._refuse_former()
-        return self.log.entries()
-
-    def _refuse_former(self) -> None:
         for path in (self.home / "promotions.jsonl", self.home / "keys" / "signing.pub"):
             if path.exists():
                 raise ArtifactError(
                     f"{path} is of Bedside 0.1 - run `bedside registry adopt` once, with the "
                     "evidence and the operator's key at hand; it keeps every promotion and key"
                 )
+        return self.log.entries()
+
+    def withdrawals(self) -> Withdrawals:
+        """What may not be used any more.
+
+        Raises:
+            ArtifactError: the log is not what was written.
+        """
+        return Withdrawals(self.entries(), self.store)
+
+    def refuse_withdrawn(self, artifact: Artifact) -> None:
+        """Let nothing be made from, promoted or served that was withdrawn.
+
+        Raises:
+            PolicyError: the artifact, or something that it was made from, was withdrawn.
+            ArtifactError: the log or a manifest is not what was written.
+        """
+        found = self.withdrawals().of(artifact.digest)
+        if found is not None:
+            raise PolicyError(
+                f"{artifact.kind} {artifact.digest[:12]} may not be used: {found} - "
+                f"`bedside registry lineage {artifact.digest[:12]}` shows what it was made from"
+            )
 
     def promotions(self) -> list[Promotion]:
         """Every promotion and rollback, oldest first.
@@ -253,7 +283,7 @@ class Registry:
         """Promote the model that an evidence artifact is about.
 
         Raises:
-            PolicyError: the verdict is not PROMOTE.
+            PolicyError: the verdict is not PROMOTE, or it was withdrawn.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         model = self.check_promotable(evidence)
@@ -267,10 +297,10 @@ class Registry:
         """The model that signed evidence allows to serve, with its own hashes checked.
 
         Raises:
-            PolicyError: the verdict is not PROMOTE.
+            PolicyError: the verdict is not PROMOTE, or model or evidence was withdrawn.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
-        self._refuse_former()
+        self.refuse_withdrawn(evidence)
         head = read_evidence(evidence, self.evidence_keys)
         if head.verdict != "PROMOTE":
             raise PolicyError(
@@ -282,26 +312,32 @@ class Registry:
                 f"evidence {evidence.digest[:12]} does not name one model by its whole digest - "
                 "run the evaluation again"
             )
+        self.refuse_withdrawn(model)
         model.verify()
         return model
 
     def rollback(self) -> Promotion:
-        """Go back to the model that was promoted before the current one.
+        """Go back to the model that was promoted before, and may still be served.
 
         Raises:
             PolicyError: there is none.
         """
-        self._earlier(self.promotions())  # an empty registry stays as empty as it is
+        self._earlier(self.entries())  # an empty registry stays as empty as it is
         with self.log.writing() as log:
-            previous = self._earlier(_promotions(log.entries))
+            previous = self._earlier(log.entries)
             self.check_promotable(self.get(previous.evidence))
             return self._decide(log, "rollback", previous.model, previous.evidence)
 
-    def _earlier(self, promotions: list[Promotion]) -> Promotion:
-        stack = _standing(promotions)
-        if len(stack) < 2:
-            raise PolicyError("nothing was promoted before the current model - cannot roll back")
-        return stack[-2]
+    def _earlier(self, entries: list[Entry]) -> Promotion:
+        withdrawn = Withdrawals(entries, self.store)
+        for past in reversed(_standing(_promotions(entries))[:-1]):
+            named = (past.model, past.evidence)
+            if all((self.store / d).is_dir() and withdrawn.of(d) is None for d in named):
+                return past
+        raise PolicyError(
+            "nothing was promoted before the current model that may still be served - cannot roll "
+            "back; promote another one, or stop it with `bedside inference models stop`"
+        )
 
     def _decide(self, log: Writing, action: str, model: str, evidence: str) -> Promotion:
         members = {"model": model, "evidence": evidence, "by": account()}

@@ -1,16 +1,34 @@
-"""`bedside registry list | show | verify | lineage | promote | rollback`."""
+"""`bedside registry ...`: what is there, what was decided, and deciding."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
+from bedside_core import removal
 from bedside_core.adoption import adopt
 from bedside_core.artifacts import Artifact
 from bedside_core.commands import Command
-from bedside_core.console import say, table
+from bedside_core.config import Config
+from bedside_core.console import say
 from bedside_core.errors import ArtifactError
-from bedside_core.kinds.corpus import describe_sources, document_ids
-from bedside_core.registry import Promotion, Registry
+from bedside_core.kinds.corpus import document_ids
+from bedside_core.listing import Standing, entry_line, listing, size, sources
+from bedside_core.registry import Registry
+
+
+class Why(Config):
+    """What a decision that cannot be undone needs."""
+
+    reason: str
+    """Why, in one short line without anything of a document; it stays in the log."""
+
+
+class Collection(Config):
+    """What `gc` does."""
+
+    apply: bool = False
+    """Remove what is shown; without it nothing changes."""
 
 
 def list_artifacts(registry: Registry) -> None:
@@ -19,20 +37,7 @@ def list_artifacts(registry: Registry) -> None:
     if not artifacts:
         say(f"{registry.home}: no artifacts yet - `bedside adapt --config configs/demo.yaml`")
         return
-    rows = [["digest", "kind", "created", "size", "licences"]]
-    for artifact in artifacts:
-        manifest = artifact.manifest
-        size = sum(entry.size for entry in manifest.files) / 1e6
-        licences = ", ".join(item.id for item in manifest.licences)
-        created = f"{manifest.created:%Y-%m-%d %H:%M}"
-        rows.append([artifact.digest[:12], artifact.kind, created, f"{size:.1f} MB", licences])
-    say(table(rows))
-    now = registry.current()
-    say(
-        f"promoted: {now.model[:12]} on evidence {now.evidence[:12]}"
-        if now
-        else "promoted: nothing"
-    )
+    say(listing(registry, artifacts))
 
 
 def show(registry: Registry, artifact: str) -> None:
@@ -42,7 +47,7 @@ def show(registry: Registry, artifact: str) -> None:
 
 
 def verify(registry: Registry, artifact: str | None) -> None:
-    """Compare one artifact, or all, with their manifests."""
+    """Compare one artifact with its manifest; or all, and check the log."""
     chosen, problems = ([registry.get(artifact)], []) if artifact else registry.scan()
     for item in chosen:
         try:
@@ -50,8 +55,33 @@ def verify(registry: Registry, artifact: str | None) -> None:
             say(f"{item.digest[:12]} {item.kind}: intact")
         except ArtifactError as error:
             problems.append(str(error))
+    if artifact is None:
+        try:
+            problems += _verify_log(registry)
+        except ArtifactError as error:
+            problems.append(str(error))
     if problems:
         raise ArtifactError("\n".join(problems))
+
+
+def _verify_log(registry: Registry) -> list[str]:
+    entries = registry.entries()
+    say(f"{registry.log.path.name}: {len(entries)} entries, chained and signed")
+    back = [d for d in sorted(removal.deleted(entries)) if (registry.store / d).exists()]
+    return [
+        f"artifact {digest[:12]} was deleted, and its files are here - `bedside registry delete "
+        f"{digest[:12]} --reason TEXT` removes them"
+        for digest in back
+    ]
+
+
+def log(registry: Registry) -> None:
+    """Every entry of the log, oldest first, each checked."""
+    entries = registry.entries()
+    for entry in entries:
+        say(entry_line(entry))
+    end = f"; the last one's hash is {entries[-1].hash}" if entries else ""
+    say(f"{len(entries)} entries, chained and signed{end}")
 
 
 def lineage(registry: Registry, what: str | None) -> None:
@@ -60,25 +90,26 @@ def lineage(registry: Registry, what: str | None) -> None:
     `what` is an artifact (digest, prefix or run/slot), the id of a document or the name of a
     source; without it, the promoted model.
     """
-    now = registry.current()
+    standing = Standing(registry)
     if what is None:
-        if now is None:
+        if standing.now is None:
             raise ArtifactError("nothing is promoted - name an artifact, a document or a source")
-        what = now.model
+        what = standing.now.model
     start = _find(registry, what)
     if start is None:
-        _uses_of(registry, what)
+        _uses_of(registry, what, standing)
         return
     for depth, role, node in registry.ancestors(start):
-        say("  " * depth + _line(node, role))
-        for source in describe_sources(node):
-            detail = f"{source['documents']} documents, {source['licences']}"
-            say("  " * (depth + 1) + f"source {source['name']}: {detail}")
+        say("  " * depth + _line(node, role) + standing.mark(node))
+        for text in sources(node, standing):
+            say("  " * (depth + 1) + text)
+    if (found := standing.withdrawn.of(start.digest)) is not None:
+        say(f"it may not be used: {found}")
     made = registry.descendants(start)
     if made:
         say("made from it:")
     for node in made:
-        say(f"  {_line(node, '')}{_promoted(node, now)}")
+        say(f"  {_line(node, '')}{standing.mark(node)}")
 
 
 def promote(registry: Registry, evidence: str) -> None:
@@ -93,6 +124,42 @@ def rollback(registry: Registry) -> None:
     say(f"rolled back to {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
 
+def withdraw(registry: Registry, what: str, why: Why) -> None:
+    """Forbid an artifact or a source, and all that was made from it."""
+    withdrawal, new = removal.withdraw(registry, what, why.reason)
+    say(f"{withdrawal}" if new else f"nothing to do: {withdrawal}")
+    artifacts = removal.affected(registry, withdrawal)
+    if artifacts:
+        say("may not be used any more, by any step or engine:")
+    standing = Standing(registry)
+    for node in artifacts:
+        promoted = standing.now is not None and node.digest == standing.now.model
+        runs = [name for name, digest in registry.slots() if digest == node.digest]
+        names = f", {', '.join(runs)}" if runs else ""
+        say(f"  {_line(node, '')}{names}{' (promoted)' if promoted else ''}")
+    for damaged in registry.scan()[1]:
+        say(f"  unknown, what it was made from: {damaged}")
+
+
+def delete(registry: Registry, artifact: str, why: Why) -> None:
+    """Remove an artifact's files; an entry in the log proves it."""
+    digest = removal.delete(registry, artifact, why.reason)
+    say(f"deleted {digest}; `bedside registry log` has the entry")
+
+
+def gc(registry: Registry, collection: Collection) -> None:
+    """Show, or remove, what nothing needs any more."""
+    now = datetime.now(UTC)
+    find = removal.collect if collection.apply else removal.garbage
+    found = find(registry, now)
+    for piece in found:
+        name = piece.record.get("path") or f"{piece.record['kind']} {piece.record['digest'][:12]}"
+        say(f"{size(piece.size):>12}  {name}")
+    total = size(sum(piece.size for piece in found))
+    done = "removed" if collection.apply else "would be removed - `bedside registry gc --apply`"
+    say(f"{len(found)} pieces, {total}: {done}" if found else "nothing that is not needed")
+
+
 def _find(registry: Registry, what: str) -> Artifact | None:
     try:
         return registry.get(what)
@@ -100,8 +167,7 @@ def _find(registry: Registry, what: str) -> Artifact | None:
         return None
 
 
-def _uses_of(registry: Registry, what: str) -> None:
-    now = registry.current()
+def _uses_of(registry: Registry, what: str, standing: Standing) -> None:
     found = False
     for corpus in (a for a in registry.artifacts() if a.kind == "corpus"):
         documents = [d for d in document_ids(corpus) if what in (d["id"], d["source"])]
@@ -109,9 +175,12 @@ def _uses_of(registry: Registry, what: str) -> None:
             continue
         found = True
         licences = ", ".join(sorted({d["licence"] for d in documents}))
-        say(f"{what}: {len(documents)} document(s), {licences}, in {_line(corpus, '')}")
+        say(
+            f"{what}: {len(documents)} document(s), {licences}, in {_line(corpus, '')}"
+            f"{standing.mark(corpus)}"
+        )
         for node in registry.descendants(corpus):
-            say(f"  {_line(node, '')}{_promoted(node, now)}")
+            say(f"  {_line(node, '')}{standing.mark(node)}")
     if not found:
         raise ArtifactError(f"{what!r} is no artifact, document or source of this registry")
 
@@ -121,21 +190,44 @@ def _line(node: Artifact, role: str) -> str:
     return f"{label} {node.digest[:12]} by {node.manifest.recipe.verb}"
 
 
-def _promoted(node: Artifact, now: Promotion | None) -> str:
-    return " (promoted)" if now and now.model == node.digest else ""
-
-
 COMMANDS = (
-    Command("list", "every artifact, and what is promoted", list_artifacts),
+    Command("list", "every artifact with its run, verdict and state", list_artifacts),
     Command("show", "the manifest of one artifact", show, words=("artifact",)),
-    Command("verify", "compare artifacts with their manifests", verify, words=("artifact?",)),
+    Command(
+        "verify", "compare artifacts with their manifests, check the log", verify,
+        words=("artifact?",),
+    ),
     Command(
         "lineage",
         "what is in a model; which models contain a document or a source",
         lineage,
         words=("what?",),
     ),
+    Command("log", "what was decided, each entry checked", log),
     Command("promote", "promote the model of an evidence artifact", promote, words=("evidence",)),
     Command("rollback", "return to the model promoted before", rollback),
+    Command(
+        "withdraw",
+        "forbid an artifact or a source, and all that was made from it",
+        withdraw,
+        words=("artifact-or-source",),
+        arguments=Why,
+        examples=('letters --reason "consent withdrawn, case 12"',),
+    ),
+    Command(
+        "delete",
+        "remove an artifact's files; the log keeps what it was",
+        delete,
+        words=("artifact",),
+        arguments=Why,
+        examples=('demo/corpus --reason "erasure request of 30 November"',),
+    ),
+    Command(
+        "gc",
+        "what no run, promotion or lineage needs; removed with --apply",
+        gc,
+        arguments=Collection,
+        examples=("", "--apply"),
+    ),
     Command("adopt", "take over the keys and promotions of Bedside 0.1", adopt),
-)
+)  # fmt: skip

@@ -41,6 +41,7 @@ class Run:
 
         Raises:
             InputError: that step has not run.
+            PolicyError: it, or something that it was made from, was withdrawn.
             ArtifactError: its files do not match its manifest.
         """
         digest = self.registry.slot(self.name, kind)
@@ -49,6 +50,7 @@ class Run:
                 f"run {self.name!r} has no {kind} yet - run `{MAKERS[kind]} --config FILE` first"
             )
         artifact = self.registry.get(digest)
+        self.registry.refuse_withdrawn(artifact)
         artifact.verify()
         return artifact
 
@@ -78,10 +80,14 @@ class Run:
         """An artifact that the same recipe made before, if its files are intact.
 
         A damaged one is made again rather than used: its manifest stays for the record.
+
+        Raises:
+            PolicyError: what the recipe made was withdrawn, and would be made again.
         """
         artifact = self.registry.find(recipe.sha256)
         if artifact is None:
             return None
+        self.registry.refuse_withdrawn(artifact)
         try:
             artifact.verify()
         except ArtifactError as error:

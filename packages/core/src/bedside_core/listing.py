@@ -1,0 +1,115 @@
+"""How the registry shows itself: what is there, what it came from, what was decided."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from bedside_core.artifacts import Artifact
+from bedside_core.chain import Entry
+from bedside_core.console import table
+from bedside_core.errors import ArtifactError
+from bedside_core.kinds.corpus import describe_sources
+from bedside_core.kinds.evidence import read_evidence
+from bedside_core.registry import Registry
+
+
+class Standing:
+    """What the log says of each artifact, read once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.withdrawn = registry.withdrawals()
+        promotions = registry.promotions()
+        self.now = promotions[-1] if promotions else None
+        self._before = {p.model for p in promotions}
+
+    def of(self, artifact: Artifact) -> str:
+        """`withdrawn`, `promoted`, `promoted before`, or nothing."""
+        if self.withdrawn.of(artifact.digest) is not None:
+            return "withdrawn"
+        if self.now is not None and artifact.digest == self.now.model:
+            return "promoted"
+        return "promoted before" if artifact.digest in self._before else ""
+
+    def mark(self, artifact: Artifact) -> str:
+        """The same in brackets, behind a name."""
+        text = self.of(artifact)
+        return f" ({text})" if text else ""
+
+    def verdict(self, artifact: Artifact) -> str:
+        """Of evidence: what it says, if this house signed it."""
+        if artifact.kind != "evidence":
+            return ""
+        try:
+            return read_evidence(artifact, self.registry.evidence_keys).verdict
+        except ArtifactError:
+            return "does not verify"
+
+    def summary(self) -> str:
+        """What an engine loads at its next start."""
+        if self.now is None:
+            return "promoted: nothing"
+        text = f"promoted: {self.now.model[:12]} on evidence {self.now.evidence[:12]}"
+        found = self.withdrawn.of(self.now.model) or self.withdrawn.of(self.now.evidence)
+        if found is not None:
+            return f"{text}; nothing serves it: {found}"
+        return f"{text}; what engines serve now: `bedside inference models list`"
+
+
+def listing(registry: Registry, artifacts: list[Artifact]) -> str:
+    """One line per artifact, oldest first, and what is promoted."""
+    standing = Standing(registry)
+    runs = defaultdict(list)
+    for name, digest in registry.slots():
+        runs[digest].append(name)
+    rows = [["digest", "kind", "run", "created", "size", "verdict", "state", "licences"]]
+    rows += [
+        [
+            artifact.digest[:12],
+            artifact.kind,
+            ", ".join(runs[artifact.digest]) or "-",
+            f"{artifact.manifest.created:%Y-%m-%d %H:%M}",
+            size(sum(entry.size for entry in artifact.manifest.files)),
+            standing.verdict(artifact) or "-",
+            standing.of(artifact) or "-",
+            ", ".join(item.id for item in artifact.manifest.licences),
+        ]
+        for artifact in artifacts
+    ]
+    return f"{table(rows)}\n{standing.summary()}"
+
+
+def source_line(source: dict[str, object], standing: Standing) -> str:
+    """A source of a corpus."""
+    found = standing.withdrawn.source(str(source["name"]))
+    text = f"source {source['name']}: {source['documents']} documents, {source['licences']}"
+    return text if found is None else f"{text} ({found})"
+
+
+def sources(artifact: Artifact, standing: Standing) -> list[str]:
+    """The sources of a corpus, a line each."""
+    return [source_line(source, standing) for source in describe_sources(artifact)]
+
+
+def entry_line(entry: Entry) -> str:
+    """An entry of the log for people: number, time, type, and what it is about."""
+    shown = {
+        name: _shown(value)
+        for name, value in entry.members.items()
+        if name not in ("seq", "time", "type", "signature", "prev", "hash")
+    }
+    about = " ".join(f"{name}={text}" for name, text in shown.items())
+    return f"{entry.seq:5} {entry.members['time'][:19]}Z {entry.type:9} {about}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    text = str(value)
+    is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
+    return text[:12] if is_digest else f'"{text}"' if " " in text else text
+
+
+def size(number: int) -> str:
+    """Bytes for people."""
+    return f"{number / 1e6:.1f} MB"

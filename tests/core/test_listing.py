@@ -1,0 +1,88 @@
+"""What the registry shows of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from bedside_core import cli
+from bedside_core.registry import Registry
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, registry: Registry) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(registry.home))
+
+
+def bedside(*words: str) -> int:
+    return cli.main(["registry", *words])
+
+
+def cells(capsys, artifact) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return next(line.split() for line in lines if line.startswith(artifact.digest[:12]))
+
+
+def test_a_row_says_run_size_verdict_and_state(registry, chain, judge, capsys):
+    for slot, artifact in chain.items():
+        registry.set_slot("demo", slot, artifact.digest)
+    registry.set_slot("second", "base", chain["base"].digest)
+    rejected = judge(chain["checkpoint"], chain["base"], "REJECT")
+    registry.promote(chain["evidence"])
+    assert bedside("list") == 0
+    text = capsys.readouterr().out
+    row = {line.split()[0]: line.split() for line in text.splitlines()}
+    assert row["digest"] == ["digest", "kind", "run", "created", "size", "verdict", "state",
+                             "licences"]  # fmt: skip
+    assert row[chain["base"].digest[:12]][1:4] == ["base", "demo/base,", "second/base"]
+    assert row[chain["merged"].digest[:12]][-3:] == ["MB", "-", "promoted"]
+    assert row[chain["evidence"].digest[:12]][-2:] == ["PROMOTE", "-"]
+    assert row[rejected.digest[:12]][-2:] == ["REJECT", "-"]
+    assert f"promoted: {chain['merged'].digest[:12]} on evidence" in text
+
+
+def test_what_was_promoted_before(registry, put, judge, capsys):
+    base = put("base")
+    first, second = (put("merged", files={"w": bytes([n])}) for n in range(2))
+    for model in (first, second):
+        registry.promote(judge(model, base))
+    assert bedside("list") == 0
+    assert cells(capsys, first)[-2:] == ["promoted", "before"]
+
+
+def test_evidence_of_another_house_has_no_verdict(registry, chain, judge, capsys):
+    forged = judge(chain["merged"], chain["base"], signature=b"AAAA\n")
+    assert bedside("list") == 0
+    assert "does not verify" in " ".join(cells(capsys, forged))
+
+
+def test_the_log_for_people(registry, chain, capsys):
+    registry.promote(chain["evidence"])
+    assert bedside("withdraw", "letters", "--reason", "two words") == 0
+    capsys.readouterr()
+    assert bedside("log") == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == "1"
+    assert f" promote   model={chain['merged'].digest[:12]} evidence=" in first
+    assert f"key={registry.operator_keys.key_id}" in first
+    assert 'kind=source target=letters reason="two words"' in second
+    assert (
+        last
+        == f"2 entries, chained and signed; the last one's hash is {registry.entries()[-1].hash}"
+    )
+
+
+@pytest.mark.parametrize("verb", ["log", "verify", "list", "lineage"])
+def test_a_log_that_was_changed_is_told_by_every_verb(registry, chain, capsys, verb):
+    registry.promote(chain["evidence"])
+    raw = registry.log.path.read_bytes()
+    registry.log.path.write_bytes(raw.replace(b'"promote"', b'"promotf"'))
+    assert bedside(verb) == 4
+    assert "log.jsonl line 1: does not match its hash" in capsys.readouterr().err
+
+
+def test_verify_says_what_it_checked(registry, chain, capsys):
+    registry.promote(chain["evidence"])
+    assert bedside("verify") == 0
+    text = capsys.readouterr().out
+    assert "log.jsonl: 1 entries, chained and signed" in text
+    assert text.count(": intact") == 5
