@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
+from bedside_inference.engine import withdrawal
 from bedside_inference.engine.door import ALLOWED, Door
 from bedside_inference.gateway.api.fields import REQUESTS
 from bedside_inference.secret import make_secrets
@@ -114,3 +115,14 @@ async def test_a_websocket_is_not_accepted() -> None:
 
     await door()({"type": "websocket", "path": "/v1/realtime", "headers": []}, receive, send)
     assert sent == [{"type": "websocket.close"}]
+
+
+async def test_a_withdrawn_model_answers_nothing_and_says_why(served, monkeypatch, token) -> None:
+    app = door()
+    monkeypatch.setattr(withdrawal.NOTICE, "is_set", lambda: True)
+    async with client(app) as http:
+        for method, path in (("POST", CHAT), ("GET", "/health"), ("GET", "/metrics")):
+            answer = await http.request(method, path, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 503
+            said = ServedModel.model_validate_json(answer.headers[HEADER])
+            assert said == served.model_copy(update={"withdrawn": True})

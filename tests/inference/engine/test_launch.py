@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bedside_core import removal
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
@@ -190,6 +191,7 @@ def test_how_vllm_is_called(run, promoted, monkeypatch) -> None:
         assert environment[name] == "1"
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == "2"
     assert environment["VLLM_LOGGING_LEVEL"] == "WARNING"
+    assert environment["BEDSIDE_HOME"] == str(run.registry.home)  # for its look at the log
     assert environment["TMPDIR"] == f"{home}/run/vllm"
     assert "leak" not in environment.values()
 
@@ -199,6 +201,16 @@ def test_gpu_build_compiles(run, promoted, monkeypatch) -> None:
     started = start(run)
     assert "--enforce-eager" not in started.arguments
     assert "VLLM_CPU_KVCACHE_SPACE" not in started.environment
+
+
+@pytest.mark.parametrize("allowed", ["0", "1"])
+def test_a_withdrawn_model_is_not_served_nor_another_in_its_place(
+    run, promoted, monkeypatch, allowed
+) -> None:
+    monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", allowed)
+    put(run, "base", {"config.json": b"{}"})
+    removal.withdraw(run.registry, promoted.digest, "bad answers")
+    assert_refused(run, PolicyError, "may not be used: merged .* was withdrawn on .*: bad answers")
 
 
 def test_directories_are_private(run, promoted) -> None:

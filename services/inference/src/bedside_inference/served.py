@@ -25,3 +25,5 @@ class ServedModel(BaseModel):
     evidence: str | None
     """Digest of the evidence that promoted it; none for an unproven model."""
     verdict: Literal["PROMOTE", "UNPROVEN"]
+    withdrawn: bool = False
+    """Whether it was withdrawn meanwhile; such an engine answers nothing and ends in seconds."""

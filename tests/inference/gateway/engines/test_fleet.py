@@ -113,6 +113,27 @@ async def test_without_its_engine_a_trial_falls_back(both, store, second) -> Non
     await until(both, OLD)
 
 
+def withdraw(engine) -> None:
+    """Say what an engine says in its last seconds, see `engine/door.py`."""
+    engine.healthy = False
+    engine.served = engine.served.model_copy(update={"withdrawn": True})
+
+
+async def test_a_withdrawn_model_is_told_until_another_is_there(both, engine, second) -> None:
+    fresh = second.served
+    withdraw(engine)
+    await until(both, NEW)
+    withdraw(second)
+    await until(both, "model_withdrawn")
+    async with both.session.get(f"{both.url}/readyz") as answer:
+        assert (answer.status, await answer.json()) == (503, {"status": "model withdrawn"})
+    await engine.runner.cleanup()
+    await asyncio.sleep(0.2)  # some looks at nobody
+    assert await answering(both) == "model_withdrawn"
+    second.healthy, second.served = True, fresh
+    await until(both, NEW)
+
+
 async def test_a_switch_to_what_no_engine_serves(both, store) -> None:
     aliases.switch(store, "test", "ef" * 32, audit=unrecorded)
     await until(both, "model_loading")

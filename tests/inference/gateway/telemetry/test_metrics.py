@@ -30,7 +30,7 @@ CLOSED = {
     "kind": re.compile("prompt|completion"),
     "priority": re.compile("emergency|ward|batch"),
     "engine": re.compile(r"/tmp/bedside-[a-z0-9_]+/run/engine\.sock"),
-    "condition": re.compile("loading|ready|stalled"),
+    "condition": re.compile("loading|ready|stalled|withdrawn"),
     "le": re.compile(r"[0-9.]+|\+Inf"),
 }
 """All labels, and what their values may be."""

@@ -1,7 +1,8 @@
 """The outermost layer of vLLM's server: who may ask what, and which model answers.
 
 Covered: every path that is not listed is 404, whatever vLLM adds; on a network every listed path
-but `/health` wants the house's engine token; every response names the verified model.
+but `/health` wants the house's engine token; every response names the verified model; once that is
+withdrawn, everything is 503.
 Not covered: what a request's body asks for (the gateway's task), and encryption on the wire.
 """
 
@@ -11,6 +12,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING
 
+from bedside_inference.engine.withdrawal import NOTICE
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, VARIABLE, ServedModel
 
@@ -40,7 +42,8 @@ class Door:
         """
         self.app = app
         served = ServedModel.model_validate_json(os.environ[VARIABLE])
-        self.mark = (HEADER.lower().encode(), served.model_dump_json().encode())
+        self.mark = _mark(served)
+        self.withdrawn_mark = _mark(served.model_copy(update={"withdrawn": True}))
         self.token = read_secret(ENGINE_TOKEN) if os.environ.get(NETWORK) == "1" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,12 +54,15 @@ class Door:
             await send({"type": "websocket.close"})
             return
 
+        withdrawn = NOTICE.is_set()
+        mark = self.withdrawn_mark if withdrawn else self.mark
+
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), self.mark]
+                message["headers"] = [*message.get("headers", ()), mark]
             await send(message)
 
-        status = self._refusal(scope)
+        status = 503 if withdrawn else self._refusal(scope)
         if status is None:
             await self.app(scope, receive, marked_send)
         else:
@@ -72,3 +78,7 @@ class Door:
         expected = f"Bearer {self.token}".encode()
         given = dict(scope["headers"]).get(b"authorization", b"")
         return None if hmac.compare_digest(given, expected) else 401
+
+
+def _mark(served: ServedModel) -> tuple[bytes, bytes]:
+    return HEADER.lower().encode(), served.model_dump_json().encode()

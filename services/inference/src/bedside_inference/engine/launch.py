@@ -225,6 +225,8 @@ def vllm_environment(
     environment = {name: os.environ[name] for name in passed if name in os.environ}
     environment |= {
         VARIABLE: chosen.served.model_dump_json(),
+        # For its look at the log, see `withdrawal`.
+        "BEDSIDE_HOME": str(chosen.model.path.parents[1]),
         NETWORK: "1" if config.engine.url else "0",
         "HOME": str(cache),
         "TMPDIR": str(temporary),

@@ -7,6 +7,7 @@ parent, before any of vLLM is loaded.
 
 from __future__ import annotations
 
+import os
 import runpy
 import signal
 
@@ -15,4 +16,11 @@ from bedside_core import lifeline
 lifeline.hold(signal.SIGKILL)
 
 if __name__ == "__main__":
+    # Here, not above: only the server looks, not each of its children.
+    from bedside_core.registry import Registry
+    from bedside_inference.engine import withdrawal
+    from bedside_inference.served import VARIABLE, ServedModel
+
+    served = ServedModel.model_validate_json(os.environ[VARIABLE])
+    withdrawal.watch(Registry.from_environment(), served)
     runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")

@@ -101,6 +101,13 @@ def model_stopped() -> ApiError:
     )
 
 
+def model_withdrawn() -> ApiError:
+    return ApiError(
+        503, "model_withdrawn", "This model was withdrawn and may not be used any more.",
+        param="model",
+    )  # fmt: skip
+
+
 def audit_unavailable() -> ApiError:
     return ApiError(
         503,

@@ -93,6 +93,7 @@ ERRORS: dict[int, dict[str, str]] = {
         "model_loading": "The model is loading, or its engine is down.",
         "model_stalled": "The engine answers but gets no work done.",
         "model_stopped": "The model was taken out of service by the house.",
+        "model_withdrawn": "The model was withdrawn from the registry, and no other is loaded yet.",
         "engine_busy": "The engine takes no further request now.",
         "overloaded": "Too many requests are waiting.",
         "queue_timeout": "No place came free in time.",

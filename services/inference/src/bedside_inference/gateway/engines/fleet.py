@@ -27,6 +27,7 @@ from bedside_inference.gateway.errors import (
     model_loading,
     model_stalled,
     model_stopped,
+    model_withdrawn,
 )
 from bedside_inference.served import ServedModel
 from bedside_inference.state.records import Alias
@@ -90,7 +91,7 @@ class Fleet:
         """The engines of one model that may answer, first the one with the least to do.
 
         Raises:
-            ApiError: 503, the model is stopped, loading or stalled.
+            ApiError: 503, the model is stopped, withdrawn, loading or stalled.
         """
         ready = self._ready(digest)
         allowed = [e for e in ready if e.served and e.served.model not in stopped]
@@ -101,6 +102,8 @@ class Fleet:
             return [first, *same]
         if ready or digest in stopped:
             raise model_stopped()
+        if any(engine.condition is Condition.WITHDRAWN for engine in self.engines):
+            raise model_withdrawn()
         if any(engine.condition is Condition.STALLED for engine in self.engines):
             raise model_stalled()
         raise self._loading()

@@ -35,6 +35,8 @@ class Condition(StrEnum):
     LOADING = "loading"
     READY = "ready"
     STALLED = "stalled"
+    WITHDRAWN = "withdrawn"
+    """Its model was; stays so until the engine serves another one."""
 
 
 class Monitor:
@@ -93,6 +95,9 @@ class Monitor:
         """Look once, and change the condition if enough looks in a row say so."""
         try:
             status, served, _ = await self.client.look("/health")
+            if served is not None and served.withdrawn:
+                self._become(Condition.WITHDRAWN, served)
+                return
             if status != 200 or served is None:
                 self._unfit(Condition.LOADING)
                 return
@@ -148,6 +153,8 @@ class Monitor:
 
     def gone(self) -> None:
         """Nobody listens: the engine was ended or has not begun; nothing to wait for."""
+        if self.condition is Condition.WITHDRAWN:
+            return
         if self.condition is not Condition.LOADING:
             self._down_since = time.monotonic()
         self._was_down = True

@@ -1,6 +1,6 @@
 // The gateway's API as the page uses it: the model's name, and an answer piece by piece.
 
-const BY_CODE = { model_loading: "loading", model_stopped: "withdrawn" };
+const BY_CODE = { model_loading: "loading", model_stopped: "withdrawn", model_withdrawn: "withdrawn" };
 const BY_STATUS = {
   400: "refused",
   401: "invalidKey",
