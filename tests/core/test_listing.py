@@ -62,7 +62,7 @@ def test_the_log_for_people(registry, chain, capsys):
     assert bedside("log") == 0
     first, second, last = capsys.readouterr().out.splitlines()
     assert first.split()[0] == "1"
-    assert f" promote   model={chain['merged'].digest[:12]} evidence=" in first
+    assert f" promote   model={chain['merged'].digest} evidence=" in first
     assert f"key={registry.operator_keys.key_id}" in first
     assert 'kind=source target=letters reason="two words"' in second
     assert (

@@ -106,8 +106,7 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_shown, value)) + "]"
     text = str(value)
-    is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
-    return text[:12] if is_digest else f'"{text}"' if " " in text else text
+    return f'"{text}"' if " " in text else text
 
 
 def size(number: int) -> str:
