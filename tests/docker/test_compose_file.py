@@ -36,7 +36,10 @@ FORBIDDEN = {
 }
 """What gives a container more than compose.yaml means to; steps alone have `network_mode: none`."""
 
-OF_COMMANDS = {"BEDSIDE_HOME", "BEDSIDE_BUNDLE_KEY", "BEDSIDE_API_KEY"}
+OF_COMMANDS = {
+    *("BEDSIDE_HOME", "BEDSIDE_BUNDLE_KEY", "BEDSIDE_API_KEY"),
+    *("BEDSIDE_EVIDENCE_KEY", "BEDSIDE_OPERATOR_KEY"),
+}
 """Variables of commands that the manual shows."""
 
 OF_COMPOSE = {"COMPOSE_PROJECT_NAME": "bedside", "COMPOSE_FILE": "compose.yaml"}

@@ -62,6 +62,9 @@ def twin(registry, tmp_path):
     """The demo's home again, to be changed; files are shared with it until they are replaced."""
     copy = tmp_path / "home"
     shutil.copytree(registry.home, copy, copy_function=_link, ignore=_unfinished)
+    log = copy / registry.log.path.name
+    log.unlink()  # it is appended to: the demo's own must stay as it is
+    shutil.copy2(registry.log.path, log)
     return Registry(copy)
 
 
@@ -75,6 +78,34 @@ def test_a_tampered_weight_file_is_refused_before_it_is_loaded(bedside, twin):
     done = bedside("engine", *words, BEDSIDE_HOME=str(twin.home))
     assert done.returncode == 4
     assert "model.safetensors was changed" in done.stderr
+
+
+def test_an_engine_ends_when_its_model_is_withdrawn(bedside, twin, root, environment, tmp_path):
+    """The real vLLM, also while it loads: within a minute, with exit code 5, and not again."""
+    house = {**environment, "BEDSIDE_HOME": str(twin.home), "BEDSIDE_RUN_DIR": str(tmp_path / "r")}
+    socket = f"inference.engine.socket={tmp_path}/engine.sock"
+    words = ["inference", "engine", "--config", "configs/demo.yaml", "--set", socket]
+    program = str(root / ".venvs/engine/bin/bedside")
+    with (tmp_path / "said").open("wb") as said:
+        engine = subprocess.Popen([program, *words], cwd=root, env=house, stderr=said)
+    try:
+        deadline = time.monotonic() + 600
+        while not (tmp_path / "engine.sock").exists():
+            assert engine.poll() is None, (tmp_path / "said").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        withdrawn = bedside("core", "registry", "withdraw", "demo/corpus", "--reason", "a test",
+                            BEDSIDE_HOME=str(twin.home))  # fmt: skip
+        assert withdrawn.returncode == 0
+        assert f"{twin.current().model[:12]} by merger run" in withdrawn.stdout
+        assert engine.wait(60) == 5
+    finally:
+        engine.kill()
+        engine.wait()
+    assert "may not be served any more: corpus" in (tmp_path / "said").read_text()
+    again = bedside("engine", *words, BEDSIDE_HOME=str(twin.home))
+    assert again.returncode == 5
+    assert "may not be used: corpus" in again.stderr
 
 
 def test_training_that_was_killed_goes_on(bedside, twin, root, environment):

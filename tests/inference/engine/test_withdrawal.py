@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from bedside_core.config import Config
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.engine import withdrawal
-from bedside_inference.served import ServedModel
+from bedside_inference.served import VARIABLE, ServedModel
 
 WHY = "consent withdrawn"
 ENGINE = """
@@ -127,6 +128,42 @@ def test_a_log_that_is_there_again_in_time_ends_nothing(registry, model, serve) 
     registry.log.path.write_bytes(raw)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2)
+
+
+VLLM = """
+import sys, time
+from bedside_inference.engine import withdrawal
+withdrawal.LOOK_SECONDS = withdrawal.NOTICE_SECONDS = 0.1
+print(" ".join(sys.argv[1:]), flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_process_that_becomes_vllm_is_watched(registry, model, tmp_path) -> None:
+    """The main module as it is, with a server of ours where vLLM's would be."""
+    package = tmp_path / "site" / "vllm" / "entrypoints" / "openai"
+    package.mkdir(parents=True)
+    for folder in (package, *package.parents[:2]):
+        (folder / "__init__.py").touch()
+    (package / "api_server.py").write_text(VLLM)
+    path = os.pathsep.join([str(tmp_path / "site"), *sys.path])
+    environment = {
+        **os.environ, "PYTHONPATH": path, "BEDSIDE_HOME": str(registry.home),
+        VARIABLE: served(model).model_dump_json(), "BEDSIDE_PARENT_PID": str(os.getpid()),
+    }  # fmt: skip
+    command = [sys.executable, "-P", "-m", "bedside_inference.engine.vllm_server", "--model", "x"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "--model x\n"
+        removal.withdraw(registry, "letters", WHY)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 5, errors
+    assert "may not be served any more: source letters was withdrawn" in errors
 
 
 def test_it_is_over_within_a_minute() -> None:
