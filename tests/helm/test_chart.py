@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +51,6 @@ def test_what_is_rendered_changed_unnoticed(manifests: Any, value_set: str) -> N
     if os.environ.get("BEDSIDE_GOLDEN") == "1":
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
-
-
-def test_chart_and_packages_have_different_versions(chart: Path, root: Path) -> None:
-    about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
-    projects = [root / "packages/core/pyproject.toml", *root.glob("services/*/pyproject.toml")]
-    versions = {
-        tomllib.loads(p.read_text(encoding="utf-8"))["project"]["version"] for p in projects
-    }
-    assert {about["version"], about["appVersion"]} == versions
 
 
 def test_an_object_of_another_release_has_the_same_name(helm: Any) -> None:

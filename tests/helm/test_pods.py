@@ -99,7 +99,7 @@ def test_an_image_is_not_that_of_its_step(render: Any) -> None:
 
 
 def test_an_image_does_not_come_from_the_mirror(everything: Any) -> None:
-    mirrored = re.compile(r"mirror\.example:5000/hospital/bedside/[a-z]+:0\.1\.0(-cuda)?")
+    mirrored = re.compile(r"mirror\.example:5000/hospital/bedside/[a-z]+:0\.2\.0(-cuda)?")
     assert [i for i in images(everything).values() if not mirrored.fullmatch(i)] == []
     for pod in everything.pods.values():
         assert pod.spec["imagePullSecrets"] == [{"name": "mirror-credentials"}]
