@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bedside_core import __version__, cli
+
 ROOT = Path(__file__).parent.parent
 PAPERS = sorted(
     path
@@ -112,8 +114,6 @@ def test_no_addresses_of_people() -> None:
 
 
 def test_security_names_this_version() -> None:
-    from bedside_core import __version__
-
     minor = __version__.rpartition(".")[0]
     assert f"| {minor}.x | yes |" in read("SECURITY.md")
 
@@ -131,6 +131,14 @@ def test_each_word_stands_once() -> None:
     words = [row[0] for row in rows()]
     assert len(words) == len(set(words))
     assert set(HOUSE_WORDS) - set(words) == set()
+
+
+def test_commands_of_the_glossary_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    named = set(re.findall(r"`bedside ([a-z -]+)`", read("docs/glossary.md")))
+    assert {"registry withdraw", "inference keys revoke", "check"} <= named
+    for command in sorted(named):
+        assert cli.main([*command.split(), "--help"]) == 0, command
+        assert f"usage: bedside {command}" in capsys.readouterr().out
 
 
 def test_code_that_a_word_names_exists() -> None:
