@@ -1,8 +1,11 @@
-"""Shared by all tests: the opt-in flag for end-to-end tests, and the shared-data folder."""
+"""Shared by all tests: the opt-in flag for end-to-end tests, limits of time, and the checkout."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +17,53 @@ settings.register_profile("bedside", deadline=None, suppress_health_check=[Healt
 settings.load_profile("bedside")
 
 ROOT = Path(__file__).parent.parent
+STDERR = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--run-e2e", action="store_true", help="run tests/e2e and tests/stack (minutes)"
     )
+    parser.addini(
+        "grace",
+        "seconds that a test has after its timeout until the process is ended",
+        default="60",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STDERR] = os.dup(2)  # the real one; during a test its number is a file
+    # Began in the background of a script: SIGINT is ignored, and every child would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End the process where a test outlives its timeout.
+
+    The timeout raises an exception, once. Code in C does not see it, and a clean-up that waits for
+    the same thing hangs again; a thread of C waits for neither.
+    """
+    _end_later(item)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item) -> None:
+    """Set the limit again for the clean-up; pytest takes it away when a test fails."""
+    if isinstance(node, pytest.Item):
+        _end_later(node)
+
+
+def _end_later(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+    limit += float(item.config.getini("grace"))
+    faulthandler.dump_traceback_later(limit, exit=True, file=item.config.stash[STDERR])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ class StopRequest:
     """Notes the first signal; the second one acts as if there were no StopRequest.
 
     An interrupt in the middle of an optimizer step would leave some weights stepped and others not.
+    A signal that is ignored stays so: shells ignore SIGINT for what scripts run in the background.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,8 @@ class StopRequest:
     def __enter__(self) -> Self:
         # Python delivers signals to the main thread only; elsewhere there is nothing to note.
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(
