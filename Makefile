@@ -14,7 +14,7 @@ demo: setup ## adapt, prove and serve a model on this machine; ARGS=--once ends 
 	@.venvs/core/bin/python demo/run.py $(ARGS)
 
 test: lint ## unit, property and integration tests; sets up what it needs
-	.venvs/dev/bin/pytest --durations=8 $(ARGS)
+	.venvs/dev/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=8 $(ARGS)
 
 setup: ## the environment of every service, hash-locked, under .venvs
 	@bash scripts/setup.sh $(SERVICES)

@@ -16,6 +16,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("bedside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bedside")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported: as many threads per worker as there are cores wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 STDERR = pytest.StashKey[int]()
 
