@@ -29,6 +29,15 @@ def test_every_kind_of_artifact_is_there_and_intact(bedside, registry):
     assert {registry.get(f"demo/{kind}").kind for kind in KINDS} == set(KINDS)
 
 
+def test_adapting_again_makes_nothing_anew(bedside, registry):
+    before, served = sorted(registry.store.iterdir()), registry.current()
+    done = bedside("core", "adapt", "--config", "configs/demo.yaml")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is unchanged, reused") == len(KINDS)
+    assert sorted(registry.store.iterdir()) == before
+    assert registry.current().model == served.model
+
+
 def test_the_evidence_shows_a_medical_gain_and_is_signed(registry):
     artifact = registry.get("demo/evidence")
     head = read_evidence(artifact, registry.evidence_keys)

@@ -129,8 +129,20 @@ def test_what_is_asked_is_found_nowhere_afterwards(stack, key) -> None:
 # --- faults ------------------------------------------------------------------------------------
 
 
-def test_engine_killed_in_mid_stream(stack, key) -> None:
+FLIP = """
+import pathlib
+[path] = pathlib.Path("/var/lib/bedside/artifacts").glob("*/model.safetensors")
+with path.open("r+b") as file:
+    file.seek(-1, 2)
+    byte = file.read(1)[0]
+    file.seek(-1, 2)
+    file.write(bytes([byte ^ 1]))
+"""
+
+
+def test_engine_killed_in_mid_stream_serves_only_an_intact_model_again(stack, key) -> None:
     before = stack.container("engine")["RestartCount"]
+    stack.once("archive", "-c", FLIP, options=("--entrypoint", "python3"))
     _, chunks = stack.ask(key, max_tokens=600)
     got = 0
     with pytest.raises(openai.APIError) as caught:
@@ -144,8 +156,10 @@ def test_engine_killed_in_mid_stream(stack, key) -> None:
         stack.ask(key)
     assert refused.value.status_code == 503
     assert int(refused.value.response.headers["retry-after"]) > 0
-    stack.wait_until_restarted("engine", before)
-    stack.ready()
+    stack.wait_until_restarted("engine", before + 1)  # once for the kill, once for what it found
+    assert "model.safetensors was changed" in stack.told("engine")
+    stack.once("archive", "-c", FLIP, options=("--entrypoint", "python3"))  # as it was
+    assert stack.ready()["verdict"] == "UNPROVEN"  # by its restart policy alone
     assert stack.ask(key)[0]["x-bedside-verdict"] == "UNPROVEN"
 
 
@@ -159,24 +173,6 @@ def test_gateway_killed_and_restarted_keeps_its_keys(stack, key) -> None:
     stack.ready()
     client = stack.client(key, max_retries=3)
     assert [model.id for model in client.models.list()] == [stack.model]
-
-
-def test_corrupted_model_is_not_served_and_a_repaired_one_is(stack, key) -> None:
-    flip = (
-        "import os, pathlib\n"
-        "[path] = pathlib.Path('/var/lib/bedside/artifacts').glob('*/model.safetensors')\n"
-        "with path.open('r+b') as file:\n"
-        "    file.seek(-1, 2); byte = file.read(1)[0]\n"
-        "    file.seek(-1, 2); file.write(bytes([byte ^ 1]))\n"
-    )
-    stack.once("archive", "-c", flip, options=("--entrypoint", "python3"))
-    before = stack.container("engine")["RestartCount"]
-    stack.compose("restart", "engine")
-    stack.wait_for(503)
-    stack.wait_until_restarted("engine", before)
-    assert "model.safetensors was changed" in stack.told("engine")
-    stack.once("archive", "-c", flip, options=("--entrypoint", "python3"))
-    assert stack.ready()["verdict"] == "UNPROVEN"  # by its restart policy alone
 
 
 def test_port_that_is_taken(stack, new_stack) -> None:
@@ -236,21 +232,20 @@ def test_a_placeholder_is_no_token(new_stack) -> None:
     second.remove()
 
 
-def test_engine_that_never_becomes_healthy(new_stack, tmp_path) -> None:
+def test_engine_that_never_becomes_healthy(stack, tmp_path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text(
         "services: {engine: {command: [inference, engine, --config, configs/tiny.yaml, --set, "
         "'inference.engine.url=http://engine:8000', --set, inference.engine.max_model_len=999999]}}"
     )
-    second = new_stack("broken", broken)
-    second.compose("up", "--detach")
-    second.wait_until_restarted("engine", 0)
-    second.wait_for(503)
-    assert second.get("/livez")[0] == 200
-    second.overrides = ()
-    second.compose("up", "--detach", "--wait")
-    assert second.ready()["verdict"] == "UNPROVEN"
-    second.remove()
+    stack.overrides = (broken,)
+    stack.compose("up", "--detach", "--no-deps", "engine")
+    stack.wait_until_restarted("engine", 0)
+    stack.wait_for(503)
+    assert stack.get("/livez")[0] == 200
+    stack.overrides = ()
+    stack.compose("up", "--detach", "--wait")
+    assert stack.ready()["verdict"] == "UNPROVEN"
 
 
 # --- adapting ----------------------------------------------------------------------------------
@@ -387,7 +382,6 @@ def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_pa
     archive, public = str(tmp_path / "bedside.tar"), str(tmp_path / "k.pub")
     made = bundle_tool(stack, "create", archive, network=True, **home)
     assert made.returncode == 0, made.stderr
-    assert bundle_tool(stack, "verify", archive, public).returncode == 0
 
     offset = 700 << 20  # somewhere within the images
     flip(archive, offset)
