@@ -818,7 +818,11 @@ padded = b'{"keys":[]' + b" " * jwks.MAX_ANSWER_BYTES + b"}"
         (KEYS, {"body": b'{"keys":{}}'}, "jwks"),
         (KEYS, {"body": b'{"keys":[' + b"{}," * 300 + b"{}]}"}, "jwks"),
         (KEYS, {"body": b'{"keys":' + b"[" * 100000 + b"}"}, "jwks"),
-        (KEYS, {"body": gzip.compress(padded, mtime=0), "headers": {"Content-Encoding": "gzip"}}, "jwks"),
+        (
+            KEYS,
+            {"body": gzip.compress(padded, mtime=0), "headers": {"Content-Encoding": "gzip"}},
+            "jwks",
+        ),
         (KEYS, {"body": padded}, "size"),
         (DOCUMENT, {"body": padded}, "size"),
     ],
