@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from bedside_models.scores import Estimand, Scores, TextScore
 from bedside_trainer import state
-from bedside_trainer.perplexity import Scores, TextScore
 from bedside_trainer.state import Point, Record, find_state, load_tensors, save_state
 
-BEFORE = Scores(texts=(TextScore(id="a", nll=1.5, tokens=2),))
+BEFORE = Scores(
+    estimand=Estimand(prefix_token="<s>", max_length=8),
+    texts=(TextScore(id="a", nll=1.5, tokens=2),),
+)
 
 
 def record(step: int) -> Record:
