@@ -273,3 +273,13 @@ def test_hash_inputs(tmp_path):
     assert hash_inputs({"a": tmp_path / "a"}) == {"a": sha256_file(tmp_path / "a")}
     with pytest.raises(ArtifactError, match=r"none: cannot be read \(No such file"):
         hash_inputs({"b": tmp_path / "none"})
+
+
+def test_a_large_artifact_shows_how_far_its_verification_is(put, capsys, monkeypatch) -> None:
+    artifact = put(files={"a.bin": b"a" * 3000, "b.bin": b"b" * 1000})
+    artifact.verify()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(artifacts, "SHOWN_BYTES", 4000)
+    artifact.verify()
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (line["progress"], line["done"], line["total"]) == ("verify base", 4000, 4000)

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bedside_core import dispatch
+from bedside_core.errors import ConfigError
+from bedside_core.preflight import look
+from bedside_core.registry import Registry
+
 ORDER = ["trainer import-base", "corpus build", "trainer run", "merger run", "eval run"]
 
 # Stands for a service's command: notes its words, and fails where it is told to.
@@ -54,13 +59,16 @@ def test_a_slip_in_the_last_section_is_found_before_the_first_step(root, tmp_pat
 def test_every_config_of_the_house_is_valid(root, tmp_path):
     for path in sorted(root.glob("configs/*.yaml")):
         done = bedside("check", "--config", str(path), root=root, home=tmp_path)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "checked:\n  corpus: every setting\n" in done.stdout
 
 
 def test_checks_come_first_then_the_steps_in_order(root, tmp_path, services):
     words = ("adapt", "--config", "configs/demo.yaml", "--set", "trainer.seed=1")
     done = bedside(*words, root=root, home=tmp_path, FAILING="nothing", **services)
-    assert calls(services) == ["check"] * 4 + ORDER
+    looked = [f"check {name}" for name in ("corpus", "eval", "merger", "trainer")]
+    assert sorted(calls(services)[:4]) == looked
+    assert calls(services)[4:] == ORDER
     assert "trainer.seed=1" in Path(services["CALLS"]).read_text()
     # The steps above made nothing, so there is nothing to promote.
     assert done.returncode == 4
@@ -74,6 +82,37 @@ def test_the_first_failure_stops_with_its_exit_code(root, tmp_path, services, fa
     assert done.returncode == 3
     assert calls(services)[4:] == ORDER[: ORDER.index(failing) + 1]
     assert f"{failing} ended with exit code 3" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["kill -9 $$", "exit 137"])
+def test_a_step_that_the_kernel_killed_is_out_of_memory(root, tmp_path, services, how):
+    program = tmp_path / "envs/trainer/bin/bedside"
+    program.write_text(f'#!/bin/sh\ncase "$*" in "trainer run"*) {how} ;; esac\n')
+    words = ("adapt", "--config", "configs/demo.yaml")
+    done = bedside(*words, root=root, home=tmp_path, FAILING="nothing", **services)
+    assert done.returncode == 3
+    assert "trainer run was killed, probably because memory ran out (" in done.stderr
+    assert "lower trainer.batch_size or trainer.sequence_length" in done.stderr
+
+
+def nowhere(service: str) -> list[str]:
+    raise ConfigError(f"no {service}")
+
+
+def test_an_environment_that_a_step_needs_is_a_fault_before_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatch, "executable", nowhere)
+    config = tmp_path / "run.yaml"
+    config.write_text("name: ward\n")
+    found = look(config, [], Registry(tmp_path / "home"), to_run=True)
+    assert [fault.text for fault in found.faults] == [
+        "no corpus", "no trainer", "no merger", "no eval",
+    ]  # fmt: skip
+    assert "inference: no inference" in found.unsure
+    alone = look(config, [], Registry(tmp_path / "home"), to_run=False)
+    assert alone.faults == []
+    assert [line.partition(":")[0] for line in alone.unsure] == [
+        "corpus", "trainer", "merger", "eval", "inference",
+    ]  # fmt: skip
 
 
 @pytest.fixture

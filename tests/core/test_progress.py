@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -77,3 +78,15 @@ def test_bar_on_a_terminal() -> None:
     assert b"merge: 100%" in text
     assert b"loss=2" in text
     assert b'{"progress"' not in text
+
+
+def test_large_units_are_scaled(monkeypatch) -> None:
+    """`7.34M/7.34M`, not `7335028/7335028 ... 1002990.40byte/s`."""
+    shown = io.StringIO()
+    shown.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", shown)
+    with Progress("verify base", total=7_335_028, unit="byte") as bar:
+        bar.update(7_335_028)
+    last = shown.getvalue().split("\r")[-1]
+    assert "7.34M/7.34M" in last
+    assert "7335028" not in last

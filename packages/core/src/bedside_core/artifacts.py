@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,12 @@ from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, sha256_file, sweep, sync, write_synced
 from bedside_core.licences import Licence, union
+from bedside_core.progress import Progress
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
+SHOWN_BYTES = 1 << 30
+"""An artifact of this size or more shows how far its verification is."""
 Kind = Literal["corpus", "base", "checkpoint", "merged", "evidence"]
 
 
@@ -130,7 +133,8 @@ class Artifact:
             ArtifactError: names each file that is missing, changed or not listed.
         """
         chosen = [entry for entry in self.manifest.files if name in (None, entry.path)]
-        problems = [text for entry in chosen if (text := self._problem(entry))]
+        with _showing(f"verify {self.kind}", chosen) as update:
+            problems = [text for entry in chosen if (text := self._problem(entry, update))]
         if name is None:
             listed = {entry.path for entry in chosen} | {MANIFEST}
             problems += [f"{n} is not listed" for n in _files(self.path) if n not in listed]
@@ -140,15 +144,27 @@ class Artifact:
                 f"{'; '.join(problems)} - it is not used; restore it from a backup or make it again"
             )
 
-    def _problem(self, entry: FileEntry) -> str | None:
+    def _problem(self, entry: FileEntry, told: Callable[[int], object]) -> str | None:
         path = self.path / entry.path
         if path.is_symlink() or not path.is_file():
             return f"{entry.path} is missing"
         try:
-            same = path.stat().st_size == entry.size and sha256_file(path) == entry.sha256
+            size = path.stat().st_size
+            same = size == entry.size and sha256_file(path, told) == entry.sha256
         except OSError as error:
             return f"{entry.path} cannot be read ({error.strerror})"
         return None if same else f"{entry.path} was changed"
+
+
+@contextmanager
+def _showing(name: str, entries: Sequence[FileEntry]) -> Iterator[Callable[[int], object]]:
+    """Progress of reading files, where they are so large that somebody waits."""
+    size = sum(entry.size for entry in entries)
+    if size < SHOWN_BYTES:
+        yield lambda count: None
+        return
+    with Progress(name, total=size, unit="byte") as progress:
+        yield progress.update
 
 
 class ArtifactWriter:

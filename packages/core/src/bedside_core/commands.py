@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bedside_core.config import Config
+    from bedside_core.inspection import Inspection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Command:
     arguments: type[Config] | None = None
     """Options of an operator's verb that are no settings: a field is an option, its docstring the
     option's help. What belongs into a run config has no option."""
+    check: Callable[[Any, Inspection], None] | None = None
+    """Looks at what `config` names before any step runs: `check(config, inspection)`."""
     examples: tuple[str, ...] = ()
     """What may follow the verb's own name, for its `--help`."""
 

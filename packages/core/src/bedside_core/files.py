@@ -8,17 +8,24 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bedside_core.errors import ArtifactError
 
+PIECE_BYTES = 1 << 20
 
-def sha256_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
+
+def sha256_file(path: Path, told: Callable[[int], object] | None = None) -> str:
+    """SHA-256 (hex) of a file's content; `told` hears of each piece's bytes, for a progress bar."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(PIECE_BYTES):
+            digest.update(piece)
+            if told is not None:
+                told(len(piece))
+    return digest.hexdigest()
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:

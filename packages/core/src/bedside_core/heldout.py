@@ -21,6 +21,9 @@ def heldout_files(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: the folder does not exist or holds no `.txt` file.
     """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{folder}: {what} - a held-out set is a folder of UTF-8 .txt files")
     files = {path.name: path for path in sorted(folder.glob("*.txt")) if path.is_file()}
     if not files:
         raise InputError(f"{folder}: no .txt files - a held-out set is a folder of UTF-8 texts")
@@ -37,6 +40,10 @@ def read_heldout(folder: Path) -> list[HeldoutText]:
     for path in heldout_files(folder).values():
         try:
             text = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}) - make it readable"
+            ) from None
         except UnicodeDecodeError:
             raise InputError(f"{path}: not UTF-8 - convert it, for example with iconv") from None
         if not text:

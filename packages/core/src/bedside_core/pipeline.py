@@ -7,25 +7,49 @@ runs in a container of its own elsewhere, so no step sees another's dependencies
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
-from bedside_core import lifeline
-from bedside_core.commands import Command, leaves
-from bedside_core.config import load_document, load_section
+from bedside_core import lifeline, memory
+from bedside_core.commands import Command
+from bedside_core.config import load_document
 from bedside_core.console import say
-from bedside_core.dispatch import executable, installed
-from bedside_core.errors import BedsideError
+from bedside_core.dispatch import executable
+from bedside_core.errors import BedsideError, InputError
+from bedside_core.preflight import PreflightError, inspect, look
 from bedside_core.registry import Registry
 from bedside_core.services import STEPS, VERBS
 
+OUT_OF_MEMORY = {
+    "corpus build": "split large sources into smaller files",
+    "trainer run": "lower trainer.batch_size or trainer.sequence_length",
+    "eval run": "lower eval.batch_size or eval.max_length",
+}
+"""By step, what makes it smaller."""
+
 
 class StepError(BedsideError):
-    """A step ended with an error that it has already printed."""
+    """A step ended with an error that it has already printed, or was killed without a word."""
 
     def __init__(self, step: str, code: int) -> None:
-        super().__init__(f"{step} ended with exit code {code}; see its message above")
-        self.exit_code = code
+        if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            super().__init__(_killed(step))
+            self.exit_code = InputError.exit_code
+        else:
+            super().__init__(f"{step} ended with exit code {code}; see its message above")
+            self.exit_code = code
+
+
+def _killed(step: str) -> str:
+    room = memory.available_bytes()
+    left = "" if room is None else f" ({memory.gib(room)} are available now)"
+    smaller = OUT_OF_MEMORY.get(step)
+    return (
+        f"{step} was killed, probably because memory ran out{left} - "
+        f"{f'{smaller}, ' if smaller else ''}stop other programs, or give the machine or container "
+        "more; the same command goes on from here"
+    )
 
 
 def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
@@ -33,13 +57,16 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
 
     Raises:
         PolicyError: the verdict is not PROMOTE; everything else is done and kept.
+        PreflightError: a later step would fail; nothing was begun.
     """
     options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
     # A slip in the last section shall not be found after hours of training.
-    for service in dict.fromkeys(service for service, _ in STEPS):
-        code = lifeline.call([*executable(service), "check", *options])
-        if code:
-            raise StepError(f"check of {service}'s config", code)
+    report = look(config, overrides, registry, to_run=True)
+    for line in report.unsure:
+        say(f"not checked: {line}")
+    if report.faults:
+        raise PreflightError(report.faults)
+    say(f"{len(report.checked)} things checked before the first step; `bedside check` lists them")
     for number, (service, verb) in enumerate(STEPS, start=1):
         say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")
         started = time.monotonic()
@@ -63,17 +90,22 @@ def promote(config: Path, overrides: list[str], registry: Registry) -> None:
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
 
-def check(config: Path, overrides: list[str], registry: Registry) -> None:
-    """Validate the sections of every service that is installed here; silent if they are right.
+def check(config: Path, overrides: list[str], registry: Registry, service: str | None) -> None:
+    """Say what was looked at and what could not be; with a service, that one alone as JSON lines.
 
     Raises:
-        ConfigError: names the dotted path of each wrong value and the reason.
+        PreflightError: all that is wrong, at once.
+        ConfigError: the config file as a whole is unusable, or the service is not here.
     """
-    document = load_document(config, overrides)
-    for service, entry in installed().items():
-        for command in leaves(entry.load()):
-            if command.config is not None:
-                load_section(command.config, document, command.section or service)
+    if service is not None:
+        for finding in inspect(service, load_document(config, overrides)):
+            say(finding.model_dump_json())
+        return
+    report = look(config, overrides, registry, to_run=False)
+    for title, lines in (("checked", report.checked), ("not checked", report.unsure)):
+        say("\n".join([f"{title}:", *(f"  {line}" for line in lines or ["nothing"])]))
+    if report.faults:
+        raise PreflightError(report.faults)
 
 
 def up(config: Path, overrides: list[str], registry: Registry) -> None:
@@ -84,6 +116,6 @@ def up(config: Path, overrides: list[str], registry: Registry) -> None:
 
 
 ADAPT = (Command("adapt", VERBS["adapt"], adapt, document=True),)
-CHECK = (Command("check", VERBS["check"], check, document=True),)
+CHECK = (Command("check", VERBS["check"], check, document=True, words=("service?",)),)
 PROMOTE = (Command("promote", VERBS["promote"], promote, document=True),)
 UP = (Command("up", VERBS["up"], up, document=True),)

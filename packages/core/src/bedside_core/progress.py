@@ -29,7 +29,9 @@ class Progress:
         self.written: int | None = None
         self.bar: tqdm[Never] | None = None
         if sys.stderr.isatty():
-            self.bar = tqdm(total=total, desc=name, unit=unit, initial=done, dynamic_ncols=True)
+            self.bar = tqdm(
+                total=total, desc=name, unit=unit, unit_scale=True, initial=done, dynamic_ncols=True
+            )
 
     def update(self, count: int = 1, **facts: float) -> None:
         """Count `count` more units; `facts` are shown beside the bar (a loss, a learning rate)."""

@@ -22,12 +22,11 @@ from transformers import (
 )
 
 from bedside_core.errors import InputError
+from bedside_core.kinds.model import CONTEXT_FIELDS
 from bedside_core.memory import is_out_of_memory
 from bedside_models.tensors import open_weights
 
 DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-CONTEXT_FIELDS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
-"""Where a config.json may say how many tokens its model sees; MPT's is the second."""
 NAMED = 3
 """Tensors that a refusal names; the rest it counts."""
 

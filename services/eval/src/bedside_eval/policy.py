@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
-from bedside_core.config import Config
+from bedside_core.config import Config, load_file
+from bedside_core.errors import ConfigError
 from bedside_core.kinds.evidence import Verdict
+from bedside_core.messages import did_you_mean
+from bedside_eval.config import EvalConfig
 from bedside_eval.records import Interval
 
 
@@ -52,6 +55,22 @@ class Policy(Config):
     def sets(self) -> list[str]:
         """The held-out sets that the verdict rests on, the target first."""
         return [self.target.heldout, *(guard.heldout for guard in self.guards)]
+
+
+def read_policy(config: EvalConfig) -> Policy:
+    """The policy that a config names; each set that it names is one of the config's.
+
+    Raises:
+        ConfigError: the file is missing or wrong, or names an unknown set.
+    """
+    policy = load_file(Policy, config.policy)
+    unknown = [name for name in policy.sets if name not in config.heldout]
+    if unknown:
+        raise ConfigError(
+            f"{config.policy}: held-out set {unknown[0]!r} is not in eval.heldout - "
+            f"{did_you_mean(unknown[0], config.heldout)}"
+        )
+    return policy
 
 
 class Decision(NamedTuple):

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from bedside_core.artifacts import Artifact, Recipe
-from bedside_core.config import load_file
 from bedside_core.console import say
-from bedside_core.errors import ConfigError
 from bedside_core.files import write_atomic
 from bedside_core.heldout import heldout_files
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
@@ -24,7 +22,7 @@ from bedside_eval.config import EvalConfig
 from bedside_eval.evidence import Evidence, Setting, load_evidence
 from bedside_eval.exam import PROMPT, Paper, read_paper
 from bedside_eval.lineup import heldout_in_corpus, shared_tokenizer
-from bedside_eval.policy import Policy
+from bedside_eval.policy import Policy, read_policy
 from bedside_eval.records import LABELS, ROLES, ModelScores, Role
 from bedside_eval.report import markdown, show
 from bedside_models.scores import Estimand
@@ -52,7 +50,7 @@ def evaluate(config: EvalConfig, run: Run) -> None:
         InputError: a held-out set, an exam or a model is unusable, or an earlier step has not run.
         ArtifactError: an input was tampered with, or the disk is full.
     """
-    policy = _read_policy(config)
+    policy = read_policy(config)
     paper = read_paper(config.heldout, config.exams)
     models: dict[Role, Artifact] = {role: run.input(role) for role in ROLES}
     parents = {str(role): model for role, model in models.items()}
@@ -85,17 +83,6 @@ def report(config: EvalConfig, run: Run) -> None:
     artifact = run.input("evidence")
     read_evidence(artifact, run.registry.evidence_keys)
     show(load_evidence(artifact))
-
-
-def _read_policy(config: EvalConfig) -> Policy:
-    policy = load_file(Policy, config.policy)
-    unknown = [name for name in policy.sets if name not in config.heldout]
-    if unknown:
-        raise ConfigError(
-            f"{config.policy}: held-out set {unknown[0]!r} is not in eval.heldout - known are: "
-            f"{', '.join(config.heldout)}"
-        )
-    return policy
 
 
 def _input_files(config: EvalConfig) -> dict[str, Path]:

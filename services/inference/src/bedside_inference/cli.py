@@ -10,6 +10,7 @@ from pathlib import Path
 from bedside_core.commands import Command, Node
 from bedside_core.registry import Registry
 from bedside_core.run import Run
+from bedside_inference.check import check
 from bedside_inference.config import InferenceConfig
 from bedside_inference.operators import AUDIT, KEYS, MODELS
 
@@ -78,7 +79,9 @@ COMMANDS: tuple[Node, ...] = (
     Command("up", "engine and gateway together, until Ctrl-C", _up, document=True),
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
     Command("verify", "check the model that would be served", _verify, InferenceConfig),
-    Command("gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig),
+    Command(
+        "gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig, check=check
+    ),
     Command("openapi", "print the API's OpenAPI document", _openapi),
     KEYS,
     MODELS,

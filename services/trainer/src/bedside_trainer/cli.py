@@ -1,6 +1,7 @@
 """`bedside trainer import-base`, `bedside trainer bootstrap` and `bedside trainer run`."""
 
 from bedside_core.commands import Command
+from bedside_trainer.check import check_base, check_training
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.import_base import bootstrap, import_base
 from bedside_trainer.run import train
@@ -12,6 +13,7 @@ COMMANDS: tuple[Command, ...] = (
         import_base,
         BaseConfig,
         section="base",
+        check=check_base,
     ),
     Command(
         "bootstrap",
@@ -20,5 +22,11 @@ COMMANDS: tuple[Command, ...] = (
         BaseConfig,
         section="base",
     ),
-    Command("run", "continue the pre-training of the base on the corpus", train, TrainerConfig),
+    Command(
+        "run",
+        "continue the pre-training of the base on the corpus",
+        train,
+        TrainerConfig,
+        check=check_training,
+    ),
 )

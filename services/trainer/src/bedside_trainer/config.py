@@ -24,7 +24,13 @@ class BaseConfig(Config):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.gguf_package is None) == (self.directory is None):
-            raise ValueError("set exactly one of gguf_package and directory")
+            both = self.directory is not None
+            raise ValueError(
+                "gguf_package and directory are both set - unset one, for example with "
+                "`--set base.gguf_package=null`"
+                if both
+                else "gguf_package or directory is missing - set one of them"
+            )
         return self
 
 

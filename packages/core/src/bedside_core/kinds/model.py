@@ -13,6 +13,8 @@ from bedside_core.config import sha256_of
 from bedside_core.errors import InputError
 
 CONFIG = "config.json"
+CONTEXT_FIELDS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
+"""Where a config.json may say how many tokens its model sees; MPT's is the second."""
 TOKENIZER = "tokenizer.json"
 TOKENIZER_FILES = (
     "tokenizer.json",

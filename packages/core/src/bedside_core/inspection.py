@@ -1,0 +1,73 @@
+"""What a look ahead finds: a service writes it down, core puts it together (`preflight`).
+
+A service's check is a function `(config, inspection)` that its `Command` names. It reads files and
+settings, loads no model and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from bedside_core.config import Config
+from bedside_core.errors import BedsideError
+
+Kind = Literal["checked", "unsure", "fault", "has", "needs"]
+Thing = Literal[
+    "tokens", "parameters", "bytes_of_disk_per_parameter", "bytes_of_memory_per_parameter"
+]
+"""What one step has and others need; only core sees both."""
+
+
+class Finding(Config):
+    """One line of a report, and between processes one line of JSON."""
+
+    kind: Kind
+    text: str
+    """A sentence for people; of a need, the setting that it comes from."""
+    code: int = 0
+    """Of a fault: the exit code."""
+    thing: Thing | None = None
+    amount: int = 0
+
+
+class Inspection:
+    """A look at one service: what it found, and what it can be asked."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.findings: list[Finding] = []
+
+    def checked(self, text: str) -> None:
+        """Something was looked at and is right."""
+        self.findings.append(Finding(kind="checked", text=text))
+
+    def unsure(self, text: str) -> None:
+        """Something could not be looked at; says why."""
+        self.findings.append(Finding(kind="unsure", text=text))
+
+    def fault(self, error: BedsideError) -> None:
+        """Something a later step would fail on; one finding for each line of the message."""
+        self.findings += [
+            Finding(kind="fault", text=line, code=error.exit_code)
+            for line in str(error).splitlines()
+        ]
+
+    @contextmanager
+    def looking(self, at: str) -> Iterator[None]:
+        """A look that ends in a fault or, if nothing is raised, in `at` being checked."""
+        try:
+            yield
+        except BedsideError as error:
+            self.fault(error)
+        else:
+            self.checked(at)
+
+    def has(self, thing: Thing, amount: int, text: str) -> None:
+        """What this step brings, for others to be measured against."""
+        self.findings.append(Finding(kind="has", text=text, thing=thing, amount=amount))
+
+    def needs(self, thing: Thing, amount: int, text: str) -> None:
+        """What this step needs of what another one has."""
+        self.findings.append(Finding(kind="needs", text=text, thing=thing, amount=amount))

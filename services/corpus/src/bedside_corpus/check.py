@@ -1,0 +1,31 @@
+"""What `bedside check` looks at for the section `corpus`: every source and held-out folder."""
+
+from __future__ import annotations
+
+from bedside_core.errors import InputError
+from bedside_core.heldout import read_heldout
+from bedside_core.inspection import Inspection
+from bedside_corpus.config import CorpusConfig, Source
+from bedside_corpus.sources import find_files
+
+
+def check(config: CorpusConfig, inspection: Inspection) -> None:
+    """Find and open every file, without reading what documents say."""
+    for source in config.sources:
+        with inspection.looking(f"corpus.sources: {source.name}, its files can be read"):
+            _open_each(source)
+    for folder in config.heldout:
+        with inspection.looking(f"corpus.heldout: {folder}"):
+            read_heldout(folder)
+
+
+def _open_each(source: Source) -> None:
+    for file in find_files(source):
+        try:
+            with file.path.open("rb") as content:
+                content.read(1)
+        except OSError as error:
+            raise InputError(
+                f"source {source.name!r}: {file.path} cannot be read ({error.strerror}) - make it "
+                "readable, or take it out of corpus.sources"
+            ) from None

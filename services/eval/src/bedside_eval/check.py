@@ -1,0 +1,24 @@
+"""What `bedside check` looks at for the section `eval`: policy, held-out sets and exams."""
+
+from __future__ import annotations
+
+from bedside_core.inspection import Inspection
+from bedside_eval.config import EvalConfig
+from bedside_eval.exam import read_exam, read_paper
+from bedside_eval.policy import read_policy
+
+
+def check(config: EvalConfig, inspection: Inspection) -> None:
+    """Read everything that the models will be asked, and the policy; each fault by itself."""
+    with inspection.looking(f"eval.policy: {config.policy}, and the sets that it names"):
+        read_policy(config)
+    for name, folder in config.heldout.items():
+        with inspection.looking(f"eval.heldout.{name}: {folder}"):
+            read_paper({name: folder}, {})
+    for name, path in config.exams.items():
+        with inspection.looking(f"eval.exams.{name}: {path}"):
+            read_exam(path)
+    inspection.needs("tokens", config.max_length, "eval.max_length")
+    inspection.needs(
+        "bytes_of_memory_per_parameter", 4, "eval: examine on a machine or in a container with more"
+    )

@@ -1,0 +1,73 @@
+"""What `bedside check` looks at for the section `inference`: files, port, the engine's environment.
+
+Nothing of the gateway or of vLLM is imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import socket
+from pathlib import Path
+
+from bedside_core import dispatch
+from bedside_core.errors import ConfigError
+from bedside_core.inspection import Inspection
+from bedside_inference.config import GatewayConfig, InferenceConfig
+
+
+def check(config: InferenceConfig, inspection: Inspection) -> None:
+    """Open the files that are named, try the port, look for vLLM."""
+    for setting, path in _files(config).items():
+        with inspection.looking(f"inference.{setting}: {path}"):
+            _open(setting, path)
+    _try_port(config.gateway, inspection)
+    if dispatch.program("engine") or importlib.util.find_spec("vllm"):
+        inspection.checked("inference: the engine's environment is there")
+    else:
+        inspection.unsure(
+            "inference: the engine's environment is not here - `bash scripts/setup.sh engine`, or "
+            "the image bedside/engine"
+        )
+    inspection.needs("tokens", config.engine.max_model_len, "inference.engine.max_model_len")
+
+
+def _files(config: InferenceConfig) -> dict[str, Path]:
+    """What is named and must be there before serving; what serving makes itself is not."""
+    syslog, oidc, tracing = config.audit.syslog, config.oidc, config.tracing
+    named = {
+        "audit.syslog.ca_file": syslog.ca_file if syslog else None,
+        "audit.syslog.certificate": syslog.certificate if syslog else None,
+        "audit.syslog.key": syslog.key if syslog else None,
+        "oidc.ca_file": oidc.ca_file if oidc else None,
+        "tracing.ca_file": tracing.ca_file if tracing else None,
+    }
+    return {setting: path for setting, path in named.items() if path is not None}
+
+
+def _open(setting: str, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise ConfigError(
+            f"inference.{setting}: {path} cannot be read ({error.strerror}) - correct the path"
+        ) from None
+
+
+def _try_port(gateway: GatewayConfig, inspection: Inspection) -> None:
+    where = f"inference.gateway: port {gateway.port} on {gateway.host}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            gateway.host, gateway.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            inspection.unsure(f"{where} is in use - by this house's gateway, or by something else?")
+        else:
+            inspection.fault(ConfigError(f"{where} cannot be used ({error.strerror})"))
+    else:
+        inspection.checked(f"{where} is free")

