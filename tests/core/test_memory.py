@@ -27,7 +27,6 @@ class OutOfMemoryError(RuntimeError):
         ),
         (OSError(12, "Cannot allocate memory"), True),
         (RuntimeError("shapes do not fit"), False),
-        (ValueError("DefaultCPUAllocator"), False),
         (None, False),
     ],
 )

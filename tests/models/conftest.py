@@ -33,6 +33,11 @@ CONFIGS: dict[str, Callable[[], PretrainedConfig]] = {
         num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=128,
         bos_token_id=None, eos_token_id=0, tie_word_embeddings=True,
     ),
+    "wide": lambda: LlamaConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=1, vocab_size=50_000,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=128,
+        bos_token_id=None, eos_token_id=0, tie_word_embeddings=True,
+    ),
     "gpt2": lambda: GPT2Config(
         n_embd=32, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=96,
         bos_token_id=0, eos_token_id=0,
@@ -174,4 +179,33 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for verb in ("trainer import-base", "corpus build", "trainer run", "merger run",
                      "eval run"):  # fmt: skip
             assert main([*verb.split(), "--config", str(here / "run.yaml")]) == 0, verb
+    return here
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a model with 50,000 tokens, so that logits take memory, ready for each verb."""
+    here = make(tmp_path_factory.mktemp("wide") / "model", "wide").parent
+    for folder, number in (("heldout", 8), ("letters", 40)):
+        (here / folder).mkdir()
+        for i in range(number):
+            text = f"Befund {i}: Husten und Fieber. " * 9
+            (here / folder / f"t{i}.txt").write_text(text, encoding="utf-8")
+    item = {"id": "q", "question": "Was?", "options": ["ja", "nein", "gut", "Ödem"], "topic": "t"}
+    (here / "exam.jsonl").write_text(json.dumps(item | {"answer": 1}) + "\n", encoding="utf-8")
+    (here / "policy.yaml").write_text(
+        "target: {heldout: letters, min_gain: 0.0}\nguards: []\nconfidence: 0.95\n"
+    )
+    sections = SECTIONS
+    for name in ("sequence_length: 32", "max_length: 64"):
+        sections = sections.replace(name, f"{name.split(':')[0]}: 128")
+    for name in ("batch_size: 2", "batch_size: 3"):
+        sections = sections.replace(name, "batch_size: 8")
+    small = sections.replace("batch_size: 8", "batch_size: 1")
+    (here / "run.yaml").write_text(sections.format(here=here))
+    (here / "small.yaml").write_text(small.format(here=here))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEDSIDE_HOME", str(here / "home"))
+        for verb in ("trainer import-base", "corpus build", "trainer run", "merger run"):
+            assert main([*verb.split(), "--config", str(here / "small.yaml")]) == 0, verb
     return here

@@ -16,7 +16,7 @@ from pathlib import Path
 from bedside_core.errors import InputError
 
 _ALLOCATOR_WORDS = ("DefaultCPUAllocator", "CUDA out of memory", "Cannot allocate memory")
-"""What a RuntimeError of torch or an OSError of the system says when memory is used up."""
+"""What errors of torch, of the system and of safetensors say when memory is used up."""
 _CAUSES = 10
 """Links of a chain of exceptions that are looked at."""
 
@@ -28,11 +28,10 @@ def is_out_of_memory(error: BaseException | None) -> bool:
             return False
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             return True
-        if isinstance(error, RuntimeError | OSError):
-            # The text is only searched, never passed on: it may quote anything.
-            text = str(error)
-            if any(words in text for words in _ALLOCATOR_WORDS):
-                return True
+        # The text is only searched, never passed on: it may quote anything.
+        text = str(error)
+        if any(words in text for words in _ALLOCATOR_WORDS):
+            return True
         error = error.__cause__ or error.__context__
     return False
 

@@ -68,6 +68,19 @@ def check_weights(path: Path) -> PreTrainedModel:
     return _load(path, device_map="meta")
 
 
+def read_config(path: Path) -> PretrainedConfig:
+    """The config of a model directory.
+
+    Raises:
+        InputError: it is missing, damaged, or of an architecture that transformers does not have.
+    """
+    with unreadable_as_input_error(
+        f"{path}: transformers has no causal language model for this config.json"
+    ):
+        config: PretrainedConfig = AutoConfig.from_pretrained(path, local_files_only=True)
+    return config
+
+
 def context_length(config: PretrainedConfig, path: Path) -> int:
     """How many tokens the model was made to see at once.
 
@@ -96,7 +109,7 @@ def check_context(path: Path, **lengths: int) -> None:
     Raises:
         InputError: names the setting, and what it may be.
     """
-    limit = context_length(_config(path), path)
+    limit = context_length(read_config(path), path)
     for name, length in lengths.items():
         if length > limit:
             setting = name.replace("__", ".")
@@ -125,16 +138,8 @@ def stored_dtype(path: Path) -> str:
     return DTYPES[most]
 
 
-def _config(path: Path) -> PretrainedConfig:
-    with unreadable_as_input_error(
-        f"{path}: transformers has no causal language model for this config.json"
-    ):
-        config: PretrainedConfig = AutoConfig.from_pretrained(path, local_files_only=True)
-    return config
-
-
 def _load(path: Path, **options: Any) -> PreTrainedModel:
-    config = _config(path)
+    config = read_config(path)
     with unreadable_as_input_error(
         f"{path}: transformers cannot load this model - a Hugging Face directory with safetensors "
         "weights is needed"

@@ -89,6 +89,8 @@ def read_parquet(file: SourceFile) -> Iterator[Record]:
                     row += 1
                     fields, damage = _parse_row(batch, index)
                     yield Record(row, size, fields, damage)
+    except MemoryError:  # pyarrow's is one of its other exceptions as well
+        raise
     # pyarrow raises a bare OSError, without an error number, for a page that does not unpack.
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:

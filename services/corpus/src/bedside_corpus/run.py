@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from bedside_core import memory
 from bedside_core.errors import InputError
 from bedside_core.licences import licence
 from bedside_core.log import fields
@@ -12,6 +13,12 @@ from bedside_corpus.config import CorpusConfig
 from bedside_corpus.sources import find_files, input_files
 
 log = logging.getLogger(__name__)
+
+SMALLER = (
+    "a text file, a line of JSON and a row group of Parquet are read whole: split the largest of "
+    "corpus.sources, or use a machine with more memory"
+)
+"""What to do where memory runs out."""
 
 
 def build(config: CorpusConfig, run: Run) -> None:
@@ -32,7 +39,10 @@ def build(config: CorpusConfig, run: Run) -> None:
     from bedside_corpus.tally import Tally
 
     tally = Tally()
-    with run.write("corpus", recipe) as artifact:
+    with (
+        memory.refusing("building the corpus", lambda: SMALLER),
+        run.write("corpus", recipe) as artifact,
+    ):
         write_documents(artifact.path, clean(config, files, tally))
         if not tally.kept:
             why = tally.reasons() or "the sources hold no records"

@@ -81,6 +81,15 @@ def check_lengths(paper: Paper, tokenizer: Any, max_length: int) -> None:
             )
 
 
+def longest_sequence(paper: Paper, tokenizer: Any) -> int:
+    """Tokens of the longest text or question of the paper."""
+    questions = [
+        f"{i.prompt} {o}" for items in paper.exams.values() for i in items for o in i.options
+    ]
+    texts = [text.text for text in paper.texts]
+    return max(len(ids) for ids in tokenizer([*texts, *questions], verbose=False)["input_ids"])
+
+
 def examine(
     path: Path,
     paper: Paper,

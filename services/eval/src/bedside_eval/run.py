@@ -47,7 +47,8 @@ def evaluate(config: EvalConfig, run: Run) -> None:
 
     Raises:
         ConfigError: the policy names a set that the config does not have.
-        InputError: a held-out set, an exam or a model is unusable, or an earlier step has not run.
+        InputError: a held-out set, an exam or a model is unusable, an earlier step has not run, or
+            there is too little memory.
         ArtifactError: an input was tampered with, or the disk is full.
     """
     policy = read_policy(config)
@@ -105,7 +106,8 @@ def _examine(
         # Before the first import of a library that would keep a cache elsewhere.
         os.environ["HF_HOME"] = cache
         settle()
-        from bedside_eval.harness import check_lengths, examine, task_description
+        from bedside_eval.harness import check_lengths, examine, longest_sequence, task_description
+        from bedside_models import footprint
         from bedside_models.likelihood import first_token
         from bedside_models.load import check_context, check_weights, load_tokenizer
 
@@ -115,8 +117,18 @@ def _examine(
             check_weights(model.path)
         tokenizer = load_tokenizer(models["base"].path)
         check_lengths(paper, tokenizer, config.max_length)
+        longest = longest_sequence(paper, tokenizer)
+        demand = footprint.Demand(
+            "examining",
+            footprint.read_shape(models["base"].path).scoring,
+            batch=("eval.batch_size", min(config.batch_size, paper.num_requests)),
+            length=("eval.max_length", min(config.max_length, longest)),
+        )
         total, done = (len(group) * paper.num_requests for group in (models, results))
-        with Progress("examine", total=total, unit="sequence", done=done) as progress:
+        with (
+            demand.granted(),
+            Progress("examine", total=total, unit="sequence", done=done) as progress,
+        ):
             for role in [role for role in models if role not in results]:
                 results[role] = examine(
                     models[role].path,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bedside_core import memory
 from bedside_core.console import say, table
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.run import Run
-from bedside_merger.config import MergerConfig
+from bedside_merger.config import MergerConfig, Probe
 from bedside_models.settle import settle
 
 if TYPE_CHECKING:
@@ -28,7 +31,8 @@ def merge(config: MergerConfig, run: Run) -> None:
     """Merge in float32, export in bfloat16, and measure what the rounding took away.
 
     Raises:
-        InputError: an earlier step has not run, or the models cannot be merged.
+        InputError: an earlier step has not run, the models cannot be merged, or there is too little
+            memory.
         ArtifactError: an input was tampered with, or the disk is full.
     """
     base, checkpoint = run.input("base"), run.input("checkpoint")
@@ -51,7 +55,7 @@ def merge(config: MergerConfig, run: Run) -> None:
     if probe:
         check_context(base.path, merger__probe__max_length=probe.max_length)
     layers = check_mergeable(base.path, checkpoint.path)
-    with run.write("merged", recipe) as artifact:
+    with _granted(base.path, probe), run.write("merged", recipe) as artifact:
         exact = artifact.path / EXACT
         say(f"merging {layers} layers with {config.method} in float32")
         merge_exactly(config, layers, base.path, checkpoint.path, exact)
@@ -66,6 +70,24 @@ def merge(config: MergerConfig, run: Run) -> None:
             "rounding": rounding.overall.report(),
         }
     _show(rounding, likelihood)
+
+
+@contextmanager
+def _granted(base: Path, probe: Probe | None) -> Iterator[None]:
+    """Merge in this block only if it can fit into memory; what needs most is the probe."""
+    from bedside_merger.export import MAX_SHARD_BYTES
+    from bedside_models.footprint import read_shape
+
+    shape = read_shape(base)
+    if probe:
+        what, need = "merging with merger.probe", shape.scoring(probe.max_length)
+        advice = "leave merger.probe out, or use a machine with more memory"
+    else:
+        what, need = "merging", min(MAX_SHARD_BYTES, 2 * shape.parameters)
+        advice = "use a machine with more memory"
+    memory.require(need, memory.available_bytes(), what=what, advice=advice)
+    with memory.refusing(what, lambda: advice, need=need):
+        yield
 
 
 def _write_report(rounding: Rounding, likelihood: Likelihood | None, path: Path) -> None:

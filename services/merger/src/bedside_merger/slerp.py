@@ -10,6 +10,7 @@ from mergekit.merge import MergeOptions, run_merge
 
 from bedside_core.errors import InputError
 from bedside_core.log import where
+from bedside_core.memory import is_out_of_memory
 from bedside_merger.config import MergerConfig
 
 
@@ -30,6 +31,8 @@ def merge_exactly(
     except OSError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         # The cause stays attached (a full disk shows only there), its message is not printed.
         raise InputError(
             f"mergekit cannot merge these models ({where(error)}) - is the architecture one that "

@@ -14,8 +14,8 @@ def train(config: TrainerConfig, run: Run) -> None:
     """From base and corpus to a checkpoint; goes on where a killed run of the same recipe stopped.
 
     Raises:
-        InputError: no base or corpus yet, an empty corpus, unusable held-out texts, or a loss
-            that is not finite.
+        InputError: no base or corpus yet, an incomplete base, an empty corpus, unusable held-out
+            texts, too little memory, or a loss that is not finite.
         ArtifactError: an input does not match its manifest, or the disk is full.
         KeyboardInterrupt: stopped by a signal, with its state saved.
     """
@@ -28,7 +28,7 @@ def train(config: TrainerConfig, run: Run) -> None:
 
     # torch and transformers take seconds to import: only now that there is work to do.
     settle()
-    from bedside_models import likelihood, load
+    from bedside_models import footprint, likelihood, load
     from bedside_models.describe import describe
     from bedside_trainer import checkpoint, loop, packing, report, tokens
 
@@ -37,8 +37,9 @@ def train(config: TrainerConfig, run: Run) -> None:
         trainer__sequence_length=config.sequence_length,
         trainer__heldout_max_length=config.heldout_max_length,
     )
-    tokenizer, model = load.load_tokenizer(base.path), load.load_model(base.path)
-    documents = tokens.tokenise(corpus.file(PARQUET), tokenizer, vocab_size=model.config.vocab_size)
+    load.check_weights(base.path)
+    tokenizer, shape = load.load_tokenizer(base.path), footprint.read_shape(base.path)
+    documents = tokens.tokenise(corpus.file(PARQUET), tokenizer, vocab_size=shape.vocabulary)
     packed = packing.pack(
         packing.shuffled(documents, config.seed),
         config.sequence_length,
@@ -48,7 +49,18 @@ def train(config: TrainerConfig, run: Run) -> None:
     size = packed.report
     say(f"{size.documents} documents, {size.tokens} tokens in {size.rows} rows")
 
-    with run.registry.work(recipe.sha256) as work, run.write("checkpoint", recipe) as artifact:
+    demand = footprint.Demand(
+        "training",
+        shape.training,
+        batch=("trainer.batch_size", min(config.batch_size, size.rows)),
+        length=("trainer.sequence_length", config.sequence_length),
+    )
+    with (
+        demand.granted(),
+        run.registry.work(recipe.sha256) as work,
+        run.write("checkpoint", recipe) as artifact,
+    ):
+        model = load.load_model(base.path)
         outcome = loop.train(model, packed, heldout, config, work)
         checkpoint.save(model, base, artifact.path)
         report.write_report(artifact.path, outcome)

@@ -1,0 +1,125 @@
+"""How much memory work with a model takes at least, and which setting fits; reads headers alone.
+
+Lower bounds, so that nothing that would have fitted is refused: libraries, buffers and the memory
+that an allocator cannot use come on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from bedside_core import memory
+from bedside_models.load import read_config
+from bedside_models.tensors import open_weights
+
+WEIGHTS = 4
+"""Bytes of a parameter in float32."""
+TRAINED = 16
+"""Bytes of a parameter in training: float32 weight and gradient, and AdamW's two moments."""
+ACTIVATIONS = 34
+"""Bytes per token, layer and hidden unit that the backward pass needs (Korthikanti et al. 2022,
+for 16 bits and without the matrix of attention; 32 bits take more)."""
+LOGITS_SCORED = 8
+"""Bytes per token and entry of the vocabulary: logits and their logarithms of probabilities."""
+LOGITS_TRAINED = 12
+"""The same, and their gradient."""
+
+
+class Shape(NamedTuple):
+    """What a model's need follows from."""
+
+    parameters: int
+    vocabulary: int
+    hidden: int
+    layers: int
+
+    def training(self, tokens: int) -> int:
+        """Bytes of one optimizer step on so many tokens."""
+        per_token = self.vocabulary * LOGITS_TRAINED + self.layers * self.hidden * ACTIVATIONS
+        return self.parameters * TRAINED + tokens * per_token
+
+    def scoring(self, tokens: int) -> int:
+        """Bytes of one forward pass on so many tokens."""
+        return self.parameters * WEIGHTS + tokens * self.vocabulary * LOGITS_SCORED
+
+
+def read_shape(path: Path) -> Shape:
+    """The shape of a model directory.
+
+    Raises:
+        InputError: its config or its weights cannot be read.
+    """
+    config = read_config(path).get_text_config(decoder=True)
+    vocabulary, hidden, layers = (
+        int(getattr(config, name, 0) or 0)
+        for name in ("vocab_size", "hidden_size", "num_hidden_layers")
+    )
+    with open_weights(path) as weights:
+        parameters = sum(torch.Size(weights.shape(name)).numel() for name in weights.names)
+    return Shape(parameters, vocabulary, hidden, layers)
+
+
+def room() -> int | None:
+    """Bytes that are free where a model is put: on the GPU if there is one."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    return memory.available_bytes()
+
+
+class Demand(NamedTuple):
+    """Work whose need two settings decide: how many sequences at once, and how long they are."""
+
+    what: str
+    """The work, as a sentence begins."""
+    need: Callable[[int], int]
+    """Bytes by the number of tokens at once."""
+    batch: tuple[str, int]
+    """Name and value of the setting."""
+    length: tuple[str, int]
+    """Name and value of the setting."""
+
+    @contextmanager
+    def granted(self) -> Iterator[None]:
+        """Do the work in this block only if it can fit; name what fits if memory runs out.
+
+        Raises:
+            InputError: there is too little memory.
+        """
+        (_, sequences), (_, tokens) = self.batch, self.length
+        what = f"{self.what} with {sequences} sequence(s) of {tokens} tokens at once"
+        need, available = self.need(sequences * tokens), room()
+        advice = "" if available is None else self.fitting(available)
+        memory.require(need, available, what=what, advice=advice)
+        with memory.refusing(what, self.halved, need=need):
+            yield
+
+    def fitting(self, available: int) -> str:
+        """Which setting fits: a smaller batch, else shorter sequences, else none."""
+        (batch, sequences), (length, tokens) = self.batch, self.length
+        if fewer := _most(lambda n: self.need(n * tokens) <= available, sequences):
+            return f"set {batch} to {fewer} or less"
+        if shorter := _most(lambda n: self.need(n) <= available, tokens):
+            return f"set {batch} to 1 and {length} to {shorter} or less"
+        return (
+            f"no setting makes it fit, the model alone takes {memory.gib(self.need(0))}: use a "
+            "machine with more memory or a smaller model"
+        )
+
+    def halved(self) -> str:
+        """What to try where memory ran out although the lower bound fitted."""
+        name, value = self.batch if self.batch[1] > 1 else self.length
+        return f"set {name} to {max(1, value // 2)}, or use a machine with more memory"
+
+
+def _most(fits: Callable[[int], bool], highest: int) -> int:
+    """The largest number up to `highest` that fits; 0 if not even 1 does."""
+    low, high = 0, highest
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

@@ -1,0 +1,133 @@
+"""Too little memory is exit 3 with the need, what there is and the setting that fits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside_core.errors import InputError
+from bedside_core.memory import gib
+from bedside_models import footprint
+from bedside_models.footprint import Demand, Shape, read_shape
+from bedside_models.load import load_model
+
+SHAPE = Shape(parameters=10**6, vocabulary=1000, hidden=64, layers=2)
+
+
+def demand(batch: int, length: int) -> Demand:
+    return Demand(
+        "training",
+        SHAPE.training,
+        ("trainer.batch_size", batch),
+        ("trainer.sequence_length", length),
+    )
+
+
+@given(batch=st.integers(1, 99), length=st.integers(2, 5000), available=st.integers(0, 10**11))
+def test_what_is_advised_fits(batch: int, length: int, available: int) -> None:
+    advice = demand(batch, length).fitting(available)
+    words = advice.replace(",", "").split()
+    if advice.startswith("set trainer.batch_size to 1 and"):
+        assert SHAPE.training(int(words[7])) <= available < SHAPE.training(length)
+    elif advice.startswith("set"):
+        fits = int(words[3])
+        assert SHAPE.training(fits * length) <= available
+        assert fits == batch or SHAPE.training((fits + 1) * length) > available
+    else:
+        assert SHAPE.training(1) > available
+
+
+def test_work_that_cannot_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "room", lambda: SHAPE.training(3 * 512))
+    with demand(3, 512).granted():
+        pass
+    with pytest.raises(InputError) as caught, demand(8, 512).granted():
+        pytest.fail("begun")
+    need, room = gib(SHAPE.training(8 * 512)), gib(SHAPE.training(3 * 512))
+    assert str(caught.value) == (
+        f"training with 8 sequence(s) of 512 tokens at once needs at least {need} of memory, "
+        f"{room} are available - set trainer.batch_size to 3 or less"
+    )
+
+
+def test_memory_that_runs_out_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "room", lambda: None)
+    with (
+        pytest.raises(InputError, match=r"ran out of memory \(.*set trainer.batch_size to 4, or"),
+        demand(8, 512).granted(),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    with (
+        pytest.raises(InputError, match=r"set trainer.sequence_length to 256, or"),
+        demand(1, 512).granted(),
+    ):
+        raise MemoryError
+
+
+def test_the_shape_is_the_models(make_model: Callable[..., Path]) -> None:
+    for kind in ("llama", "gpt2", "bloom", "mamba", "mpt"):
+        path = make_model(kind)
+        shape = read_shape(path)
+        assert shape.parameters == load_model(path).num_parameters()
+        assert (shape.vocabulary, shape.hidden, shape.layers) == (260, 32, 2), kind
+
+
+# Everything that is loaded lazily is loaded before the limit is set.
+PROGRAM = """
+import resource, sys, torch
+from pathlib import Path
+from bedside_core import cli, memory
+from bedside_models import describe, footprint, load
+import bedside_trainer.loop, bedside_trainer.report, bedside_trainer.tokens, bedside_trainer.packing
+import bedside_eval.harness, bedside_merger.export, bedside_merger.probe, bedside_merger.slerp
+torch.set_num_threads(1)
+load.load_model(Path({model!r}))(torch.zeros(1, 4).long()).logits.sum().backward()
+load.load_tokenizer(Path({model!r}))("x")
+{patch}
+size = memory._fields(Path("/proc/self/status"))["VmSize"] * 1024
+resource.setrlimit(resource.RLIMIT_AS, (size + {room} * 2**20, resource.RLIM_INFINITY))
+sys.exit(cli.main({words!r}))
+"""
+BLIND = "footprint.room = lambda: None"
+
+
+def limited(
+    verb: str, here: Path, room: int, *, patch: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """A verb under a real limit of `room` MiB more than the process has."""
+    words = [*verb.split(), "--config", str(here / "run.yaml")]
+    program = PROGRAM.format(model=str(here / "model"), words=words, room=room, patch=patch)
+    environment = os.environ | {"BEDSIDE_HOME": str(here / "home"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "sentence", "setting"),
+    [
+        ("trainer run", "training with 8 sequence(s) of 128 tokens", "trainer.batch_size"),
+        ("eval run", "examining with 8 sequence(s) of 128 tokens", "eval.batch_size"),
+    ],
+)
+def test_a_verb_under_a_real_limit(verb: str, sentence: str, setting: str, wide: Path) -> None:
+    refused = limited(verb, wide, 200)
+    assert refused.returncode == 3, refused.stderr
+    assert f"bedside: {sentence} at once needs at least 0." in refused.stderr
+    assert f"available - set {setting} to " in refused.stderr
+    # The same, if nobody had estimated: the allocator itself refuses.
+    out = limited(verb, wide, 200, patch=BLIND)
+    assert out.returncode == 3, out.stderr
+    assert f"bedside: {sentence} at once ran out of memory (it needs about 0." in out.stderr
+    assert f"are left) - set {setting} to 4, or use a machine with more memory" in out.stderr
+    assert "Traceback" not in refused.stderr + out.stderr
+    assert list((wide / "home" / "tmp").iterdir()) == []
