@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ENGINE_SIDE = ("cli", "engine.launch", "engine.vllm_server", "engine.door", "served", "secret",
-               "children", "selftest", "health")  # fmt: skip
+ENGINE_SIDE = ("cli", "engine.launch", "engine.fit", "engine.vllm_server", "engine.door", "served",
+               "secret", "children", "selftest", "health")  # fmt: skip
 GATEWAY_SIDE = (
     "cli",
     "gateway.server",

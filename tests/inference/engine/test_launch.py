@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bedside_core import removal
+from bedside_core import memory, removal
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
@@ -42,6 +42,8 @@ def no_vllm(monkeypatch) -> None:
 
     monkeypatch.setattr(os, "execve", execve)
     monkeypatch.setattr(engine, "vllm_build", lambda: "cpu")
+    # How much the machine of this test has free is not what is tested.
+    monkeypatch.setattr(memory, "available_bytes", lambda: None)
     monkeypatch.setenv(PARENT, str(os.getpid()))
     monkeypatch.delenv("BEDSIDE_ALLOW_UNPROVEN", raising=False)
 

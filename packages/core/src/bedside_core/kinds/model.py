@@ -30,6 +30,9 @@ TOKENIZER_FILES = (
 )
 """Everything that belongs to a tokenizer or to how a model is asked, not to its weights."""
 
+MAX_HEADER_BYTES = 100_000_000
+"""Of a safetensors file, as the format's own library has it."""
+
 _CALL_STATE = ("padding", "truncation")
 """State of the last call, which saving a tokenizer writes along; what it does stays the same."""
 
@@ -53,6 +56,28 @@ def tokenizer_sha256(path: Path) -> str:
         raise InputError(
             f"{path}: missing or not a tokenizer - import the base model again"
         ) from None
+
+
+def tensor_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a model directory with its shape, from the headers of its safetensors files.
+
+    Raises:
+        InputError: a file has no such header.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in sorted(directory.glob("*.safetensors")):
+        try:
+            with path.open("rb") as file:
+                # Eight bytes of length (little endian), then as much JSON.
+                length = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+                header.pop("__metadata__", None)
+                shapes |= {name: tuple(entry["shape"]) for name, entry in header.items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            raise InputError(
+                f"{path}: not a readable safetensors file - import or make the model again"
+            ) from None
+    return shapes
 
 
 def _adds_nothing(post_processor: Any) -> bool:

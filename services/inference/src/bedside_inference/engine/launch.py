@@ -28,6 +28,7 @@ from bedside_inference.config import (
     socket_path,
 )
 from bedside_inference.engine.door import NETWORK, Door
+from bedside_inference.engine.fit import check_complete, check_memory
 from bedside_inference.secret import DIRECTORY, ENGINE_TOKEN, read_secret
 from bedside_inference.served import VARIABLE, ServedModel
 
@@ -83,6 +84,7 @@ def serve(config: InferenceConfig, run: Run) -> None:
     Raises:
         PolicyError: nothing is promoted, or the evidence does not say PROMOTE.
         ArtifactError: evidence or weights do not match their manifests or the signature.
+        InputError: the model lacks tensors of its base, or there is too little memory.
         ConfigError: vLLM is not installed here, the socket cannot be used, or an engine runs.
     """
     lifeline.hold(signal.SIGKILL)
@@ -92,6 +94,9 @@ def serve(config: InferenceConfig, run: Run) -> None:
     listening = listen_arguments(config, run.registry.home)
     lock(scratch / "engine.lock")
     chosen = choose(run)
+    check_complete(chosen.model, run.registry)
+    if build == "cpu":
+        check_memory(config.engine, chosen.model)
     log_choice(chosen)
     temporary = clear(scratch)
     cache = scratch / "cache"
@@ -109,6 +114,7 @@ def verify(config: InferenceConfig, run: Run) -> None:
         ArtifactError: evidence or weights do not match their manifests or the signature.
     """
     chosen = choose(run)
+    check_complete(chosen.model, run.registry)
     say(f"model {chosen.model.digest[:12]} is intact, verdict {chosen.verdict}")
 
 
