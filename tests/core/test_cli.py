@@ -95,6 +95,19 @@ def test_bug_shows_its_place_only(file, monkeypatch, capsys, error):
     assert "Kanarienvogel" not in printed.err
 
 
+@pytest.mark.parametrize(("name", "code"), [("vllm", 2), ("bedside_core.nix", 1)])
+def test_a_package_of_another_environment(file, monkeypatch, capsys, name, code):
+    """Ours that is missing is a bug; another's belongs into another environment."""
+
+    def run(config: object, run: object) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    install(monkeypatch, run, config=StepConfig)
+    assert cli.main(["trainer", "step", "--config", str(file)]) == code
+    told = capsys.readouterr().err
+    assert ("lacks 'vllm', which the verb needs - run it in the environment" in told) == (code == 2)
+
+
 @pytest.mark.parametrize(
     ("content", "override", "words"),
     [

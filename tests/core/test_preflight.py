@@ -238,6 +238,9 @@ def test_what_is_raised_in_a_look_is_a_fault_of_its_own_lines(tmp_path):
 
 def test_a_registry_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight.os, "access", lambda path, mode: False)
-    [finding] = preflight._of_registry(Registry(tmp_path / "deep" / "home"))
+    home = Registry(tmp_path / "deep" / "home")
+    [reader] = preflight._of_registry(home, writes=False)
+    assert reader.kind == "unsure"
+    [finding] = preflight._of_registry(home, writes=True)
     assert finding.kind == "fault"
     assert f"BEDSIDE_HOME: {tmp_path} cannot be written" in finding.text

@@ -263,7 +263,7 @@ def test_loading_takes_too_long(command, environment, home, config) -> None:
 def test_no_engine_environment(command, environment, tmp_path) -> None:
     done = failing(command, {**environment, "BEDSIDE_ENVS": str(tmp_path / "none")})
     assert done.returncode == 2
-    assert "make setup" in done.stderr
+    assert "`bash scripts/setup.sh engine`" in done.stderr
 
 
 def test_gateway_alone_stops_cleanly(command, environment, config) -> None:

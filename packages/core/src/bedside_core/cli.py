@@ -61,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the top frame of the process
         if memory.is_out_of_memory(error):
             return fail(memory.without_setting(), InputError.exit_code)
+        if isinstance(error, ModuleNotFoundError) and not _is_ours(error.name):
+            return fail(
+                f"this environment lacks {error.name!r}, which the verb needs - run it in the "
+                "environment or the image of its own; `bash scripts/setup.sh NAME` makes one",
+                ConfigError.exit_code,
+            )
         return fail(
             f"internal error ({log.where(error)}) - this is a bug in Bedside; the message is "
             "withheld because it may quote text",
@@ -73,6 +79,10 @@ def fail(message: str, code: int) -> int:
     """Print an error for the user and pass its exit code on."""
     sys.stderr.write(f"bedside: {message}\n")
     return code
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is None or module.startswith("bedside")
 
 
 def _interrupt(number: int, frame: object) -> None:

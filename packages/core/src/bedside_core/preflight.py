@@ -60,7 +60,9 @@ def look(config: Path, overrides: list[str], registry: Registry, *, to_run: bool
         ConfigError: the config file as a whole is unusable.
     """
     document = load_document(config, overrides)
-    found = [*_of_services(config, overrides, document, to_run=to_run), *_of_registry(registry)]
+    found = _of_services(config, overrides, document, to_run=to_run)
+    writes = to_run or any(_is_here(service) for service, _ in STEPS)
+    found += _of_registry(registry, writes=writes)
     done = registry.slot(document["name"], "checkpoint") is not None
     found += _side_by_side(found, registry, trained=done)
     return Report(
@@ -155,10 +157,17 @@ def _answer(service: str, child: subprocess.Popen[str]) -> list[Finding]:
         return [Finding(kind="fault", text=text, code=ConfigError.exit_code)]
 
 
-def _of_registry(registry: Registry) -> Iterable[Finding]:
+def _is_here(service: str) -> bool:
+    return service in dispatch.installed() or dispatch.program(service) is not None
+
+
+def _of_registry(registry: Registry, *, writes: bool) -> Iterable[Finding]:
+    """Whether the steps can write there; an engine, which only reads, need not."""
     folder = _nearest(registry.home)
     if os.access(folder, os.W_OK | os.X_OK):
         yield Finding(kind="checked", text=f"registry: {registry.home} can be written")
+    elif not writes:
+        yield Finding(kind="unsure", text=f"registry: {folder} can only be read here")
     else:
         text = f"BEDSIDE_HOME: {folder} cannot be written - make it writable, or name another place"
         yield Finding(kind="fault", text=text, code=ConfigError.exit_code)

@@ -41,7 +41,7 @@ VERBS = {
     "adapt": "corpus, training, merge, evaluation and promotion in order",
     "check": "look at everything that a later step of this run will need",
     "promote": "promote what a run has made",
-    "registry": "artifacts: list, show, verify, lineage; promote and roll back",
+    "registry": "artifacts: list, lineage, promote, roll back, withdraw, delete",
     "selftest": "prove that this container is confined",
     "up": "serve the promoted model",
 }

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from bedside_core import lifeline
+from bedside_core import dispatch, lifeline
 from bedside_core.errors import BedsideError, ConfigError
 
 TAIL_LINES = 15
@@ -31,14 +31,15 @@ def engine_command(options: list[str]) -> list[str]:
     Raises:
         ConfigError: there are others, and none is the engine's.
     """
-    environments = os.environ.get("BEDSIDE_ENVS")
-    if not environments:
-        return _here("engine", options)
-    program = Path(environments).absolute() / "engine" / "bin" / "bedside"
-    if not program.exists():
+    program = dispatch.program("engine")
+    if program is None:
+        environments = os.environ.get(dispatch.ENVIRONMENTS)
+        if not environments:
+            return _here("engine", options)
         raise ConfigError(
-            f"{program} does not exist - `make setup` makes the engine's environment; without "
-            "BEDSIDE_ENVS vLLM is looked for in this one"
+            f"{environments}/engine does not exist - `bash scripts/setup.sh engine` makes the "
+            "engine's environment; without BEDSIDE_ENVS vLLM is looked for beside this one and in "
+            "it"
         )
     return [str(program), "inference", "engine", *options]
 
