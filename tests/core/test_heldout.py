@@ -32,6 +32,7 @@ def test_bad_file_is_named_without_its_text(tmp_path: Path, content: bytes, word
 
 
 def test_no_texts(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError, match=r"no \.txt files"):
-            read_heldout(folder)
+    (tmp_path / "file").touch()
+    for name, words in (("", r"no \.txt files"), ("none", "does not exist"), ("file", "is a file")):
+        with pytest.raises(InputError, match=words):
+            read_heldout(tmp_path / name)

@@ -265,7 +265,7 @@ def test_nothing_to_merge_yet(run):
 def test_probe_folder_must_exist(run, add, tmp_path):
     add("base", seed=1)
     add("checkpoint", seed=2)
-    with pytest.raises(InputError, match=r"no \.txt files"):
+    with pytest.raises(InputError, match="none: does not exist"):
         merge(MergerConfig(probe=Probe(heldout=tmp_path / "none")), run)
 
 

@@ -50,13 +50,17 @@ class Scope(Config):
     """What a key allows."""
 
     department: Name = "unassigned"
+    """Where the key is used; stands in records and metrics."""
     priority: PriorityClass = "ward"
+    """Who goes first when the engine is full."""
     purpose: Purpose = "TREAT"
-    """Default purpose of use."""
+    """Default purpose of use, a code of HL7's PurposeOfUse."""
     models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """Model names; by default all."""
     requests_per_minute: Rate | None = None
+    """How often it may ask; by default without a limit."""
     tokens_per_minute: Rate | None = None
+    """Prompt and answer together; by default without a limit."""
     reidentify: bool = False
     """Whether its holder may ask for the subject behind a pseudonym."""
 
