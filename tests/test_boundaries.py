@@ -30,6 +30,37 @@ SHARED = {"bedside_core", "bedside_models"}
 OPERATED = {"inference", "registry"}
 """Services with verbs for operators, whose arguments are no settings of a run."""
 MAX_FUNCTION_LINES = 120
+MAX_SWALLOWED = 0.2
+"""Broad exceptions that are not raised on, per 1,000 lines of source."""
+
+# From the ground up: a part of the inference service imports its own modules and lower floors.
+FLOORS = (
+    {"urls", "served", "secret", "probe", "background", "children", "mock_answers"},
+    {"config"},
+    {"principal", "paths"},
+    {"state", "audit", "engine"},
+    {"keys"},
+    {"gateway.errors", "gateway.page"},
+    {"gateway.connection", "gateway.deadline", "gateway.engines", "gateway.api"},
+    {"gateway.access", "gateway.exchange"},
+    {"gateway.telemetry", "gateway.handlers", "gateway.dispatch"},
+    {"gateway.envelope", "gateway.relay"},
+    {"gateway.app", "gateway.protocol"},
+    {"gateway.server"},
+    {"aliases", "chat", "health", "mock_engine", "run", "selftest"},
+    {"cli"},
+)
+NEVER = (
+    ("gateway.relay", "gateway.app"),
+    ("gateway.telemetry", "gateway.app"),
+    ("gateway.exchange", "gateway.telemetry"),
+    ("gateway", "engine"),
+    ("engine", "gateway"),
+    ("engine", "state"),
+    ("audit.verify", "audit.chain"),
+    ("audit.syslog", "audit.chain"),
+)
+"""What the first must not reach in any number of steps, in the inference service."""
 
 
 def sources(folder: str) -> list[Path]:
@@ -135,3 +166,100 @@ def test_no_long_function(folder: str) -> None:
         and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
     ]
     assert wrong == []
+
+
+def modules_of(folder: str) -> dict[str, Path]:
+    """Modules of a package by their full names."""
+    root = ROOT / folder / "src"
+    names = ((path, path.relative_to(root).with_suffix("").parts) for path in sources(folder))
+    return {
+        ".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in names
+    }
+
+
+def arrows(folder: str) -> dict[str, set[str]]:
+    """Which modules of its own each module imports, for types and within functions too."""
+    modules = modules_of(folder)
+    found: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        targets: set[str] = set()
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole = {f"{node.module}.{alias.name}" for alias in node.names}
+                targets |= whole & set(modules) or {node.module}
+        found[name] = targets & set(modules) - {name}
+    return found
+
+
+def reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    """All that a module imports, over any number of steps."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for module in graph[waiting.pop()] - seen:
+            seen.add(module)
+            waiting.append(module)
+    return seen
+
+
+@pytest.mark.parametrize("folder", sorted(PACKAGES))
+def test_no_modules_import_each_other_in_a_circle(folder: str) -> None:
+    """For types only, a circle still means that neither can be understood without the other."""
+    graph = arrows(folder)
+    assert [module for module in graph if module in reached(graph, module)] == []
+
+
+def part(module: str) -> str:
+    """The part of the inference service that a module belongs to: a folder or a single module."""
+    names = module.split(".")[1:]
+    return ".".join(names[:2] if names[:1] == ["gateway"] else names[:1])
+
+
+def test_nothing_imports_upwards() -> None:
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    wrong = []
+    for module, targets in arrows("services/inference").items():
+        for target in targets:
+            here, there = part(module), part(target)
+            if here != there and floor[here] <= floor[there]:
+                wrong.append(f"{module} imports {target}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("here", "there"), NEVER)
+def test_never(here: str, there: str) -> None:
+    graph = arrows("services/inference")
+
+    def within(module: str, part: str) -> bool:
+        return f"{module}.".startswith(f"bedside_inference.{part}.")
+
+    starts = [module for module in graph if within(module, here)]
+    assert starts
+    for start in starts:
+        assert [module for module in reached(graph, start) if within(module, there)] == []
+
+
+def swallowed(path: Path) -> Iterator[int]:
+    """Lines of broad handlers that do not raise."""
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        caught = {name.id for name in ast.walk(node.type or node) if isinstance(name, ast.Name)}
+        broad = node.type is None or caught & {"Exception", "BaseException"}
+        if broad and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node)):
+            yield node.lineno
+
+
+def test_broad_exceptions_are_few_and_argued() -> None:
+    """What they swallow must be logged or counted where somebody sees it; the reason says how."""
+    lines, found = 0, []
+    for folder in PACKAGES:
+        for path in sources(folder):
+            text = path.read_text(encoding="utf-8").splitlines()
+            lines += len(text)
+            for number in swallowed(path):
+                found.append(f"{path.relative_to(ROOT)}:{number}")
+                assert "#" in text[number - 1], f"{found[-1]} gives no reason"
+    assert len(found) <= MAX_SWALLOWED * lines / 1000, found

@@ -35,7 +35,8 @@ from bedside_inference.gateway.api.answers import conforming
 from bedside_inference.gateway.api.bodies import prepare_body
 from bedside_inference.gateway.api.events import whole_answer
 from bedside_inference.gateway.engines.admission import Admission
-from bedside_inference.gateway.exchange import Ended, Exchange
+from bedside_inference.gateway.envelope import Reporter
+from bedside_inference.gateway.exchange import Exchange
 from bedside_inference.gateway.telemetry.metrics import Metrics
 
 RESULTS = Path(__file__).parents[1] / "results" / "cold.json"
@@ -69,7 +70,7 @@ def parts(audit: AuditLog) -> dict[str, Callable[[], object]]:
     """By name, each as the gateway runs it for one whole chat request."""
     question, answer = json.dumps(QUESTION).encode(), json.dumps(ANSWER).encode()
     admission, limits = Admission(AdmissionConfig()), Limits(MemoryStore())
-    ended = Ended(Metrics())
+    reporter = Reporter(Metrics())
     record = Record(
         request_id="", started=time.time(), client_address="127.0.0.1", client_app="other",
         method="POST", route=CHAT, model=MODEL, model_digest="a" * 64, evidence="b" * 64,
@@ -84,8 +85,8 @@ def parts(audit: AuditLog) -> dict[str, Callable[[], object]]:
         audit.begin(record)
 
     def report(exchanges: int) -> None:
-        ended._waiting = [(exchange, 0.1, logging.INFO)] * exchanges
-        ended.report()
+        reporter._waiting = [(exchange, 0.1, logging.INFO)] * exchanges
+        reporter.report()
 
     async def rates() -> None:
         grant = await limits.take("somebody", UNREACHED, UNREACHED, 100)

@@ -26,16 +26,11 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from bedside_inference.config import (
-    GatewayConfig,
-    HealthConfig,
-    InferenceConfig,
-    StateConfig,
-    socket_path,
-)
+from bedside_inference.config import GatewayConfig, HealthConfig, InferenceConfig, StateConfig
 from bedside_inference.gateway import server as gateway_server
 from bedside_inference.gateway.server import listen, server
 from bedside_inference.keys import NewKey, create
+from bedside_inference.paths import socket_path
 from bedside_inference.served import HEADER, ServedModel
 from bedside_inference.state.records import Scope
 from bedside_inference.state.store import Store

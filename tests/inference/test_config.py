@@ -10,14 +10,9 @@ from pydantic import ValidationError
 
 from bedside_core.config import load_document, validate
 from bedside_core.errors import ConfigError
-from bedside_inference.config import (
-    EngineConfig,
-    GatewayConfig,
-    InferenceConfig,
-    base_url,
-    socket_path,
-)
+from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
 from bedside_inference.gateway.server import listen
+from bedside_inference.paths import base_url, socket_path
 
 
 def test_the_demo_is_valid(root) -> None:

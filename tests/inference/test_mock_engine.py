@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
-from bedside_inference.config import EngineConfig, InferenceConfig, MockConfig, socket_path
+from bedside_inference.config import EngineConfig, InferenceConfig, MockConfig
 from bedside_inference.mock_answers import ROUTES, WORDS
 from bedside_inference.mock_engine import DIGEST, MockEngine, running
+from bedside_inference.paths import socket_path
 from bedside_inference.secret import make_secrets
 from bedside_inference.served import HEADER, ServedModel
 

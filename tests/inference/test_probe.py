@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bedside_inference.config import socket_path
+from bedside_inference.paths import socket_path
 from bedside_inference.probe import ask
 
 CHAT = "/v1/chat/completions"

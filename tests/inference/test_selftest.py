@@ -24,8 +24,9 @@ from bedside_core.errors import ConfigError, PolicyError
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_inference import keys, selftest
-from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig, base_url
+from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
 from bedside_inference.keys import NewKey
+from bedside_inference.paths import base_url
 from bedside_inference.state.records import Key, digest_of
 from bedside_inference.state.store import Store
 

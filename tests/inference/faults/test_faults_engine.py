@@ -16,9 +16,10 @@ from aiohttp import web
 
 from bedside_core.registry import Registry
 from bedside_inference import aliases
-from bedside_inference.config import HealthConfig, TimeoutsConfig, socket_path
+from bedside_inference.config import HealthConfig, TimeoutsConfig
 from bedside_inference.gateway import relay
 from bedside_inference.gateway.api.events import MAX_EVENT_BYTES
+from bedside_inference.paths import socket_path
 from bedside_inference.secret import make_secrets
 from bedside_inference.served import HEADER, ServedModel
 from bedside_inference.state.store import Store

@@ -18,7 +18,7 @@ from bedside_core.errors import ArtifactError
 from bedside_inference.audit import chain
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import AuditConfig, StateConfig
-from bedside_inference.gateway import app
+from bedside_inference.gateway.access import authentication
 from bedside_inference.state import watch
 
 DONE = b"data: [DONE]\n\n"
@@ -247,7 +247,7 @@ class Clock:
             def now(cls, tz=None):
                 return datetime.now(tz) + timedelta(hours=clock.hours)
 
-        monkeypatch.setattr(app, "datetime", Jumping)
+        monkeypatch.setattr(authentication, "datetime", Jumping)
 
 
 @pytest.fixture

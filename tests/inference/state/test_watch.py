@@ -114,7 +114,8 @@ async def test_each_change_is_told_in_the_event_loop(store, audit, state_config)
     def hear(state: State) -> None:
         told.append((state.revision, threading.current_thread() is threading.main_thread()))
 
-    watch = Watch(store, state_config, on_change=hear)
+    watch = Watch(store, state_config)
+    watch.on_change = hear
     async with watch.running():
         await until(lambda: told == [(0, True)])
         aliases.stop(store, DIGEST, audit=audit)

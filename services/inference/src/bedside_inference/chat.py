@@ -14,7 +14,8 @@ from openai.types.chat import ChatCompletionChunk
 from bedside_core.console import say
 from bedside_core.errors import BedsideError, ConfigError, InputError
 from bedside_core.run import Run
-from bedside_inference.config import GatewayConfig, InferenceConfig, base_url
+from bedside_inference.config import GatewayConfig, InferenceConfig
+from bedside_inference.paths import base_url
 
 API_KEY = "BEDSIDE_API_KEY"
 QUESTION = "Mein Blutdruck ist seit Wochen zu hoch. Was kann ich selbst dagegen tun?"

@@ -1,9 +1,7 @@
-"""The section `inference` of a run config, and the places below BEDSIDE_HOME that serving uses."""
+"""The section `inference` of a run config."""
 
 from __future__ import annotations
 
-import os
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,11 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bedside_core.addresses import is_in_house
 from bedside_core.config import Config
-from bedside_core.errors import ConfigError
-
-MAX_SOCKET_PATH_BYTES = 107
-"""`sun_path` of Linux (unix(7)) holds 108 bytes with the final zero."""
-
+from bedside_inference.urls import is_secure
 
 EngineAddress = Annotated[str, Field(pattern=r"^(http://[A-Za-z0-9.-]+:[0-9]+|/.+)$")]
 """`http://HOST:PORT` in a private network, or the path of a Unix socket."""
@@ -273,20 +267,6 @@ class OidcConfig(Config):
         return self
 
 
-def is_secure(url: str) -> bool:
-    """Whether nobody on the way can change what a URL answers: https, or this machine itself."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or "#" in url:
-            return False
-        return parts.port != 0 and (
-            parts.scheme == "https" or host == "localhost" or ip_address(host).is_loopback
-        )
-    except ValueError:
-        return False
-
-
 class TracingConfig(Config):
     """Where OpenTelemetry traces go: ids, codes, counts and times, never content or people."""
 
@@ -342,34 +322,3 @@ class InferenceConfig(Config):
     tracing: TracingConfig | None = None
     """By default no traces."""
     mock: MockConfig = MockConfig()
-
-
-def run_directory(home: Path) -> Path:
-    """Where sockets, locks and scratch live while something runs: `BEDSIDE_RUN_DIR`, or below home.
-
-    The engine's home may be mounted read-only; this may not.
-    """
-    return Path(os.environ.get("BEDSIDE_RUN_DIR") or home / "run").absolute()
-
-
-def socket_path(config: InferenceConfig, home: Path) -> Path:
-    """The engine's Unix socket.
-
-    Raises:
-        ConfigError: the path is longer than the system allows.
-    """
-    path = (config.engine.socket or run_directory(home) / "engine.sock").absolute()
-    size = len(os.fsencode(path))
-    if size > MAX_SOCKET_PATH_BYTES:
-        raise ConfigError(
-            f"engine socket {path}: {size} bytes, and a Unix socket path holds "
-            f"{MAX_SOCKET_PATH_BYTES} - set inference.engine.socket to a shorter path in a "
-            "directory of mode 0700"
-        )
-    return path
-
-
-def base_url(gateway: GatewayConfig) -> str:
-    """Where a client on this machine reaches the gateway."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.host, gateway.host)  # noqa: S104
-    return f"http://[{host}]:{gateway.port}" if ":" in host else f"http://{host}:{gateway.port}"

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from bedside_core.errors import ConfigError
 from bedside_inference.children import ServingError
-from bedside_inference.config import InferenceConfig, base_url, socket_path
+from bedside_inference.config import InferenceConfig
+from bedside_inference.paths import base_url, socket_path
 from bedside_inference.probe import ask
 
 

@@ -35,9 +35,9 @@ from aiohttp import web
 from bedside_core import lifeline, log
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
-from bedside_inference.config import InferenceConfig, socket_path
-from bedside_inference.engine.launch import lock, private_directory
+from bedside_inference.config import InferenceConfig
 from bedside_inference.mock_answers import ROUTES, Asked, Route, embeddings
+from bedside_inference.paths import lock, private_directory, socket_path
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, ServedModel
 

@@ -22,9 +22,9 @@ from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.registry import Registry
 from bedside_inference.children import Child, ServingError, engine_command, gateway_command
-from bedside_inference.config import InferenceConfig, base_url, run_directory
-from bedside_inference.engine.launch import private_directory
+from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway.server import listen
+from bedside_inference.paths import base_url, private_directory, run_directory
 from bedside_inference.probe import ask
 
 POLL_SECONDS = 0.25

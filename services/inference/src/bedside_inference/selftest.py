@@ -24,7 +24,8 @@ from bedside_core.confinement import LISTENER, Check, connect, listener, no_prox
 from bedside_core.confinement import ways_out as confinement
 from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.run import Run
-from bedside_inference.config import InferenceConfig, base_url, socket_path
+from bedside_inference.config import InferenceConfig
+from bedside_inference.paths import base_url, socket_path
 from bedside_inference.probe import ask
 from bedside_inference.served import HEADER, ServedModel
 

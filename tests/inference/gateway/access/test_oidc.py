@@ -33,12 +33,13 @@ from hypothesis import strategies as st
 
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError
-from bedside_inference.config import OidcConfig, is_secure
+from bedside_inference.config import OidcConfig
 from bedside_inference.gateway.access import jwks
 from bedside_inference.gateway.access.jwks import Keys, ProviderError, usable_keys
 from bedside_inference.gateway.access.oidc import MAX_TOKEN_BYTES, TokenVerifier, roles_in
 from bedside_inference.gateway.errors import ApiError
 from bedside_inference.principal import Principal
+from bedside_inference.urls import is_secure
 
 AUDIENCE = "bedside"
 DISCOVERY = "/.well-known/openid-configuration"

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from bedside_inference import aliases
-from bedside_inference.config import HealthConfig, socket_path
+from bedside_inference.config import HealthConfig
+from bedside_inference.paths import socket_path
 from bedside_inference.state.store import Store
 
 OLD, NEW = "ab" * 32, "cd" * 32

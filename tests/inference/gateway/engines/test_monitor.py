@@ -8,11 +8,12 @@ import json
 import pytest
 from aiohttp import web
 
-from bedside_inference.config import HealthConfig, socket_path
+from bedside_inference.config import HealthConfig
 from bedside_inference.gateway.engines import client as engine_client
 from bedside_inference.gateway.engines import monitor as watched
 from bedside_inference.gateway.engines.client import EngineClient
 from bedside_inference.gateway.engines.monitor import Condition, Monitor
+from bedside_inference.paths import socket_path
 
 PATIENT = {"strikes": 3, "stall_seconds": 50, "canary_seconds": 60_000}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -16,7 +14,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from bedside_inference.config import TracingConfig
-from bedside_inference.gateway.app import ONE_MODEL, ROUTES
+from bedside_inference.gateway.api.routes import ONE_MODEL, ROUTES
 from bedside_inference.gateway.telemetry.metrics import SHARED, Metrics
 
 CHAT = "/v1/chat/completions"
@@ -28,6 +26,7 @@ CLOSED = {
     "status": re.compile(r"[2-5][0-9]{2}"),
     "outcome": re.compile(r"answered|client_left|[a-z]+(_[a-z]+){0,4}"),
     "kind": re.compile("prompt|completion"),
+    "task": re.compile("audit|state|engines|traces"),
     "priority": re.compile("emergency|ward|batch"),
     "engine": re.compile(r"/tmp/bedside-[a-z0-9_]+/run/engine\.sock"),
     "condition": re.compile("loading|ready|stalled|withdrawn"),
@@ -197,39 +196,6 @@ async def test_how_engine_audit_and_state_are(engine, gateway, home) -> None:
         while await value_of(gateway, condition("loading")) != 1:
             await asyncio.sleep(0.02)
     assert await value_of(gateway, condition("ready")) == 0
-
-
-def sampled(**changes) -> SimpleNamespace:
-    """A gateway as far as it is looked at."""
-    return SimpleNamespace(
-        **{
-            "admission": SimpleNamespace(running=0, running_tokens=0, queued={"ward": 0}),
-            "streams": 0,
-            "audit": SimpleNamespace(writable=False),
-            "watch": SimpleNamespace(age=31.5),
-            "fleet": SimpleNamespace(engines=[]),
-            "tokens": SimpleNamespace(refused=Counter()),
-            "tracing": SimpleNamespace(dropped=0),
-            **changes,
-        }
-    )
-
-
-def test_refused_tokens_are_counted_once() -> None:
-    metrics, gateway = Metrics(), sampled()
-    gateway.tokens.refused["expired"] = 2
-    gateway.tracing.dropped = 3
-    for _ in range(3):
-        metrics.sample(gateway)
-    gateway.tokens.refused["expired"] += 1
-    gateway.tokens.refused["signature"] = 1
-    metrics.sample(gateway)
-    page = metrics.page("")[0].decode()
-    assert 'bedside_gateway_credentials_refused_total{reason="expired"} 3.0' in page
-    assert 'bedside_gateway_credentials_refused_total{reason="signature"} 1.0' in page
-    assert "bedside_gateway_spans_dropped_total 3.0" in page
-    assert "bedside_gateway_audit_writable 0.0" in page
-    assert "bedside_gateway_state_age_seconds 31.5" in page
 
 
 @pytest.mark.parametrize("own", [True, False])

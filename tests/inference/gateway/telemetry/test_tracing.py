@@ -26,6 +26,7 @@ from bedside_inference.audit.record import Record
 from bedside_inference.config import GatewayConfig, TracingConfig
 from bedside_inference.gateway.exchange import Exchange
 from bedside_inference.gateway.telemetry import tracing
+from bedside_inference.gateway.telemetry.spans import spans_of
 from bedside_inference.gateway.telemetry.tracing import MAX_QUEUED, Tracing
 
 CHAT = "/v1/chat/completions"
@@ -128,6 +129,12 @@ def exchange(**members) -> Exchange:
         }
     )
     return Exchange(record)
+
+
+def trace(tracing: Tracing, ended: Exchange, seconds: float) -> None:
+    """As the gateway does at the end of a request."""
+    if tracing.samples(ended.record):
+        tracing.put(spans_of(ended, seconds))
 
 
 def attributes(span: Span) -> dict[str, object]:
@@ -257,7 +264,7 @@ async def test_what_fails_and_what_is_not_offered(traced, collector, open_gatewa
 async def test_a_reason_that_is_a_text_is_none(collector) -> None:
     tested = Tracing(TracingConfig(endpoint=collector.url))
     async with tested.running():
-        tested.record(exchange(finish_reason="der Patient"), 1.5)
+        trace(tested, exchange(finish_reason="der Patient"), 1.5)
     [span] = collector.spans
     assert attributes(span)["gen_ai.response.finish_reasons"] == ["other"]
     assert span.start_time_unix_nano == 1_700_000_000 * 10**9
@@ -272,12 +279,12 @@ async def test_the_share_is_chosen_by_trace(collector) -> None:
     async with tested.running():
         for low, kept in (("0" * 16, True), ("3f" + "f" * 14, True), ("4" + "0" * 15, False)):
             one = exchange(trace_id="a" * 16 + low)
-            tested.record(one, 1)
+            trace(tested, one, 1)
             assert one.record.trace_id == "a" * 16 + low
             assert (len(tested._sender._queue) > 0) == kept
             tested._sender._queue.clear()
         for one in without:
-            tested.record(one, 1)
+            trace(tested, one, 1)
     named = [one.record.trace_id for one in without if one.record.trace_id]
     assert 40 < len(named) < 160
     assert [span.trace_id.hex() for span in collector.spans] == named
@@ -443,7 +450,7 @@ async def test_whatever_it_answers(collector, caplog, answer, dropped) -> None:
     tested = Tracing(TracingConfig(endpoint=collector.url))
     async with tested.running():
         for _ in range(5):
-            tested.record(exchange(), 1)
+            trace(tested, exchange(), 1)
     assert tested.dropped == dropped
     assert "Erika" not in caplog.text
 
@@ -453,7 +460,7 @@ async def test_redirects_are_not_followed(collector, decoy) -> None:
         collector.answer = answering(status, Location=f"{decoy.url}/v1/traces")
         tested = Tracing(TracingConfig(endpoint=collector.url))
         async with tested.running():
-            tested.record(exchange(), 1)
+            trace(tested, exchange(), 1)
         assert tested.dropped == 1
 
 
@@ -478,7 +485,7 @@ async def test_one_that_is_away_is_told_once_and_its_return_too(
     tested = Tracing(TracingConfig(endpoint=f"http://127.0.0.1:{port}"))
     async with tested.running():
         for number in range(1, 4):
-            tested.record(exchange(), 1)
+            trace(tested, exchange(), 1)
             async with asyncio.timeout(30):
                 while tested.dropped < number:
                     await asyncio.sleep(0.01)
@@ -488,7 +495,7 @@ async def test_one_that_is_away_is_told_once_and_its_return_too(
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        tested.record(exchange(), 1)
+        trace(tested, exchange(), 1)
         await found.received(1)
         async with asyncio.timeout(30):
             while "traces are taken again" not in caplog.messages:
@@ -506,10 +513,10 @@ async def test_the_queue_is_bounded(collector, monkeypatch) -> None:
     monkeypatch.setattr(tracing, "END_SECONDS", 0.1)
     tested = Tracing(TracingConfig(endpoint=collector.url))
     async with tested.running():
-        tested.record(exchange(), 1)
+        trace(tested, exchange(), 1)
         await collector.received(1)
         for _ in range(MAX_QUEUED + 1000):
-            tested.record(exchange(), 1)
+            trace(tested, exchange(), 1)
         assert len(tested._sender._queue) == MAX_QUEUED
         assert tested.dropped == 1000
     assert tested.dropped == MAX_QUEUED + 1001
@@ -519,7 +526,7 @@ async def test_all_of_many_arrive_once(collector) -> None:
     tested = Tracing(TracingConfig(endpoint=collector.url))
     async with tested.running():
         for _ in range(2000):
-            tested.record(exchange(), 1)
+            trace(tested, exchange(), 1)
     assert tested.dropped == 0
     assert len({span.span_id for span in collector.spans}) == len(collector.spans) == 2000
     assert len(collector.bodies) == 4

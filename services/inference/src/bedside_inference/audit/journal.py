@@ -36,6 +36,7 @@ from bedside_inference.audit.record import (
     request_content,
 )
 from bedside_inference.audit.workers import Worker, dead_workers
+from bedside_inference.background import Recurring
 from bedside_inference.config import AuditConfig
 
 logger = logging.getLogger(__name__)
@@ -79,8 +80,8 @@ class AuditLog:
         self._unrecorded = 0
         """Requests that never began and whose record could not be written."""
         self._failed = False
-        self._unkept = False
-        """Whether the thread failed the last time: lines may be written, but not be on the disk."""
+        self.keeping = Recurring(logger, "audit not kept", "audit kept again")
+        """What the thread does; while it fails, lines may be written, but not be on the disk."""
         self._last = 0
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="audit", daemon=True)
@@ -141,7 +142,7 @@ class AuditLog:
     @property
     def writable(self) -> bool:
         """Whether the last attempts to write and to keep succeeded and nothing waits."""
-        return not (self._failed or self._unkept or self._pending)
+        return not (self._failed or self.keeping.failing or self._pending)
 
     def begin(self, record: Record) -> None:
         """Write ahead that a request goes to the engine.
@@ -151,7 +152,7 @@ class AuditLog:
         """
         entry = begin_content(record, self._worker.id)
         with self._guard:
-            if self._unkept:
+            if self.keeping.failing:
                 raise AuditError(f"the audit log {self.directory} does not reach the disk")
             self._retry()
             self._open[record.request_id] = self._last + 1
@@ -272,16 +273,9 @@ class AuditLog:
         while not self._stop.is_set():
             self._wake.wait(self.config.sync_seconds)
             self._wake.clear()
-            try:
+            # Whatever goes wrong: it is tried again, and until then nothing begins.
+            with self.keeping.attempt():
                 self._tick()
-            except Exception:  # whatever it is: it is tried again, and until then nothing begins
-                if not self._unkept:
-                    logger.exception("audit not kept")
-                self._unkept = True
-            else:
-                if self._unkept:
-                    logger.info("audit kept again")
-                self._unkept = False
 
     def _tick(self, *, closing: bool = False) -> None:
         with self._guard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import logging
 import os
@@ -21,14 +20,16 @@ from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.offline import OFFLINE
 from bedside_core.run import Run
-from bedside_inference.config import (
+from bedside_inference.config import InferenceConfig
+from bedside_inference.engine.door import NETWORK, Door
+from bedside_inference.engine.fit import check_complete, check_memory
+from bedside_inference.paths import (
     MAX_SOCKET_PATH_BYTES,
-    InferenceConfig,
+    lock,
+    private_directory,
     run_directory,
     socket_path,
 )
-from bedside_inference.engine.door import NETWORK, Door
-from bedside_inference.engine.fit import check_complete, check_memory
 from bedside_inference.secret import DIRECTORY, ENGINE_TOKEN, read_secret
 from bedside_inference.served import VARIABLE, ServedModel
 
@@ -246,38 +247,6 @@ def vllm_environment(
     if build == "cpu":
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(config.engine.kv_cache_gib)
     return environment
-
-
-def private_directory(path: Path) -> None:
-    """Make a directory that only this user can enter.
-
-    Raises:
-        ConfigError: it exists and others can enter it.
-    """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ConfigError(
-            f"{path}: mode {mode:04o} lets others reach the engine - chmod 700 {path}"
-        )
-
-
-def lock(path: Path) -> None:
-    """Be the only engine with this lock; vLLM inherits it and holds it while it lives.
-
-    Raises:
-        ConfigError: an engine runs already.
-    """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ConfigError(
-            f"an engine is already running ({path} is held) - stop it first, or give this one "
-            "another BEDSIDE_RUN_DIR and inference.engine.socket"
-        ) from None
-    os.set_inheritable(handle, True)
 
 
 def clear(run: Path) -> Path:

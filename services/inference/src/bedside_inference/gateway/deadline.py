@@ -11,11 +11,11 @@ TICK_SECONDS = 0.001
 """What uvloop's clock counts in."""
 
 
-class Clock:
+class Deadline:
     """An asynchronous context that ends with an `ApiError` when the present deadline passes.
 
-    To move the deadline costs no more than to note it, because that is done for each token: the
-    timer that runs looks at the note when it rings, and runs on if there is time left.
+    Moving it only stores it, because this happens once per token; the timer checks the stored value
+    when it fires, and is set anew if there is time left.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Clock:
         self._error: ApiError | None = None
         self._over = False
 
-    async def __aenter__(self) -> Clock:
+    async def __aenter__(self) -> Deadline:
         await self._timeout.__aenter__()
         return self
 

@@ -1,44 +1,49 @@
-"""OpenAI error objects for everything that can go wrong; none quotes a request.
+"""Every error that a client can get, in one table; none quotes a request.
 
-Each sentence is fixed. What a client or the engine wrote never becomes part of one, because errors
-end up in other people's logs.
+Status, code and sentence stand here once. Code that refuses something calls an entry of the table,
+and the OpenAPI document is made from it. Each sentence is fixed but for names and numbers of ours:
+what a client or the engine wrote never becomes part of one, because errors end up in other people's
+logs.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import JSONResponse
+
+from bedside_inference.audit.entries import AuditError
+from bedside_inference.state.errors import StateUnavailable
 
 logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED = 499
 """The status that is logged for a client that left before an answer; never sent."""
 
-CLIENT_STALLED = "client_stalled"
-
 RETRY_SECONDS = 5
+RETRY: Mapping[str, str] = {"Retry-After": str(RETRY_SECONDS)}
+CLOSE: Mapping[str, str] = {"Connection": "close"}
 
 
 class ApiError(Exception):
-    """An answer with an OpenAI error object."""
+    """An answer with an OpenAI error object; made by an entry of the table only."""
 
     def __init__(
         self,
-        status: int,
-        code: str,
+        refusal: Refusal,
         message: str,
         *,
-        param: str | None = None,
-        headers: dict[str, str] | None = None,
+        status: int,
+        code: str,
+        param: str | None,
+        headers: dict[str, str] | None,
     ) -> None:
         super().__init__(code)
-        self.status, self.code, self.message, self.param = status, code, message, param
-        self.headers = headers
+        self.refusal, self.message = refusal, message
+        self.status, self.code, self.param, self.headers = status, code, param, headers
 
     @property
     def body(self) -> dict[str, dict[str, str | None]]:
@@ -57,164 +62,270 @@ class ApiError(Exception):
         return JSONResponse(self.body, self.status, self.headers)
 
 
-def invalid_key() -> ApiError:
-    return ApiError(
-        401,
-        "invalid_api_key",
-        "No valid API key: send 'Authorization: Bearer <key>' with a key of this house.",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
+class Refusal:
+    """One entry of the table; called, it makes the error.
+
+    >>> raise body_too_large(limit=1024)
+    """
+
+    def __init__(
+        self,
+        statuses: int | tuple[int, ...],
+        code: str,
+        sentence: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **usual: str,
+    ) -> None:
+        """Add it to the table.
+
+        Args:
+            statuses: the one that it is sent with; of several, the caller says which.
+            code: stable, for programs.
+            sentence: for people; may hold `{names}` of ours, as may the code.
+            param: the field at fault, if it is always the same.
+            headers: what it is always sent with.
+            usual: what stands for a name of the sentence if the caller does not give it.
+        """
+        self.statuses = (statuses,) if isinstance(statuses, int) else statuses
+        self.code, self.sentence, self.param, self.headers = code, sentence, param, headers
+        self.usual = usual
+        TABLE.append(self)
+
+    def __call__(
+        self,
+        *,
+        status: int | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **names: str | int,
+    ) -> ApiError:
+        """The error; what is given here comes on top of what the table says."""
+        merged = {**(self.headers or {}), **(headers or {})}
+        said = {**self.usual, **names} if self.usual or names else None
+        return ApiError(
+            self,
+            self.sentence.format_map(said) if said else self.sentence,
+            status=self.statuses[0] if status is None else status,
+            code=self.code.format_map(said) if said else self.code,
+            param=param or self.param,
+            headers=merged or None,
+        )
 
 
-def unknown_model() -> ApiError:
-    return ApiError(
-        404,
-        "model_not_found",
-        "This model is not served here; GET /v1/models lists what is.",
-        param="model",
-    )
+TABLE: list[Refusal] = []
+
+# 400: the request.
+invalid_json = Refusal(
+    400, "invalid_json", "The body must be a JSON object in UTF-8 that has no name twice."
+)
+missing_model = Refusal(400, "missing_model", "'model' must be given, as a string.", param="model")
+missing_field = Refusal(400, "missing_{field}", "'{field}' must be given.")
+unsupported_field = Refusal(
+    400,
+    "unsupported_field",
+    "A field{name} is not among those that this route takes.",
+    name="",
+)
+unsupported_part = Refusal(
+    400,
+    "unsupported_field",
+    "{field} has a part that this route does not take.",
+    field="A field",
+)
+invalid_value = Refusal(
+    400,
+    "invalid_value",
+    "{field} has a type, a value or a part that this route does not take.",
+    field="A field",
+)
+too_many_tokens = Refusal(
+    400,
+    "too_many_tokens",
+    "Prompt and answer together need more tokens than the engine takes; shorten the prompt or ask "
+    "for a shorter answer.",
+)
+too_many_tokens_for_key = Refusal(
+    400,
+    "too_many_tokens",
+    "Prompt and answer together need more tokens than this key has in a minute; shorten the prompt "
+    "or ask for a shorter answer.",
+)
+unknown_purpose = Refusal(
+    400,
+    "unknown_purpose",
+    "X-Purpose-Of-Use takes a code of HL7 v3 PurposeOfUse: {codes}.",
+    codes="see its parameter",
+)
+engine_refused = Refusal(
+    (400, 413, 415, 422),
+    "engine_refused",
+    "The engine refuses this request{because}.",
+    because="",
+)
+bad_request = Refusal(400, "bad_request", "This request cannot be answered.")
+bad_http = Refusal(400, "bad_http", "This is not a valid HTTP/1.1 request.")
+no_upgrade = Refusal(
+    400, "no_upgrade", "Only HTTP/1.1 is spoken here; send the request without 'Upgrade'."
+)
+
+# 401, 403: who asks.
+invalid_key = Refusal(
+    401,
+    "invalid_api_key",
+    "No valid API key: send 'Authorization: Bearer <key>' with a key of this house.",
+    headers={"WWW-Authenticate": "Bearer"},
+)
+invalid_token = Refusal(
+    401,
+    "invalid_token",
+    "This token is not valid here: get a new one from the house's identity provider.",
+    headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750 section 3.1
+)
+no_role = Refusal(
+    403,
+    "no_role",
+    "This token is valid but has no role that may use this service; ask who runs it.",
+    headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+)
+forbidden_model = Refusal(
+    403, "model_not_allowed", "This key may not use this model.", param="model"
+)
+
+# 404 to 431: what is not there, and what HTTP sets bounds to.
+unknown_route = Refusal(404, "unknown_route", "There is no such route.")
+unknown_model = Refusal(
+    404,
+    "model_not_found",
+    "This model is not served here; GET /v1/models lists what is.",
+    param="model",
+)
+not_offered = Refusal(404, "not_offered", "The engine does not offer this route for this model.")
+method_not_allowed = Refusal(405, "method_not_allowed", "This route does not take this method.")
+headers_timeout = Refusal(408, "headers_timeout", "The headers did not arrive in time.")
+body_timeout = Refusal(408, "body_timeout", "The body did not arrive in time.", headers=CLOSE)
+body_too_large = Refusal(
+    413,
+    "body_too_large",
+    # Closing, because the rest of the body is not read.
+    "The body is larger than {limit}.",
+    headers=CLOSE,
+    limit="the house allows",
+)
+unsupported_media_type = Refusal(
+    415, "unsupported_media_type", "Send the body as application/json."
+)
+headers_too_large = Refusal(431, "headers_too_large", "The headers are too large.")
+
+# 429: too much.
+rate_limit_exceeded = Refusal(
+    429,
+    "rate_limit_exceeded",
+    "This key has used up its rate; Retry-After says when there is enough again.",
+)
+caller_queue_full = Refusal(
+    429,
+    "caller_queue_full",
+    "You have as many requests waiting as is fair; try again later.",
+)
+class_queue_full = Refusal(
+    429,
+    "class_queue_full",
+    "This priority class has as many requests waiting as is fair; try again later.",
+)
+
+# 499: recorded, never sent.
+client_stalled = Refusal(CLIENT_CLOSED, "client_stalled", "The answer was not taken in time.")
+
+# 500 and above: the house.
+internal_error = Refusal(500, "internal_error", "The gateway failed; this is a bug.")
+engine_failed = Refusal(502, "engine_error", "The engine failed to answer this request.")
+model_loading = Refusal(
+    503,
+    "model_loading",
+    "The model is loading or its engine is down; try again {about}.",
+    headers=RETRY,
+    about="shortly",
+)
+model_stalled = Refusal(
+    503,
+    "model_stalled",
+    "The engine answers but gets no work done; try again later.",
+    headers=RETRY,
+)
+model_stopped = Refusal(
+    503, "model_stopped", "This model was taken out of service by the house.", param="model"
+)
+model_withdrawn = Refusal(
+    503,
+    "model_withdrawn",
+    "This model was withdrawn and may not be used any more.",
+    param="model",
+)
+engine_busy = Refusal(
+    503,
+    "engine_busy",
+    "The engine takes no further request now; try again shortly.",
+    headers=RETRY,
+)
+overloaded = Refusal(
+    503, "overloaded", "Too many requests are waiting; try again later.", headers=RETRY
+)
+queue_timeout = Refusal(
+    503, "queue_timeout", "No place came free in time; try again later.", headers=RETRY
+)
+audit_unavailable = Refusal(
+    503,
+    "audit_unavailable",
+    "Requests cannot be recorded now, so none is served.",
+    headers=RETRY,
+)
+state_unavailable = Refusal(
+    503, "state_unavailable", "Keys cannot be checked now, so nobody is let in.", headers=RETRY
+)
+limits_unavailable = Refusal(
+    503,
+    "limits_unavailable",
+    "This key's rate cannot be checked now; try again shortly.",
+    headers=RETRY,
+)
+provider_unavailable = Refusal(
+    503,
+    "identity_provider_unavailable",
+    "Tokens cannot be checked now because the identity provider is away; try again shortly.",
+    headers=RETRY,
+)
+engine_silent = Refusal(504, "engine_timeout", "The engine gave no sign of life in time.")
 
 
-def model_loading(seconds: int | None) -> ApiError:
-    """`seconds`: what is left by experience, if there is any."""
-    about = f"in about {seconds} s" if seconds else "shortly"
-    return ApiError(
-        503,
-        "model_loading",
-        f"The model is loading or its engine is down; try again {about}.",
-        headers={"Retry-After": str(seconds or RETRY_SECONDS)},
-    )
-
-
-def model_stalled() -> ApiError:
-    return ApiError(
-        503,
-        "model_stalled",
-        "The engine answers but gets no work done; try again later.",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
-
-
-def model_stopped() -> ApiError:
-    return ApiError(
-        503, "model_stopped", "This model was taken out of service by the house.", param="model"
-    )
-
-
-def model_withdrawn() -> ApiError:
-    return ApiError(
-        503, "model_withdrawn", "This model was withdrawn and may not be used any more.",
-        param="model",
-    )  # fmt: skip
-
-
-def audit_unavailable() -> ApiError:
-    return ApiError(
-        503,
-        "audit_unavailable",
-        "Requests cannot be recorded now, so none is served.",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
-
-
-def state_unavailable() -> ApiError:
-    return ApiError(
-        503,
-        "state_unavailable",
-        "Keys cannot be checked now, so nobody is let in.",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
-
-
-def forbidden_model() -> ApiError:
-    return ApiError(403, "model_not_allowed", "This key may not use this model.", param="model")
-
-
-def not_offered() -> ApiError:
-    return ApiError(404, "not_offered", "The engine does not offer this route for this model.")
-
-
-def engine_busy() -> ApiError:
-    return ApiError(
-        503,
-        "engine_busy",
-        "The engine takes no further request now; try again shortly.",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
-
-
-def engine_failed() -> ApiError:
-    return ApiError(502, "engine_error", "The engine failed to answer this request.")
-
-
-def engine_silent() -> ApiError:
-    return ApiError(504, "engine_timeout", "The engine gave no sign of life in time.")
-
-
-def client_stalled() -> ApiError:
-    """Only recorded: whoever does not read does not read this either."""
-    return ApiError(CLIENT_CLOSED, CLIENT_STALLED, "The answer was not taken in time.")
-
-
-def body_timeout() -> ApiError:
-    return ApiError(
-        408, "body_timeout", "The body did not arrive in time.", headers={"Connection": "close"}
-    )
-
-
-def internal_error() -> ApiError:
-    return ApiError(500, "internal_error", "The gateway failed; this is a bug.")
-
-
-STATUS_ERRORS = {
-    404: ("unknown_route", "There is no such route."),
-    405: ("method_not_allowed", "This route does not take this method."),
-}
-
-
-def install(app: FastAPI) -> None:
-    """Let every exception of the app become an OpenAI error object."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _client_left)
-    app.add_exception_handler(Exception, _bug)
-
-
-async def respond(request: Request, error: Exception) -> Response:
-    """The error object for whatever an endpoint raised."""
+def known(error: Exception) -> ApiError | None:
+    """What a client is told of an exception; nothing if that is a bug."""
     match error:
         case ApiError():
-            return _refuse(request, error)
-        case ClientDisconnect():
-            return await _client_left(request, error)
-        case _:
-            logger.error("a request failed", exc_info=error)
-            return await _bug(request, error)
+            return error
+        case StateUnavailable():
+            return state_unavailable()
+        case AuditError():
+            return audit_unavailable()
+    return None
 
 
-async def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101 - what it is registered for
-    return _refuse(request, error)
+T = TypeVar("T")
 
 
-def _refuse(request: Request, error: ApiError) -> Response:
-    request.scope["bedside"].record.outcome = error.code
-    return error.response()
+async def outcome(work: Awaitable[T]) -> T | ApiError:
+    """What a piece of a request's work returns, or the error that its client gets instead.
 
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    code, message = STATUS_ERRORS.get(
-        error.status_code, ("bad_request", "This request cannot be answered.")
-    )
-    headers = dict(error.headers) if error.headers else None
-    return _refuse(request, ApiError(error.status_code, code, message, headers=headers))
-
-
-async def _client_left(request: Request, error: Exception) -> Response:
-    request.scope["bedside"].left = True
-    return Response(status_code=CLIENT_CLOSED)
-
-
-async def _bug(request: Request, error: Exception) -> Response:
-    return _refuse(request, internal_error())
+    Raises:
+        ClientDisconnect: nobody is there to get one.
+    """
+    try:
+        return await work
+    except ClientDisconnect:
+        raise
+    except Exception as error:  # a bug is logged, and counted as outcome `internal_error`
+        if (told := known(error)) is not None:
+            return told
+        logger.exception("a request failed")
+        return internal_error()

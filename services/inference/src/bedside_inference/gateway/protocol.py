@@ -18,8 +18,14 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from bedside_inference.gateway.errors import ApiError
-from bedside_inference.gateway.relay import CONNECTION
+from bedside_inference.gateway.connection import CONNECTION, Connection
+from bedside_inference.gateway.errors import (
+    ApiError,
+    bad_http,
+    headers_timeout,
+    headers_too_large,
+    no_upgrade,
+)
 
 MAX_HEADER_BYTES = 32 << 10
 """Of request line and headers; tokens of identity providers reach a few KiB."""
@@ -95,25 +101,25 @@ class Protocol(HttpToolsProtocol):
             # It cannot be ignored: the parser takes the body for the other protocol's.
             self._refusal = no_upgrade()
             raise Refused
-        self.scope["extensions"] = {
-            CONNECTION: {
-                "abort": self.transport.abort,
-                "watch": self._watch,
-                "pass_on": self._pass_on,
-            }
-        }
+        connection: Connection = self
+        self.scope["extensions"] = {CONNECTION: connection}  # type: ignore[dict-item] # ours
         super().on_headers_complete()
 
-    def _watch(self, on_lost: Callable[[], None] | None) -> bool:
+    # What `connection.Connection` promises.
+
+    def watch(self, on_lost: Callable[[], None] | None, /) -> bool:
         self._on_lost = on_lost
         # A large body has paused it, and whoever does not read does not see the client leave.
         self.flow.resume_reading()
         return not self.cycle.disconnected
 
-    def _pass_on(self, data: bytes) -> bool:
+    def pass_on(self, data: bytes, /) -> bool:
         if not self.transport.is_closing():
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return not self.flow.write_paused
+
+    def abort(self) -> None:
+        self.transport.abort()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -154,7 +160,7 @@ class Protocol(HttpToolsProtocol):
             self._deadline = None
 
     def _late(self) -> None:
-        self._refuse(ApiError(408, "headers_timeout", "The headers did not arrive in time."))
+        self._refuse(headers_timeout())
 
     def _refuse(self, error: ApiError) -> None:
         """Answer outside of any exchange; nobody is known and nothing was asked."""
@@ -165,17 +171,3 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
-
-
-def bad_http() -> ApiError:
-    return ApiError(400, "bad_http", "This is not a valid HTTP/1.1 request.")
-
-
-def headers_too_large() -> ApiError:
-    return ApiError(431, "headers_too_large", "The headers are too large.")
-
-
-def no_upgrade() -> ApiError:
-    return ApiError(
-        400, "no_upgrade", "Only HTTP/1.1 is spoken here; send the request without 'Upgrade'."
-    )

@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from bedside_inference.audit.record import CUT_OFF
+from bedside_inference.config import TimeoutsConfig
 from bedside_inference.gateway.api.answers import RESPONSES, conforming
 from bedside_inference.gateway.api.bodies import Prepared
 from bedside_inference.gateway.api.events import Events, whole_answer
-from bedside_inference.gateway.deadline import Clock
+from bedside_inference.gateway.connection import Connection, connection_of
+from bedside_inference.gateway.deadline import Deadline
+from bedside_inference.gateway.dispatch import Dispatch
 from bedside_inference.gateway.engines.call import Call
 from bedside_inference.gateway.engines.monitor import Monitor
 from bedside_inference.gateway.errors import (
-    CLIENT_STALLED,
     ApiError,
     client_stalled,
     engine_failed,
     engine_silent,
-    internal_error,
     model_stopped,
+    outcome,
 )
 from bedside_inference.gateway.exchange import Exchange, exchange_of, refused
-
-if TYPE_CHECKING:
-    from bedside_inference.gateway.app import Gateway
-
-logger = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 MAX_ANSWER_BYTES = 256 << 20
 """Of an answer in one piece: a thousand embeddings have about 80 MiB."""
 PIECE_BYTES = 64 << 10
 """What a client must take at a time."""
-CONNECTION = "bedside.connection"
-"""ASGI extension of our HTTP protocol. `abort` cuts the connection now; `watch` takes what to call
-when it is lost, or none, and says whether it is still there; `pass_on` writes a piece of a chunked
-body that has begun and says whether the client keeps up."""
 
 
 class EngineAnswer(Response):
@@ -52,10 +43,13 @@ class EngineAnswer(Response):
     moment gives the place back and ends the call to the engine.
     """
 
-    def __init__(self, gateway: Gateway, path: str, request: Prepared) -> None:
+    def __init__(
+        self, dispatch: Dispatch, timeouts: TimeoutsConfig, path: str, request: Prepared
+    ) -> None:
         super().__init__()
-        self.gateway, self.path, self.request = gateway, path, request
-        self.clock = Clock()
+        self.dispatch, self.timeouts = dispatch, timeouts
+        self.path, self.request = path, request
+        self.deadline = Deadline()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
@@ -68,37 +62,41 @@ class EngineAnswer(Response):
             task.cancel()
 
         # Not through `receive`, which would take two more tasks per request.
-        watch = scope["extensions"][CONNECTION]["watch"]
-        if not watch(leave):
+        connection = connection_of(scope)
+        if not connection.watch(leave):
             exchange.left = True
             return
         try:
-            await self._relay(exchange, scope, receive, send)
+            await self._relay(exchange, connection, scope, receive, send)
         except asyncio.CancelledError:
             if not exchange.left:
                 exchange.record.outcome = CUT_OFF
                 raise
             task.uncancel()
         finally:
-            watch(None)
+            connection.watch(None)
 
     def stop(self) -> None:
         """End it: the house has stopped its model."""
-        self.clock.end(model_stopped())
+        self.deadline.end(model_stopped())
 
-    async def _relay(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        timeouts = self.gateway.config.gateway.timeouts
-        stream = EventStream(scope, send)
+    async def _relay(
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        write = self.timeouts.write
+        stream = EventStream(connection, send)
         failure: ApiError | None = None
         answer: Response | None = None
-        try:
-            async with self.clock, self.gateway.place(exchange, self.request) as candidates:
-                answer = await self._ask(exchange, candidates, stream)
-        except ApiError as error:
-            failure = error
-        except Exception:  # a bug must not pass for an answer
-            logger.exception("a request failed")
-            failure = internal_error()
+        found = await outcome(self._answer(exchange, stream))
+        if isinstance(found, ApiError):
+            failure = found
+        else:
+            answer = found
         if stream.complete:
             failure = None
         if failure is not None:
@@ -106,12 +104,12 @@ class EngineAnswer(Response):
             answer = None if stream.begun else failure.response()
         try:
             # The place is free again, whether or not the client takes the rest.
-            late = failure is not None and failure.code == CLIENT_STALLED
-            async with asyncio.timeout(0 if late else timeouts.write) as patience:
+            late = failure is not None and failure.refusal is client_stalled
+            async with asyncio.timeout(0 if late else write) as patience:
                 if answer is not None:
 
                     async def send_piece(message: Message) -> None:
-                        patience.reschedule(asyncio.get_running_loop().time() + timeouts.write)
+                        patience.reschedule(asyncio.get_running_loop().time() + write)
                         await send(message)
 
                     await answer(scope, receive, send_piece)
@@ -121,31 +119,41 @@ class EngineAnswer(Response):
                     await stream.end()
         except TimeoutError:
             refused(exchange, client_stalled())
-            scope["extensions"][CONNECTION]["abort"]()
+            connection.abort()
+
+    async def _answer(self, exchange: Exchange, stream: EventStream) -> Response | None:
+        """The engine's answer in one piece; none for a stream, which is passed on by now.
+
+        Raises:
+            ApiError: there is none, or not all of it.
+        """
+        async with self.deadline, self.dispatch.place(exchange, self.request) as candidates:
+            return await self._ask(exchange, candidates, stream)
 
     async def _ask(
         self, exchange: Exchange, candidates: list[Monitor], stream: EventStream
     ) -> Response | None:
-        timeouts = self.gateway.config.gateway.timeouts
+        timeouts = self.timeouts
         if self.request.stream:
             exchange.phase = "before_first_byte"
-            self.clock.allow(timeouts.first_token, engine_silent())
+            self.deadline.allow(timeouts.first_token, engine_silent())
         else:
             exchange.phase = "not_streaming"
-            self.clock.allow(timeouts.answer, engine_silent())
-        fleet = self.gateway.fleet
-        asked = fleet.ask(candidates, self.path, self.request.body, exchange.record.request_id)
-        with self.gateway.live(self, candidates):
-            async with asked as (found, exchange.served, engine):
+            self.deadline.allow(timeouts.answer, engine_silent())
+        answering = self.dispatch.fleet.ask(
+            candidates, self.path, self.request.body, exchange.record.request_id
+        )
+        with self.dispatch.live(self.stop, candidates, stream=self.request.stream):
+            async with answering as (found, exchange.served, engine):
                 if (found.content_type == EVENT_STREAM) != self.request.stream:
                     raise engine_failed()
                 if self.request.stream:
                     await self._stream(found, stream, exchange, engine)
                     return None
                 body = await found.whole(MAX_ANSWER_BYTES)
-        said = whole_answer(body)
-        exchange.usage.read_answer(said)
-        return WholeAnswer(conforming(self.path, body, said), media_type="application/json")
+        answer = whole_answer(body)
+        exchange.usage.read_answer(answer)
+        return WholeAnswer(conforming(self.path, body, answer), media_type="application/json")
 
     async def _stream(
         self,
@@ -154,14 +162,14 @@ class EngineAnswer(Response):
         exchange: Exchange,
         engine: Monitor,
     ) -> None:
-        timeouts = self.gateway.config.gateway.timeouts
+        timeouts = self.timeouts
         silent, stalled = engine_silent(), client_stalled()
         events = Events(self.path, exchange.usage, keep_usage=self.request.asked_for_usage)
 
         def pass_on(chunk: bytes) -> bool:
             passing = events.feed(chunk)
             engine.progress()
-            self.clock.allow(timeouts.between_tokens, silent)
+            self.deadline.allow(timeouts.between_tokens, silent)
             if not passing:
                 return True
             taken = stream.pass_on(passing)
@@ -172,12 +180,12 @@ class EngineAnswer(Response):
             while chunk := await found.read():
                 passing = events.feed(chunk)
                 if passing:
-                    self.clock.allow(timeouts.write, stalled)
+                    self.deadline.allow(timeouts.write, stalled)
                     await stream.write(passing)
                     stream.complete = events.done
                     exchange.phase = "streaming"
                 engine.progress()
-                self.clock.allow(timeouts.between_tokens, silent)
+                self.deadline.allow(timeouts.between_tokens, silent)
                 if stream.begun:
                     await found.pour(pass_on)
             if not stream.begun or events.tail:
@@ -193,9 +201,9 @@ class EventStream:
     Until then the engine may still fail, and the client gets a plain error instead.
     """
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, connection: Connection, send: Send) -> None:
         self.send = send
-        self.pass_on: Callable[[bytes], bool] = scope["extensions"][CONNECTION]["pass_on"]
+        self.pass_on = connection.pass_on
         """Once it has begun: as `write` for a client that keeps up, and whether it does."""
         self.begun = False
         self.complete = False

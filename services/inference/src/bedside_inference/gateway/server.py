@@ -29,11 +29,11 @@ from bedside_core import lifeline, log
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
 from bedside_inference.audit.journal import AuditLog, audit_directory
-from bedside_inference.config import GatewayConfig, InferenceConfig, run_directory
-from bedside_inference.engine.launch import private_directory
+from bedside_inference.config import GatewayConfig, InferenceConfig
 from bedside_inference.gateway.app import build
 from bedside_inference.gateway.protocol import Protocol
 from bedside_inference.gateway.telemetry.metrics import SHARED
+from bedside_inference.paths import private_directory, run_directory
 from bedside_inference.state.store import Store
 
 logger = logging.getLogger(__name__)

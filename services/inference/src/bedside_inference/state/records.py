@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AwareDatetime, Field
 
@@ -44,6 +44,7 @@ Purpose = Literal[
     "TRAIN",
 ]
 """Codes of the HL7 value set v3-PurposeOfUse that a hospital can have for asking a model."""
+PURPOSES: frozenset[str] = frozenset(get_args(Purpose))
 
 
 class Scope(Config):

@@ -53,25 +53,40 @@ class Store:
 
     @classmethod
     def open(cls, config: StateConfig, home: Path) -> Store:
-        """Connect, and bring the schema to this version; several processes may do so at once.
+        """Find it and make it ready.
 
         Raises:
             ConfigError: the URL cannot be used.
             StateUnavailable: the database cannot be used.
             ArtifactError: its schema is newer than this version, or the disk is full.
         """
-        database: Database
-        if config.url is None:
-            database = SqliteDatabase(home / "gateway" / FILE)
-        else:
-            database = PostgresDatabase(config.url)
-        store = cls(database)
+        store = cls.of(config, home)
         try:
-            database.migrate()
+            store.migrate()
         except BaseException:
             store.close()
             raise
         return store
+
+    @classmethod
+    def of(cls, config: StateConfig, home: Path) -> Store:
+        """Find it; nothing is opened yet.
+
+        Raises:
+            ConfigError: the URL cannot be used.
+        """
+        if config.url is None:
+            return cls(SqliteDatabase(home / "gateway" / FILE))
+        return cls(PostgresDatabase(config.url))
+
+    def migrate(self) -> None:
+        """Connect, and bring the schema to this version; several processes may do so at once.
+
+        Raises:
+            StateUnavailable: the database cannot be used.
+            ArtifactError: its schema is newer than this version, or the disk is full.
+        """
+        self._database.migrate()
 
     def close(self) -> None:
         self._database.close()

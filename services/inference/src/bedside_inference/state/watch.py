@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
-from bedside_core import log
+from bedside_inference.background import Recurring
 from bedside_inference.config import StateConfig
 from bedside_inference.state.errors import StateUnavailable
 from bedside_inference.state.records import State
@@ -24,20 +24,15 @@ END_SECONDS = 1
 class Watch:
     """Looks for changes in the background, so that no request waits for the database."""
 
-    def __init__(
-        self,
-        store: Store,
-        config: StateConfig,
-        *,
-        on_change: Callable[[State], None] = lambda state: None,
-    ) -> None:
-        """`on_change`: called in the event loop with each new state, the first included."""
+    def __init__(self, store: Store, config: StateConfig) -> None:
+        self.on_change: Callable[[State], None] = lambda state: None
+        """Called in the event loop with each new state, the first included."""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._store, self._config, self._on_change = store, config, on_change
+        self._store, self._config = store, config
         self._state: State | None = None
         self._seen = 0.0
         """When the last look that succeeded began, monotonic seconds."""
-        self._away = False
+        self.looking = Recurring(logger, "the state database is away", "the state database is back")
 
     @property
     def state(self) -> State:
@@ -80,24 +75,23 @@ class Watch:
 
     def _look(self) -> None:
         began = monotonic()
-        try:
+        with self.looking.attempt():
             state = self._read()
-        except Exception as error:  # noqa: BLE001 - a bug here must not end the looking either
-            if not self._away:
-                logger.warning("the state database is away", extra=log.fields(error=error))
-            self._away = True
+        if self.looking.failing:
             return
-        if self._away:
-            logger.info("the state database is back", extra=log.fields(revision=state.revision))
         changed = state is not self._state
-        self._state, self._seen, self._away = state, began, False
+        self._state, self._seen = state, began
         if changed and self._loop is not None:
             with suppress(RuntimeError):  # the loop has just ended
-                self._loop.call_soon_threadsafe(self._on_change, state)
+                self._loop.call_soon_threadsafe(self.on_change, state)
 
     def _read(self) -> State:
         known = self._state
         # After an outage the same number may stand for something else: a restored copy counts on.
-        if known is not None and not self._away and self._store.revision() == known.revision:
+        if (
+            known is not None
+            and not self.looking.failing
+            and self._store.revision() == known.revision
+        ):
             return known
         return self._store.snapshot()

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bedside_core import log
 from bedside_core.errors import ConfigError
-from bedside_inference.config import OidcConfig, is_secure
+from bedside_inference.config import OidcConfig
+from bedside_inference.urls import is_secure
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,11 @@ from bedside_inference.gateway.access.rates.meter import (
     drain_milliseconds,
     overflow,
 )
-from bedside_inference.gateway.errors import RETRY_SECONDS, ApiError
+from bedside_inference.gateway.errors import (
+    limits_unavailable,
+    rate_limit_exceeded,
+    too_many_tokens_for_key,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +38,10 @@ logger = logging.getLogger(__name__)
 class Grant:
     """What one request was charged."""
 
-    __slots__ = ("headers", "key_id", "rates", "tokens")
+    __slots__ = ("headers", "rates", "subject", "tokens")
 
-    def __init__(self, key_id: str, rates: Units, tokens: int, headers: dict[str, str]) -> None:
-        self.key_id, self.rates, self.tokens = key_id, rates, tokens
+    def __init__(self, subject: str, rates: Units, tokens: int, headers: dict[str, str]) -> None:
+        self.subject, self.rates, self.tokens = subject, rates, tokens
         self.headers = headers
         """For the answer: what the key may do and has left."""
 
@@ -57,7 +61,7 @@ class Limits:
 
     async def take(
         self,
-        key_id: str,
+        subject: str,
         requests_per_minute: int | None,
         tokens_per_minute: int | None,
         tokens: int,
@@ -65,7 +69,7 @@ class Limits:
         """Charge one request and its estimated tokens together, or nothing.
 
         Args:
-            key_id: whose rates.
+            subject: whose rates.
             requests_per_minute: none is no limit; a whole minute's worth may come at once.
             tokens_per_minute: the same.
             tokens: the prompt's and the most that the answer may have, estimated.
@@ -76,38 +80,22 @@ class Limits:
         """
         rates = Units(min(requests_per_minute or 0, MOST), min(tokens_per_minute or 0, MOST))
         if rates == (0, 0):
-            return Grant(key_id, rates, tokens, {})
+            return Grant(subject, rates, tokens, {})
         if rates.tokens and tokens > rates.tokens:
-            raise ApiError(
-                400,
-                "too_many_tokens",
-                "Prompt and answer together need more tokens than this key has in a minute; "
-                "shorten the prompt or ask for a shorter answer.",
-                headers=_headers(rates, None),
-            )
+            raise too_many_tokens_for_key(headers=_headers(rates, None))
         use = Units(1, max(0, tokens))
         try:
-            step = await self._step(key_id, rates, use, forced=False)
+            step = await self._step(subject, rates, use, forced=False)
         except StoreError:
-            raise ApiError(
-                503,
-                "limits_unavailable",
-                "This key's rate cannot be checked now; try again shortly.",
-                headers={"Retry-After": str(RETRY_SECONDS)},
-            ) from None
+            raise limits_unavailable() from None
         headers = _headers(rates, step)
         if not step.granted:
             wait = max(
                 drain_milliseconds(overflow(step.requests, rates.requests, 1), rates.requests),
                 drain_milliseconds(overflow(step.tokens, rates.tokens, use.tokens), rates.tokens),
             )
-            raise ApiError(
-                429,
-                "rate_limit_exceeded",
-                "This key has used up its rate; Retry-After says when there is enough again.",
-                headers={"Retry-After": str(-(-wait // 1000)), **headers},
-            )
-        return Grant(key_id, rates, use.tokens, headers)
+            raise rate_limit_exceeded(headers={"Retry-After": str(-(-wait // 1000)), **headers})
+        return Grant(subject, rates, use.tokens, headers)
 
     async def settle(self, grant: Grant, tokens: int) -> None:
         """Replace the estimate by the true number, which may be more than there was left.
@@ -119,11 +107,11 @@ class Limits:
             return
         grant.tokens += difference
         with suppress(StoreError):
-            await self._step(grant.key_id, grant.rates, Units(0, difference), forced=True)
+            await self._step(grant.subject, grant.rates, Units(0, difference), forced=True)
 
-    async def _step(self, key_id: str, rates: Units, use: Units, *, forced: bool) -> Step:
+    async def _step(self, subject: str, rates: Units, use: Units, *, forced: bool) -> Step:
         try:
-            step = await self._store.step(key_id, rates, use, forced=forced)
+            step = await self._store.step(subject, rates, use, forced=forced)
         except StoreError as error:
             if not self._away:
                 self._away = True

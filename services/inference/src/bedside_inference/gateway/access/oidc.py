@@ -22,7 +22,7 @@ import jwt
 from bedside_core import log
 from bedside_inference.config import OidcConfig
 from bedside_inference.gateway.access.jwks import Keys
-from bedside_inference.gateway.errors import RETRY_SECONDS, ApiError
+from bedside_inference.gateway.errors import ApiError, invalid_token, no_role, provider_unavailable
 from bedside_inference.principal import Principal
 
 logger = logging.getLogger(__name__)
@@ -148,33 +148,6 @@ def roles_in(claims: dict[str, Any], path: str) -> frozenset[str]:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return frozenset(value)
     return frozenset()
-
-
-def invalid_token() -> ApiError:
-    return ApiError(
-        401,
-        "invalid_token",
-        "This token is not valid here: get a new one from the house's identity provider.",
-        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750 section 3.1
-    )
-
-
-def no_role() -> ApiError:
-    return ApiError(
-        403,
-        "no_role",
-        "This token is valid but has no role that may use this service; ask who runs it.",
-        headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
-    )
-
-
-def provider_unavailable() -> ApiError:
-    return ApiError(
-        503,
-        "identity_provider_unavailable",
-        "Tokens cannot be checked now because the identity provider is away; try again shortly.",
-        headers={"Retry-After": str(RETRY_SECONDS)},
-    )
 
 
 def _header(token: str) -> dict[str, Any]:

@@ -13,7 +13,19 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from bedside_inference.gateway.api.fields import KNOWN_FIELDS, REQUESTS, ApiRequest
-from bedside_inference.gateway.errors import ApiError, unknown_model
+from bedside_inference.gateway.errors import (
+    ApiError,
+    Refusal,
+    body_too_large,
+    invalid_json,
+    invalid_value,
+    missing_field,
+    missing_model,
+    unknown_model,
+    unsupported_field,
+    unsupported_media_type,
+    unsupported_part,
+)
 
 DISCARD_FACTOR = 8
 """How many times the limit is read and thrown away, so that a client that is still writing gets to
@@ -88,7 +100,7 @@ def prepare_body(
     given = _parse(raw)
     model = given.get("model")
     if not isinstance(model, str):
-        raise ApiError(400, "missing_model", "'model' must be given, as a string.", param="model")
+        raise missing_model()
     if model != model_name:
         raise unknown_model()
     kind = REQUESTS[path]
@@ -129,9 +141,9 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         body = _decode(raw.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise ApiError(400, "invalid_json", "The body is not valid JSON in UTF-8.") from None
+        raise invalid_json() from None
     if not isinstance(body, dict):
-        raise ApiError(400, "invalid_json", "The body must be a JSON object.")
+        raise invalid_json()
     return body
 
 
@@ -144,18 +156,14 @@ def _refusal(error: ValidationError, request: type[ApiRequest]) -> ApiError:
     if first["type"] == "extra_forbidden" and alone:
         param = field if field in KNOWN_FIELDS else None
         about = f" ('{param}')" if param else ""
-        message = f"A field{about} is not among those that this route takes."
-        return ApiError(400, "unsupported_field", message, param=param)
+        return unsupported_field(param=param, name=about)
     if first["type"] == "missing" and alone:
-        return ApiError(400, f"missing_{field}", f"'{field}' must be given.", param=field)
-    return _wrong(
-        field, "unsupported_field" if first["type"] == "extra_forbidden" else "invalid_value"
-    )
+        return missing_field(param=field, field=field)
+    return _wrong(field, unsupported_part if first["type"] == "extra_forbidden" else invalid_value)
 
 
-def _wrong(field: str, code: str = "invalid_value") -> ApiError:
-    message = f"'{field}' has a type, a value or a part that this route does not take."
-    return ApiError(400, code, message, param=field)
+def _wrong(field: str, refusal: Refusal = invalid_value) -> ApiError:
+    return refusal(param=field, field=f"'{field}'")
 
 
 def _text_bytes(value: Any) -> int:
@@ -186,13 +194,11 @@ def require_json(request: Request) -> None:
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise ApiError(415, "unsupported_media_type", "Send the body as application/json.")
+        raise unsupported_media_type()
 
 
 def _too_large(limit: int) -> ApiError:
-    # Closing, because the rest of the body is not read.
-    message = f"The body is larger than {limit} bytes."
-    return ApiError(413, "body_too_large", message, headers={"Connection": "close"})
+    return body_too_large(limit=f"{limit} bytes")
 
 
 def _no_constant(name: str) -> Never:

@@ -1,7 +1,7 @@
 """`bedside inference openapi`: the API's OpenAPI document, for those who connect something to it.
 
-Requests are described by the models that check them; errors by the table below, which a test holds
-against every error that the gateway's code makes. The gateway does not serve the document.
+Requests are described by the models that check them; errors by the table that makes them
+(`gateway/errors.py`). The gateway does not serve the document.
 Not covered: what OpenAI's answers hold in detail; their documents say it.
 
 Form: OpenAPI Specification 3.1.1. What cannot be said in JSON Schema stands in descriptions.
@@ -28,83 +28,46 @@ from bedside_inference.gateway.api.fields import (
     REQUESTS,
     VENDOR_FIELDS,
 )
-from bedside_inference.gateway.app import MODELS, ONE_MODEL, PURPOSES
+from bedside_inference.gateway.api.routes import MODELS, ONE_MODEL
+from bedside_inference.gateway.errors import CLIENT_CLOSED, TABLE
 from bedside_inference.gateway.page.pages import FILES
 from bedside_inference.served import ServedModel
+from bedside_inference.state.records import PURPOSES
 
 Json = dict[str, Any]
 
 EXAMPLE_MODEL = "bedside"
 
-ERRORS: dict[int, dict[str, str]] = {
-    400: {
-        "invalid_json": "The body is no JSON object in UTF-8, or one with a name twice.",
-        **{
-            f"missing_{name}": f"`{name}` is missing."
-            for request in REQUESTS.values()
-            for name, field in request.model_fields.items()
-            if field.is_required()
-        },
-        "unsupported_field": "A field is not among those that the route takes.",
-        "invalid_value": "A field has a type, a value or a part that the route does not take.",
-        "too_many_tokens": "Prompt and answer need more tokens than ever come free.",
-        "unknown_purpose": "`X-Purpose-Of-Use` is not one of its codes.",
-        "engine_refused": "The engine does not take the request.",
-        "bad_request": "The request cannot be answered.",
-        "bad_http": "This is no HTTP/1.1 request.",
-        "no_upgrade": "The request wants to change to another protocol.",
-    },
-    401: {
-        "invalid_api_key": "There is no key, or it is unknown, expired or revoked.",
-        "invalid_token": "The identity provider's token is not valid here.",
-    },
-    403: {
-        "no_role": "The token is valid and has no role that may use this service.",
-        "model_not_allowed": "The key may not use this model.",
-    },
-    404: {
-        "unknown_route": "There is no such route.",
-        "model_not_found": "This model is not served here.",
-        "not_offered": "The engine does not offer this route for this model.",
-    },
-    405: {"method_not_allowed": "The route does not take this method."},
-    408: {
-        "headers_timeout": "The headers did not arrive in time.",
-        "body_timeout": "The body did not arrive in time.",
-    },
-    413: {
-        "body_too_large": "The body is larger than the house allows.",
-        "engine_refused": "The engine does not take the request.",
-    },
-    415: {
-        "unsupported_media_type": "The body is not declared as application/json.",
-        "engine_refused": "The engine does not take the request.",
-    },
-    422: {"engine_refused": "The engine does not take the request."},
-    429: {
-        "rate_limit_exceeded": "The key has used up its rate.",
-        "caller_queue_full": "The caller has as many requests waiting as is fair.",
-        "class_queue_full": "The priority class has as many requests waiting as is fair.",
-    },
-    431: {"headers_too_large": "The headers are too large, or too many."},
-    500: {"internal_error": "The gateway failed; this is a bug."},
-    502: {"engine_error": "The engine failed to answer."},
-    503: {
-        "model_loading": "The model is loading, or its engine is down.",
-        "model_stalled": "The engine answers but gets no work done.",
-        "model_stopped": "The model was taken out of service by the house.",
-        "model_withdrawn": "The model was withdrawn from the registry, and no other is loaded yet.",
-        "engine_busy": "The engine takes no further request now.",
-        "overloaded": "Too many requests are waiting.",
-        "queue_timeout": "No place came free in time.",
-        "audit_unavailable": "Requests cannot be recorded, so none is served.",
-        "state_unavailable": "Keys cannot be checked, so nobody is let in.",
-        "limits_unavailable": "The key's rate cannot be checked.",
-        "identity_provider_unavailable": "Tokens cannot be checked.",
-    },
-    504: {"engine_timeout": "The engine gave no sign of life in time."},
-}
-"""Status -> code -> when; all that a client can get. Codes are stable, sentences are not."""
+REQUIRED = tuple(
+    dict.fromkeys(
+        name
+        for request in REQUESTS.values()
+        for name, field in request.model_fields.items()
+        if field.is_required()
+    )
+)
+"""Fields that some route must be given."""
+
+
+def _errors() -> dict[int, dict[str, str]]:
+    """Status -> code -> when; all that a client can get. Codes are stable, sentences are not."""
+    found: dict[int, dict[str, str]] = {}
+    for refusal in TABLE:
+        for status in refusal.statuses:
+            codes = found.setdefault(status, {})
+            for field in REQUIRED if "{" in refusal.code else [""]:
+                names = {"field": field, **refusal.usual}
+                code = refusal.code.format_map(names)
+                sentence = refusal.sentence.format_map(names)
+                if code not in codes:
+                    codes[code] = sentence
+                elif not field:  # two causes of one code
+                    codes[code] += f" Or: {sentence}"
+    del found[CLIENT_CLOSED]
+    return found
+
+
+ERRORS = _errors()
 
 ANY_ROUTE = (400, 408, 431, 500)
 FOR_CALLERS = (*ANY_ROUTE, 401, 403, 503)

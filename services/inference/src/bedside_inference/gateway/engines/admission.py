@@ -24,7 +24,16 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from bedside_inference.config import AdmissionConfig, PriorityClass
-from bedside_inference.gateway.errors import RETRY_SECONDS, ApiError
+from bedside_inference.gateway.errors import (
+    RETRY_SECONDS,
+    ApiError,
+    Refusal,
+    caller_queue_full,
+    class_queue_full,
+    overloaded,
+    queue_timeout,
+    too_many_tokens,
+)
 
 MAX_RETRY_SECONDS = 60
 SMOOTHING = 0.1
@@ -109,8 +118,8 @@ class Group(Flow):
         self.virtual = 0.0
         self.held = CALLERS_KEPT
 
-    def caller(self, principal_id: str) -> Caller:
-        found = self.callers.get(principal_id)
+    def caller(self, subject: str) -> Caller:
+        found = self.callers.get(subject)
         if found is None:
             if len(self.callers) >= self.held:
                 # Whoever got no more than the others is no different from a newcomer, and while
@@ -123,7 +132,7 @@ class Group(Flow):
                     or (self.order and caller.done > self.virtual)
                 }
                 self.held = max(CALLERS_KEPT, 2 * len(self.callers))
-            found = self.callers[principal_id] = Caller()
+            found = self.callers[subject] = Caller()
         return found
 
     def add(self, ticket: Ticket) -> None:
@@ -159,14 +168,14 @@ class Ticket:
     """One request on its way through; an asynchronous context that holds its place."""
 
     __slots__ = (
-        *("_admission", "_caller", "_charged", "_emergency", "_group", "_principal_id"),
+        *("_admission", "_caller", "_charged", "_emergency", "_group", "_subject"),
         *("_state", "_turn", "queued_seconds", "tokens"),
     )
 
     def __init__(
-        self, admission: Admission, principal_id: str, priority: PriorityClass, tokens: int
+        self, admission: Admission, subject: str, priority: PriorityClass, tokens: int
     ) -> None:
-        self._admission, self._principal_id = admission, principal_id
+        self._admission, self._subject = admission, subject
         self._group = admission._groups[priority]
         self._emergency = priority == "emergency"
         self._caller: Caller
@@ -194,9 +203,7 @@ class Ticket:
             expiry.cancel()
             self.queued_seconds = time.monotonic() - began
         if not admitted:
-            raise admission._refusal(
-                503, "queue_timeout", "No place came free in time; try again later."
-            )
+            raise admission._refusal(queue_timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -248,11 +255,11 @@ class Admission:
     def queued_tokens(self) -> int:
         return self._queued.tokens
 
-    def enter(self, principal_id: str, priority: PriorityClass, tokens: int) -> Ticket:
+    def enter(self, subject: str, priority: PriorityClass, tokens: int) -> Ticket:
         """A place in the engine for `async with`, after waiting for it if need be.
 
         Args:
-            principal_id: whoever shares alike with the others of the class.
+            subject: whoever shares alike with the others of the class.
             priority: the class.
             tokens: the prompt's and the most that the answer may have, estimated.
 
@@ -260,21 +267,16 @@ class Admission:
             ApiError: on entering: 400 it needs more tokens than ever come free, 429 this caller or
                 class has its part of the queue, 503 the queue is full or the wait was too long.
         """
-        return Ticket(self, principal_id, priority, max(1, tokens))
+        return Ticket(self, subject, priority, max(1, tokens))
 
     def _join(self, ticket: Ticket) -> None:
         if ticket._state != "new":
             raise RuntimeError("a ticket is for one request")
         most = self.config.max_running_tokens if ticket._emergency else self._common.tokens
         if ticket.tokens > most:
-            raise ApiError(
-                400,
-                "too_many_tokens",
-                "Prompt and answer together need more tokens than the engine takes; shorten the "
-                "prompt or ask for a shorter answer.",
-            )
+            raise too_many_tokens()
         group = ticket._group
-        caller = ticket._caller = group.caller(ticket._principal_id)
+        caller = ticket._caller = group.caller(ticket._subject)
         if not group.queued.places and self._in_reserve(ticket):
             self._admit(ticket, charged=False)
             return
@@ -416,22 +418,18 @@ class Admission:
             self.config.max_queued_tokens - self._queued.tokens,
         )
         if free.places < 1 or free.tokens < ticket.tokens:
-            raise self._refusal(
-                503, "overloaded", "Too many requests are waiting; try again later."
-            )
-        for flow, part, code, whose in (
-            (caller, 1, "caller_queue_full", "You have"),
-            (ticket._group, ticket._group.weight, "class_queue_full", "This priority class has"),
+            raise self._refusal(overloaded)
+        for flow, part, refusal in (
+            (caller, 1, caller_queue_full),
+            (ticket._group, ticket._group.weight, class_queue_full),
         ):
             if (
                 flow.queued.places + 1 > part * free.places
                 or flow.queued.tokens + ticket.tokens > part * free.tokens
             ):
-                raise self._refusal(
-                    429, code, f"{whose} as many requests waiting as is fair; try again later."
-                )
+                raise self._refusal(refusal)
 
-    def _refusal(self, status: int, code: str, message: str) -> ApiError:
+    def _refusal(self, refusal: Refusal) -> ApiError:
         """An error that says when places will have come free for all who wait, about."""
         seconds: float = RETRY_SECONDS
         if self._gap is not None:
@@ -440,4 +438,4 @@ class Admission:
         # Spread, or all who are refused together come back together.
         spread = seconds * random.uniform(1, 1.25)  # noqa: S311 - nothing secret
         after = min(max(1, math.ceil(spread)), MAX_RETRY_SECONDS)
-        return ApiError(status, code, message, headers={"Retry-After": str(after)})
+        return refusal(headers={"Retry-After": str(after)})

@@ -16,6 +16,7 @@ from bedside_inference.gateway.errors import (
     ApiError,
     engine_busy,
     engine_failed,
+    engine_refused,
     not_offered,
 )
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
@@ -31,7 +32,7 @@ RESOLVE_SECONDS = 10
 NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 """Our own trouble, which says nothing of the engine."""
 
-REFUSALS = frozenset({400, 413, 415, 422})
+REFUSALS = frozenset(engine_refused.statuses)
 """The engine's statuses that are about the request; any other failure is the engine's own."""
 
 KNOWN_PARAMETERS = frozenset(
@@ -194,8 +195,7 @@ async def _refusal(answer: Call) -> ApiError | Unreached:
                 said += piece
             param = _parameter(said)
             about = f" because of {param!r}" if param else ""
-            message = f"The engine refuses this request{about}."
-            return ApiError(status, "engine_refused", message, param=param)
+            return engine_refused(status=status, param=param, because=about)
         case _:
             return engine_failed()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bedside_core.errors import ArtifactError
 from bedside_core.files import write_atomic
-from bedside_inference.config import InferenceConfig, socket_path
+from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway.engines.call import Broken, Call
 from bedside_inference.gateway.engines.client import EngineClient, Unreached
 from bedside_inference.gateway.engines.monitor import Condition, Monitor
@@ -29,6 +29,7 @@ from bedside_inference.gateway.errors import (
     model_stopped,
     model_withdrawn,
 )
+from bedside_inference.paths import socket_path
 from bedside_inference.served import ServedModel
 from bedside_inference.state.records import Alias
 
@@ -66,13 +67,13 @@ class Fleet:
                 watch.cancel()
             await asyncio.wait(watches)
 
-    def target(self, alias: Alias, caller: str) -> str | None:
+    def target(self, alias: Alias, subject: str) -> str | None:
         """The digest that answers this caller; none means any.
 
         A caller stays on the same side of a trial, so that a conversation does.
         """
         if alias.canary is not None:
-            drawn = hashlib.sha256(f"{alias.canary}\0{caller}".encode()).digest()
+            drawn = hashlib.sha256(f"{alias.canary}\0{subject}".encode()).digest()
             if int.from_bytes(drawn[:8]) < alias.canary_share * 2**64 and self._ready(alias.canary):
                 return alias.canary
         return alias.primary
@@ -157,7 +158,10 @@ class Fleet:
         loading = [e for e in self.engines if e.condition is Condition.LOADING]
         # The longest: one that was stopped on purpose has been due for long.
         known = [s for engine in loading if (s := engine.remaining_load()) is not None]
-        return model_loading(max(known, default=None))
+        longest = max(known, default=None)
+        if not longest:
+            return model_loading()
+        return model_loading(about=f"in about {longest} s", headers={"Retry-After": str(longest)})
 
     def _remember(self) -> None:
         """Keep for the next start how long loading takes; to lose it costs nothing."""

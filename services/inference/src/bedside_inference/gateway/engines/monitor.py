@@ -16,6 +16,7 @@ from contextlib import closing
 from enum import StrEnum
 
 from bedside_core import log
+from bedside_inference.background import Recurring
 from bedside_inference.config import HealthConfig
 from bedside_inference.gateway.engines.call import Broken
 from bedside_inference.gateway.engines.client import PAGE_BYTES, EngineClient, Unreached
@@ -49,6 +50,9 @@ class Monitor:
         self.in_flight = 0
         """Requests of this gateway at the engine."""
         self.on_change: Callable[[], None] = lambda: None
+        self.probing = Recurring(
+            logger, "looking at an engine failed", "an engine can be looked at again"
+        )
         self._canary = json.dumps(
             {
                 "model": model_name,
@@ -80,10 +84,9 @@ class Monitor:
         looked = time.monotonic()
         while True:
             if not self._answers_since(looked):
-                try:
+                with self.probing.attempt():
                     await self.look()
-                except Exception:  # a bug here must not end the looking
-                    logger.exception("looking at an engine failed")
+                if self.probing.failing:
                     self._unfit(Condition.STALLED)
             looked = time.monotonic()
             await asyncio.sleep(self.config.interval_seconds)

@@ -5,13 +5,10 @@ Every label's values are a closed set or come from the config, so a client canno
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections import Counter as Counts
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -24,16 +21,10 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from bedside_inference.gateway.engines.monitor import Condition
-
-if TYPE_CHECKING:
-    from bedside_inference.gateway.app import Gateway
-    from bedside_inference.gateway.exchange import Exchange
+from bedside_inference.gateway.exchange import Exchange
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """Where several workers leave their numbers (prometheus_client's own variable)."""
-SAMPLE_SECONDS = 1.0
-"""How old a worker's gauges may be when another worker is asked for them."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 Several = Literal["livesum", "livemin", "livemax"]
 OPENMETRICS = "application/openmetrics-text"
@@ -83,6 +74,9 @@ class Metrics:
             "credentials_refused", "Tokens of the identity provider that were refused.", "reason"
         )
         self.spans_dropped = self._counter("spans_dropped", "Spans that reached no collector.")
+        self.background_failures = self._counter(
+            "background_failures", "Failures of work beside the requests.", "task"
+        )
         self.in_flight = self._gauge("requests_in_flight", "Requests being served.", "livesum")
         self.streams = self._gauge("streams", "Event streams being answered.", "livesum")
         self.running = self._gauge("running", "Requests at the engines.", "livesum")
@@ -106,8 +100,6 @@ class Metrics:
             "livesum",
             *("engine", "condition"),
         )
-        self._sampled: Counts[str] = Counts()
-        self._sampled_drops = 0
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:
         return Counter(f"bedside_gateway_{name}", says, labels, registry=self.registry)
@@ -134,45 +126,6 @@ class Metrics:
             self.queued.labels(exchange.principal.priority).observe(exchange.queued, exemplar)
         self.tokens.labels("prompt").inc(exchange.usage.prompt_tokens or 0)
         self.tokens.labels("completion").inc(exchange.usage.completion_tokens or 0)
-
-    @asynccontextmanager
-    async def sampling(self, gateway: Gateway) -> AsyncIterator[None]:
-        """Keep the gauges fresh for other workers, one of which may be asked for them."""
-        self.sample(gateway)
-        task = asyncio.create_task(self._keep_sampling(gateway))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _keep_sampling(self, gateway: Gateway) -> None:
-        while True:
-            await asyncio.sleep(SAMPLE_SECONDS)
-            self.sample(gateway)
-
-    def sample(self, gateway: Gateway) -> None:
-        """Take over what is not counted per request."""
-        admission = gateway.admission
-        self.in_flight.set(self.serving)
-        self.running.set(admission.running)
-        self.running_tokens.set(admission.running_tokens)
-        for priority, waiting in admission.queued.items():
-            self.waiting.labels(priority).set(waiting)
-        self.streams.set(gateway.streams)
-        self.audit_writable.set(int(gateway.audit.writable))
-        self.state_age.set(gateway.watch.age)
-        for engine in gateway.fleet.engines:
-            for condition in Condition:
-                seen = self.engine_condition.labels(engine.client.address, condition)
-                seen.set(int(engine.condition is condition))
-        if gateway.tokens is not None:
-            for reason, count in gateway.tokens.refused.items():
-                self.refused.labels(reason).inc(count - self._sampled[reason])
-                self._sampled[reason] = count
-        dropped = gateway.tracing.dropped
-        self.spans_dropped.inc(dropped - self._sampled_drops)
-        self._sampled_drops = dropped
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """The numbers of all workers, and their content type.

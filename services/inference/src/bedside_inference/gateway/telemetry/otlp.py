@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from bedside_inference.gateway.telemetry.tracing import Span, Value
+from bedside_inference.gateway.telemetry.spans import Span, Value
 
 SCOPE = "bedside_inference.gateway"
 

@@ -6,31 +6,27 @@ take, which are counted, and no request anything. Variables `OTEL_*`, proxies of
 redirects mean nothing here.
 Not covered: a batch that was not taken is not sent again. The caller's flag `sampled` is not asked,
 the house decides.
-
-Names: OpenTelemetry semantic conventions, HTTP server spans and generative AI; W3C Trace Context.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import secrets
 import ssl
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import aiohttp
 
 from bedside_core import log
 from bedside_core.errors import ConfigError
+from bedside_inference.audit.record import Record
+from bedside_inference.background import Recurring
 from bedside_inference.config import TracingConfig
-
-if TYPE_CHECKING:
-    from bedside_inference.gateway.exchange import Exchange
+from bedside_inference.gateway.telemetry.spans import Span, Value
 
 logger = logging.getLogger(__name__)
 
@@ -45,37 +41,9 @@ END_SECONDS = 2.0
 """What the end of the gateway waits for spans to be taken."""
 MAX_ANSWER_BYTES = 64 << 10
 
-OPERATIONS = {
-    "/v1/chat/completions": "chat",
-    "/v1/responses": "chat",
-    "/v1/completions": "text_completion",
-    "/v1/embeddings": "embeddings",
-}
-"""`gen_ai.operation.name` of the routes that have one."""
-REASON = re.compile(r"[a-z_]{1,32}")
-"""A finish reason, and nothing that an engine could say instead."""
-
-Value = str | int | tuple[str, ...]
-
-
-class Span(NamedTuple):
-    """A piece of work that has ended."""
-
-    name: str
-    kind: Literal["SERVER", "CLIENT", "INTERNAL"]
-    trace_id: bytes
-    span_id: bytes
-    parent_id: bytes
-    """Empty for none."""
-    start: float
-    """Unix time in seconds, as `end`."""
-    end: float
-    failed: bool
-    attributes: dict[str, Value]
-
 
 class Tracing:
-    """Makes spans of exchanges; does nothing without a config."""
+    """Decides which exchanges are traced, and sends their spans; does nothing without a config."""
 
     def __init__(self, config: TracingConfig | None) -> None:
         """Find the certificate authority; nothing is sent yet.
@@ -84,7 +52,8 @@ class Tracing:
             ConfigError: its file cannot be read.
         """
         self._config = config
-        self._sender = Sender(config) if config else None
+        self.sending = Recurring(logger, "sending traces failed", "traces are sent again")
+        self._sender = Sender(config, self.sending) if config else None
 
     @property
     def dropped(self) -> int:
@@ -100,34 +69,34 @@ class Tracing:
             async with self._sender.running():
                 yield
 
-    def record(self, exchange: Exchange, seconds: float) -> None:
-        """Make the spans of an exchange that has just ended.
+    def samples(self, record: Record) -> bool:
+        """Whether spans are to be made of a request that has just ended.
 
-        Without the caller's trace id its record gets the one of the span.
-
-        Args:
-            exchange: with its final status and outcome.
-            seconds: how long it took.
+        If so and it came without a trace id, its record gets the one that the spans will have.
         """
-        if self._sender is None or self._config is None:
-            return
-        record = exchange.record
+        if self._config is None:
+            return False
         trace_id = record.trace_id or secrets.token_hex(16)
         # As the SDK's TraceIdRatioBased decides, so that services with one ratio agree.
         if int(trace_id[16:], 16) >= self._config.sample_ratio * (1 << 64):
-            return
+            return False
         record.trace_id = trace_id
-        self._sender.put(spans_of(exchange, seconds))
+        return True
+
+    def put(self, spans: list[Span]) -> None:
+        """Queue the spans of one exchange."""
+        if self._sender is not None:
+            self._sender.put(spans)
 
 
 class Sender:
     """A bounded queue of spans and what empties it."""
 
-    def __init__(self, config: TracingConfig) -> None:
+    def __init__(self, config: TracingConfig, sending: Recurring) -> None:
         # Whoever traces nothing does not pay for it.
         from bedside_inference.gateway.telemetry import otlp
 
-        self._otlp = otlp
+        self._otlp, self._sending = otlp, sending
         self.dropped = 0
         self._url = f"{config.endpoint.rstrip('/')}/v1/traces"
         self._resource: dict[str, Value] = {
@@ -185,7 +154,9 @@ class Sender:
             ended = self._ended
             while self._queue:
                 count = min(MAX_BATCH, len(self._queue))
-                await self._send(session, [self._queue.popleft() for _ in range(count)])
+                batch = [self._queue.popleft() for _ in range(count)]
+                with self._sending.attempt():
+                    await self._send(session, batch)
 
     async def _send(self, session: aiohttp.ClientSession, spans: list[Span]) -> None:
         taken = 0
@@ -201,7 +172,7 @@ class Sender:
                     said = await answer.content.read(MAX_ANSWER_BYTES)
                     taken = len(spans) - min(len(spans), max(0, self._otlp.rejected(said)))
                 self._note(None if answer.status == 200 else answer.status)
-        except Exception as error:  # noqa: BLE001 - nothing that a collector does ends the sending
+        except (aiohttp.ClientError, OSError) as error:
             self._note(type(error).__name__)
         finally:
             self.dropped += len(spans) - taken
@@ -212,61 +183,3 @@ class Sender:
         elif cause is None and self._away:
             logger.info("traces are taken again")
         self._away = cause is not None
-
-
-def spans_of(exchange: Exchange, seconds: float) -> list[Span]:
-    """The span of an exchange and those of its parts whose times are known.
-
-    Args:
-        exchange: ended, with a trace id.
-        seconds: how long it took.
-    """
-    record, usage = exchange.record, exchange.usage
-    trace_id, root = bytes.fromhex(record.trace_id or ""), secrets.token_bytes(8)
-    failed = exchange.status >= 500
-    known = record.route != "unknown"
-    method = "_OTHER" if record.method == "other" else record.method
-    reason = record.finish_reason
-    if reason is not None and not REASON.fullmatch(reason):
-        reason = "other"
-    found: dict[str, Value | None] = {
-        "http.request.method": method,
-        "http.route": record.route if known else None,
-        "http.response.status_code": exchange.status,
-        "error.type": record.outcome if failed else None,
-        "gen_ai.operation.name": OPERATIONS.get(record.route),
-        "gen_ai.request.model": record.model,
-        "gen_ai.response.finish_reasons": reason and (reason,),
-        "gen_ai.usage.input_tokens": usage.prompt_tokens,
-        "gen_ai.usage.output_tokens": usage.completion_tokens,
-        "bedside.model_digest": record.model_digest,
-        "bedside.verdict": record.verdict,
-        "bedside.outcome": record.outcome,
-        "bedside.request_id": record.request_id,
-    }
-    verb = "HTTP" if method == "_OTHER" else method
-    spans = [
-        Span(
-            name=f"{verb} {record.route}" if known else verb,
-            kind="SERVER",
-            trace_id=trace_id,
-            span_id=root,
-            parent_id=bytes.fromhex(exchange.parent_span or ""),
-            start=record.started,
-            end=record.started + seconds,
-            failed=failed,
-            attributes={name: value for name, value in found.items() if value is not None},
-        )
-    ]
-
-    def part(name: str, kind: Literal["CLIENT", "INTERNAL"], begin: float, end: float) -> None:
-        offset = record.started - exchange.started
-        span_id = secrets.token_bytes(8)
-        times = (begin + offset, end + offset)
-        spans.append(Span(name, kind, trace_id, span_id, root, *times, failed, {}))
-
-    if exchange.admitted is not None and exchange.queued is not None:
-        part("queue", "INTERNAL", exchange.admitted - exchange.queued, exchange.admitted)
-        if exchange.released is not None:
-            part("engine", "CLIENT", exchange.admitted, exchange.released)
-    return spans

@@ -130,7 +130,7 @@ async def test_an_expired_key(engine, make_key, gateway) -> None:
     made = make_key(days=1)
     await gateway.looked()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bedside_inference.gateway.app.datetime", Tomorrow)
+        patch.setattr("bedside_inference.gateway.access.authentication.datetime", Tomorrow)
         headers = {"Authorization": f"Bearer {made.secret}"}
         async with gateway.post(BODY, headers=headers) as answer:
             assert answer.status == 401

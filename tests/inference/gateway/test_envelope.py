@@ -11,7 +11,7 @@ import time
 import pytest
 
 from bedside_core import log
-from bedside_inference.gateway import exchange as module
+from bedside_inference.gateway import envelope as module
 
 
 def told(caplog) -> list[logging.LogRecord]:

@@ -1,0 +1,127 @@
+"""Where a request goes: its place in the queue, the engine that answers it, and the kill switch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
+
+from bedside_inference.gateway.access.limits import Limits
+from bedside_inference.gateway.api.bodies import Prepared
+from bedside_inference.gateway.engines.admission import Admission
+from bedside_inference.gateway.engines.fleet import Fleet
+from bedside_inference.gateway.engines.monitor import Monitor
+from bedside_inference.gateway.exchange import Exchange
+from bedside_inference.principal import Principal
+from bedside_inference.served import ServedModel
+from bedside_inference.state.records import State
+from bedside_inference.state.watch import Watch
+
+BYTES_PER_TOKEN = 3
+"""Of German prose with today's tokenizers, rounded down: an estimate must not be too low."""
+USUAL_ANSWER = 512
+"""Tokens that an answer without a limit is taken to have until its true number is known."""
+
+
+class Running(NamedTuple):
+    """An answer that engines are asked for."""
+
+    digests: frozenset[str]
+    """Of the models that may give it."""
+    stream: bool
+
+
+class Dispatch:
+    """Gives requests their place and their engine, and ends those whose model is stopped."""
+
+    def __init__(
+        self, model_name: str, watch: Watch, fleet: Fleet, limits: Limits, admission: Admission
+    ) -> None:
+        self.model_name, self.watch, self.fleet = model_name, watch, fleet
+        self.limits, self.admission = limits, admission
+        self._running: dict[Callable[[], None], Running] = {}
+        """By what stops the answer."""
+
+    @asynccontextmanager
+    async def place(self, exchange: Exchange, request: Prepared) -> AsyncIterator[list[Monitor]]:
+        """A place at the engines that may answer, within the caller's rates.
+
+        Raises:
+            ApiError: 400 it asks for more than there ever is, 429 or 503 there is none now.
+            StateUnavailable: which model may answer is not known.
+        """
+        principal = exchange.principal
+        assert principal is not None  # noqa: S101 - hung on the route
+        self._candidates(principal)  # nobody waits for a model that is not there
+        prompt = request.prompt_bytes // BYTES_PER_TOKEN + 1
+        limit = USUAL_ANSWER if request.max_tokens is None else request.max_tokens
+        tokens = prompt + request.answers * limit
+        grant = await self.limits.take(
+            principal.subject,
+            principal.requests_per_minute,
+            principal.tokens_per_minute,
+            tokens,
+        )
+        exchange.headers.update(grant.headers)
+        usage = exchange.usage
+        ticket = self.admission.enter(principal.subject, principal.priority, tokens)
+        try:
+            async with ticket:
+                exchange.admitted = time.monotonic()
+                candidates = self._candidates(principal)
+                exchange.chosen = candidates[0].served
+                exchange.record.decisions = self._decisions(principal, exchange.chosen)
+                yield candidates
+        finally:
+            exchange.queued, exchange.released = ticket.queued_seconds, time.monotonic()
+            if usage.completion_tokens is not None and usage.prompt_tokens is None:
+                usage.prompt_tokens = prompt
+            used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+            if exchange.left and exchange.admitted is not None and not used:
+                used = tokens  # the engine worked for it, nobody knows how much
+            await self.limits.settle(grant, used)
+
+    def current(self) -> ServedModel:
+        """What would answer a caller who is on no trial.
+
+        Raises:
+            ApiError: 503, nothing would.
+            StateUnavailable: that is not known.
+        """
+        state = self.watch.state
+        return self.fleet.served(state.alias(self.model_name).primary, state.stopped)
+
+    @contextmanager
+    def live(
+        self, stop: Callable[[], None], engines: list[Monitor], *, stream: bool
+    ) -> Iterator[None]:
+        """While engines are asked for an answer, so that the kill switch finds what stops it."""
+        digests = frozenset(engine.served.model for engine in engines if engine.served)
+        self._running[stop] = Running(digests, stream)
+        try:
+            yield
+        finally:
+            del self._running[stop]
+
+    @property
+    def streams(self) -> int:
+        """Event streams that are being answered."""
+        return sum(running.stream for running in self._running.values())
+
+    def enforce(self, state: State) -> None:
+        """Stop the answers of models that this state has stopped."""
+        for stop, running in self._running.items():
+            if running.digests & state.stopped:
+                stop()
+
+    def _candidates(self, principal: Principal) -> list[Monitor]:
+        state = self.watch.state
+        digest = self.fleet.target(state.alias(self.model_name), principal.subject)
+        return self.fleet.choose(digest, state.stopped)
+
+    def _decisions(self, principal: Principal, chosen: ServedModel | None) -> tuple[str, ...]:
+        """What the house's rules made of a request, as codes."""
+        canary = self.watch.state.alias(self.model_name).canary
+        trial = chosen is not None and chosen.model == canary
+        return (f"class_{principal.priority}", *(("canary",) if trial else ()))
