@@ -27,7 +27,7 @@ from peers import MODEL, PEER_CORE, UNREACHED, machine
 from bedside_core import log
 from bedside_core.console import say, table
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.config import AdmissionConfig, AuditConfig
 from bedside_inference.gateway.access.limits import Limits
 from bedside_inference.gateway.access.rates.memory import MemoryStore
@@ -71,10 +71,10 @@ def parts(audit: AuditLog) -> dict[str, Callable[[], object]]:
     question, answer = json.dumps(QUESTION).encode(), json.dumps(ANSWER).encode()
     admission, limits = Admission(AdmissionConfig()), Limits(MemoryStore())
     reporter = Reporter(Metrics())
-    record = Record(
+    record = RequestRecord(
         request_id="", started=time.time(), client_address="127.0.0.1", client_app="other",
         method="POST", route=CHAT, model=MODEL, model_digest="a" * 64, evidence="b" * 64,
-        verdict="better", parameters="c" * 64, subject="1." + "d" * 88, key_id="abcdefgh",
+        verdict="better", parameters="c" * 64, pseudonym="1." + "d" * 88, key_id="abcdefgh",
         department="ward", purpose_of_use="TREAT", outcome="answered", status=200,
     )  # fmt: skip
     exchange = Exchange(record, first_byte=0.1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import AuditConfig, StateConfig
 from bedside_inference.keys import create
@@ -89,8 +89,8 @@ def test_a_backup_of_a_busy_gateway_cannot_be_restored(root: Path, tmp_path: Pat
         closing(Store.open(StateConfig(), home)) as store,
     ):
 
-        def request() -> Record:
-            return Record(
+        def request() -> RequestRecord:
+            return RequestRecord(
                 request_id=f"r{next(numbers)}", started=0, client_address="192.0.2.7",
                 client_app="other", method="POST", route="/v1/chat/completions",
             )  # fmt: skip

@@ -82,3 +82,16 @@ def test_port_in_use() -> None:
 def test_engine_url_that_is_none(url) -> None:
     with pytest.raises(ValidationError):
         EngineConfig(url=url)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("strikes", "failure_threshold"),
+        ("canary_seconds", "idle_probe_seconds"),
+        ("canary_timeout_seconds", "idle_probe_timeout_seconds"),
+    ],
+)
+def test_old_names_are_refused_with_the_new_ones(old, new) -> None:
+    with pytest.raises(ConfigError, match=f"{old}: is now called {new}"):
+        validate(InferenceConfig, {"gateway": {"health": {old: 3}}}, "inference")

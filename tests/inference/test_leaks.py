@@ -45,11 +45,11 @@ from bedside_inference.gateway.api.fields import REQUESTS
 from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.state.store import Store
 
-CANARY = "Kanarienvogel4711"
+MARKER = "Kanarienvogel4711"
 WORDS = "Fehlertext0815"
 """Of an engine's error; a client gets our words instead."""
 CHAT = "/v1/chat/completions"
-LEAST = {"messages": [{"role": "user", "content": CANARY}], "prompt": CANARY, "input": CANARY}
+LEAST = {"messages": [{"role": "user", "content": MARKER}], "prompt": MARKER, "input": MARKER}
 
 
 # Searching
@@ -147,7 +147,7 @@ def witness(home, tmp_path, monkeypatch, capfd) -> Iterator[Witness]:
     logging.setLogRecordFactory(factory)
     out, err = capfd.readouterr()
     found.hear("stdout and stderr of the process", out + err)
-    assert found.leaks(CANARY) == []
+    assert found.leaks(MARKER) == []
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def config(config, witness) -> AsyncIterator:
 
 def test_the_search_finds_what_leaks(witness, capfd) -> None:
     """Each place and each form; otherwise the silence of the others would prove nothing."""
-    raw = CANARY.encode()
+    raw = MARKER.encode()
     leaks = {
         "plain": raw,
         "hex": raw.hex().upper().encode(),
@@ -186,7 +186,7 @@ def test_the_search_finds_what_leaks(witness, capfd) -> None:
         "json": "".join(f"\\u{byte:04X}" for byte in raw).encode(),
         "shouted": raw.upper(),
         "digest": hashlib.sha256(raw).hexdigest().encode(),
-        CANARY: b"",
+        MARKER: b"",
     }
     (witness.home / "gateway").mkdir(exist_ok=True)
     for name, form in leaks.items():
@@ -194,12 +194,12 @@ def test_the_search_finds_what_leaks(witness, capfd) -> None:
     for shift in range(9):
         coded = base64.b64encode(b"?" * shift + raw + b"!" * (9 - shift))
         (witness.scratch / str(shift)).write_bytes(coded)
-    logging.getLogger("bedside_inference.gateway.app").debug(f"prompt {CANARY}")
-    logging.getLogger("somebody.else").debug("%s", CANARY)  # by template only, so nothing
-    print(CANARY)
+    logging.getLogger("bedside_inference.gateway.app").debug(f"prompt {MARKER}")
+    logging.getLogger("somebody.else").debug("%s", MARKER)  # by template only, so nothing
+    print(MARKER)
     witness.hear("stdout", capfd.readouterr().out)
-    witness.hear("/metrics", f'route="{CANARY}"')
-    found = "\n".join(witness.leaks(CANARY))
+    witness.hear("/metrics", f'route="{MARKER}"')
+    found = "\n".join(witness.leaks(MARKER))
     for name in leaks:
         assert f"gateway/{name}: " in found
     for shift in range(9):
@@ -218,14 +218,14 @@ def test_the_search_finds_what_leaks(witness, capfd) -> None:
 
 
 def samples(kind: Any) -> list[Any]:
-    """Values of a type, every branch of it, with the canary wherever a text may be."""
+    """Values of a type, every branch of it, with the marker wherever a text may be."""
     if kind in (None, NoneType):
         return []
-    plain: dict[Any, list[Any]] = {str: [CANARY], int: [1], float: [0.5], bool: [True, False]}
+    plain: dict[Any, list[Any]] = {str: [MARKER], int: [1], float: [0.5], bool: [True, False]}
     if kind in plain:
         return plain[kind]
     if kind is Any:
-        return [{CANARY: CANARY}]
+        return [{MARKER: MARKER}]
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return samples(inside[0])
@@ -236,7 +236,7 @@ def samples(kind: Any) -> list[Any]:
     if origin is list:
         return [[value] for value in samples(inside[0])] or [[]]
     if origin is dict:
-        return [{CANARY: value} for value in samples(inside[1])]
+        return [{MARKER: value} for value in samples(inside[1])]
     assert isinstance(kind, type) and issubclass(kind, BaseModel), f"teach this test {kind}"
     return objects(kind)
 
@@ -266,12 +266,12 @@ def with_more(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The body with an unknown field in each of its objects."""
     for number in range(len(list(objects_within(body)))):
         changed = json.loads(json.dumps(body))
-        list(objects_within(changed))[number][CANARY] = CANARY
+        list(objects_within(changed))[number][MARKER] = MARKER
         yield changed
 
 
 def bodies(path: str) -> Iterator[bytes]:
-    """Requests that hold the canary in texts, names, types and broken syntax."""
+    """Requests that hold the marker in texts, names, types and broken syntax."""
     kind = REQUESTS[path]
     seen = set()
     for body in objects(kind):
@@ -280,50 +280,50 @@ def bodies(path: str) -> Iterator[bytes]:
         seen |= {json.dumps(found).encode() for found in changed}
     for name in kind.model_fields:
         least = {"model": "test"} | {n: v for n, v in LEAST.items() if n in kind.model_fields}
-        for wrong in (CANARY, [CANARY], {CANARY: CANARY}, [[CANARY]], [{CANARY: [CANARY]}]):
+        for wrong in (MARKER, [MARKER], {MARKER: MARKER}, [[MARKER]], [{MARKER: [MARKER]}]):
             seen.add(json.dumps(least | {name: wrong}).encode())
     yield from sorted(seen)
     good = json.dumps(least).encode()
     yield from (
         good[:-3],
-        good + CANARY.encode(),
-        CANARY.encode() + b"\xff",
-        good.replace(CANARY.encode(), CANARY.encode() + b"\xff\xfe"),
+        good + MARKER.encode(),
+        MARKER.encode() + b"\xff",
+        good.replace(MARKER.encode(), MARKER.encode() + b"\xff\xfe"),
         good.decode().encode("utf-16"),
-        json.dumps([CANARY]).encode(),
-        json.dumps(CANARY).encode(),
-        json.dumps({CANARY: CANARY, "model": CANARY}).encode(),
-        b'{"%s": 1, "%s": 2}' % (CANARY.encode(), CANARY.encode()),
+        json.dumps([MARKER]).encode(),
+        json.dumps(MARKER).encode(),
+        json.dumps({MARKER: MARKER, "model": MARKER}).encode(),
+        b'{"%s": 1, "%s": 2}' % (MARKER.encode(), MARKER.encode()),
         b"[" * 5000 + good,
-        CANARY.encode() * 300,
-        json.dumps(least | {"user": CANARY * 300}).encode(),
+        MARKER.encode() * 300,
+        json.dumps(least | {"user": MARKER * 300}).encode(),
         json.dumps(least | {"temperature": 10**400}).encode(),
     )
 
 
 TOKEN = ".".join(
     base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
-    for part in ({"alg": "RS256", "kid": CANARY}, {"sub": CANARY, "roles": [CANARY], "exp": 1})
+    for part in ({"alg": "RS256", "kid": MARKER}, {"sub": MARKER, "roles": [MARKER], "exp": 1})
 )
 HEADERS = [
     *({"Authorization": value} for value in (
-        CANARY, f"Bearer {CANARY}", f"Basic {CANARY}", f"Bearer bsk-{CANARY}{'a' * 26}",
-        f"Bearer {TOKEN}.{CANARY}", f"Bearer a.{CANARY}.b", f"bearer  {CANARY} {CANARY}",
-        f"Negotiate {base64.b64encode(CANARY.encode()).decode()}", f"Bearer {TOKEN}.",
+        MARKER, f"Bearer {MARKER}", f"Basic {MARKER}", f"Bearer bsk-{MARKER}{'a' * 26}",
+        f"Bearer {TOKEN}.{MARKER}", f"Bearer a.{MARKER}.b", f"bearer  {MARKER} {MARKER}",
+        f"Negotiate {base64.b64encode(MARKER.encode()).decode()}", f"Bearer {TOKEN}.",
     )),
-    *({name: CANARY} for name in (
+    *({name: MARKER} for name in (
         "X-Request-Id", "traceparent", "tracestate", "baggage", "X-Purpose-Of-Use", "User-Agent",
         "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Host",
         "Referer", "Origin", "Accept", "Accept-Language", "Accept-Encoding", "Content-Type",
         "Content-Encoding", "If-None-Match", "Idempotency-Key", "OpenAI-Organization", "From",
-        "Proxy-Authorization", "X-Api-Key", "Via", "Range", "Sec-WebSocket-Key", CANARY,
+        "Proxy-Authorization", "X-Api-Key", "Via", "Range", "Sec-WebSocket-Key", MARKER,
     )),
-    {"traceparent": f"00-{CANARY}-{CANARY}-01"},
-    {"User-Agent": f"OpenAI/Python {CANARY}"},
-    {"Content-Type": f"application/json; charset={CANARY}"},
-    {"Content-Type": f"multipart/form-data; boundary={CANARY}"},
-    {"Upgrade": CANARY, "Connection": "upgrade"},
-    {"Expect": CANARY},
+    {"traceparent": f"00-{MARKER}-{MARKER}-01"},
+    {"User-Agent": f"OpenAI/Python {MARKER}"},
+    {"Content-Type": f"application/json; charset={MARKER}"},
+    {"Content-Type": f"multipart/form-data; boundary={MARKER}"},
+    {"Upgrade": MARKER, "Connection": "upgrade"},
+    {"Expect": MARKER},
 ]  # fmt: skip
 
 
@@ -368,11 +368,11 @@ async def echo(request: web.Request) -> web.StreamResponse:
     """A friendly engine that repeats everything, streamed if that was asked for."""
     asked = await request.json()
     if not asked.get("stream"):
-        answer = {"id": CANARY, "choices": [{"message": {"content": json.dumps(asked)}}]}
-        return web.json_response(answer, headers={"X-Request-Id": CANARY, CANARY: CANARY})
+        answer = {"id": MARKER, "choices": [{"message": {"content": json.dumps(asked)}}]}
+        return web.json_response(answer, headers={"X-Request-Id": MARKER, MARKER: MARKER})
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    await response.write(b"data: " + json.dumps({"id": CANARY, "of": asked}).encode() + b"\n\n")
+    await response.write(b"data: " + json.dumps({"id": MARKER, "of": asked}).encode() + b"\n\n")
     await response.write(b"data: [DONE]\n\n")
     return response
 
@@ -385,7 +385,7 @@ async def test_every_field(engine, gateway, witness, path: str) -> None:
     assert statuses.count(400) > 30
     assert 413 in statuses
     assert {200, 400, 404, 413} >= set(statuses)
-    assert sum(CANARY.encode() in body for body in engine.bodies) > 5  # it really went through
+    assert sum(MARKER.encode() in body for body in engine.bodies) > 5  # it really went through
     await measure(witness, gateway)
 
 
@@ -399,35 +399,35 @@ async def test_headers_paths_and_methods(engine, gateway, witness, heard) -> Non
         ) as answer:
             witness.hear("raw answers", f"{answer.headers}{await answer.text()}")
     for path in (
-        *(f"/{CANARY}", f"/v1/{CANARY}", f"/v1/models/{CANARY}", f"{CHAT}/{CANARY}"),
+        *(f"/{MARKER}", f"/v1/{MARKER}", f"/v1/models/{MARKER}", f"{CHAT}/{MARKER}"),
         *(
-            f"{CHAT}?{CANARY}={CANARY}",
-            f"/livez?{CANARY}",
-            f"/metrics?{CANARY}",
-            f"/readyz#{CANARY}",
+            f"{CHAT}?{MARKER}={MARKER}",
+            f"/livez?{MARKER}",
+            f"/metrics?{MARKER}",
+            f"/readyz#{MARKER}",
         ),
-        *(f"/v1/models/{CANARY}%00", f"/%ff{CANARY}", f"//{CANARY}@x{CHAT}"),
+        *(f"/v1/models/{MARKER}%00", f"/%ff{MARKER}", f"//{MARKER}@x{CHAT}"),
     ):
         for key in (gateway.authorization, {}):
             for method in ("GET", "POST", "PUT", "OPTIONS", "HEAD", "PROPFIND"):
                 async with gateway.session.request(
-                    method, f"{gateway.url}{path}", data=CANARY, headers=key
+                    method, f"{gateway.url}{path}", data=MARKER, headers=key
                 ) as answer:
                     witness.hear("raw answers", f"{answer.headers}{await answer.text()}")
-    canary, bearer = CANARY.encode(), f"Authorization: Bearer {gateway.key}\r\n".encode()
+    marker, bearer = MARKER.encode(), f"Authorization: Bearer {gateway.key}\r\n".encode()
     for request in (
-        canary + b" / HTTP/1.1\r\n\r\n",
-        b"GET http://" + canary + b"/v1/models HTTP/1.1\r\nHost: " + canary + b"\r\n\r\n",
-        b"GET /livez HTTP/1.1 " + canary + b"\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\n" + canary + b"\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nX: " + canary + b"\x00\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nX: " + canary * 4000 + b"\r\n\r\n",
-        b"POST /livez HTTP/1.1\r\nContent-Length: " + canary + b"\r\n\r\n",
-        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: " + canary + b"\r\n\r\n",
+        marker + b" / HTTP/1.1\r\n\r\n",
+        b"GET http://" + marker + b"/v1/models HTTP/1.1\r\nHost: " + marker + b"\r\n\r\n",
+        b"GET /livez HTTP/1.1 " + marker + b"\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n" + marker + b"\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nX: " + marker + b"\x00\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nX: " + marker * 4000 + b"\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nContent-Length: " + marker + b"\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: " + marker + b"\r\n\r\n",
         b"POST %s HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%s"
-        % (CHAT.encode(), bearer, canary),
-        b"CONNECT " + canary + b":443 HTTP/1.1\r\nHost: x\r\n\r\n",
-        canary,
+        % (CHAT.encode(), bearer, marker),
+        b"CONNECT " + marker + b":443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        marker,
     ):
         await send_raw(witness, gateway, request)
     await measure(witness, gateway)
@@ -469,9 +469,9 @@ def whole(body: object, status: int = 200, **headers: str):
     async def script(request: web.Request) -> web.StreamResponse:
         return web.Response(
             status=status,
-            headers={"Content-Type": "application/json", CANARY: CANARY} | headers,
+            headers={"Content-Type": "application/json", MARKER: MARKER} | headers,
             body=body if isinstance(body, bytes) else json.dumps(body).encode(),
-            reason=CANARY,
+            reason=MARKER,
         )
 
     return script
@@ -489,49 +489,49 @@ def events(*said: bytes, broken: bool = False):
     return script
 
 
-ERROR = {"error": {n: f"{CANARY} {WORDS}" for n in ("message", "type", "param", "code")}}
+ERROR = {"error": {n: f"{MARKER} {WORDS}" for n in ("message", "type", "param", "code")}}
 SPACED = b"data: " + json.dumps(ERROR).encode() + b"\n\n"
 """As vLLM writes it."""
 DENSE = b"data: " + json.dumps(ERROR, separators=(",", ":")).encode() + b"\n\n"
 TOLD = b'data: {"choices":[{"delta":{"content":"%s"},"finish_reason":"%s"}],"usage":{}}\n\n' % (
-    CANARY.encode(),
-    CANARY.encode(),
+    MARKER.encode(),
+    MARKER.encode(),
 )
 ENGINES = {
-    "a crash": whole(f"Traceback: {CANARY}".encode(), 500),
+    "a crash": whole(f"Traceback: {MARKER}".encode(), 500),
     **{f"status {status}": whole(ERROR, status) for status in (400, 401, 404, 422, 429, 500, 503)},
-    "a parameter": whole({"error": {"param": f"messages.{CANARY}", "message": CANARY}}, 400),
+    "a parameter": whole({"error": {"param": f"messages.{MARKER}", "message": MARKER}}, 400),
     "an error that claims success": whole(ERROR),
-    "no JSON": whole(CANARY.encode()),
-    "a list": whole([CANARY]),
-    "a reason": whole({"choices": [{"finish_reason": CANARY}], "status": CANARY}),
-    "a status": whole({"status": CANARY, "usage": {CANARY: CANARY, "prompt_tokens": CANARY}}),
-    "a redirect": whole(CANARY.encode(), 307, Location=f"/{CANARY}"),
-    "another type": whole(CANARY.encode(), **{"Content-Type": f"text/{CANARY}"}),
+    "no JSON": whole(MARKER.encode()),
+    "a list": whole([MARKER]),
+    "a reason": whole({"choices": [{"finish_reason": MARKER}], "status": MARKER}),
+    "a status": whole({"status": MARKER, "usage": {MARKER: MARKER, "prompt_tokens": MARKER}}),
+    "a redirect": whole(MARKER.encode(), 307, Location=f"/{MARKER}"),
+    "another type": whole(MARKER.encode(), **{"Content-Type": f"text/{MARKER}"}),
     "an error event": events(DENSE),
     "an error event later": events(TOLD, DENSE),
     "an error event with spaces": events(SPACED),
     "an error event with spaces later": events(TOLD, SPACED),
     "a reason in a stream": events(TOLD, b"data: [DONE]\n\n"),
-    "no events": events(CANARY.encode() + b"\n\n"),
-    "no events later": events(TOLD, CANARY.encode() + b"\n\n"),
+    "no events": events(MARKER.encode() + b"\n\n"),
+    "no events later": events(TOLD, MARKER.encode() + b"\n\n"),
     "half an event": events(TOLD, TOLD[:-9]),
     "a death in a stream": events(TOLD, TOLD[:-9], broken=True),
     "a death": abort,
-    "no HTTP": raw_answer(CANARY.encode() * 9),
-    "a status line": raw_answer(f"HTTP/1.1 {CANARY} {CANARY}\r\n\r\n".encode()),
-    "a bad header": raw_answer(f"HTTP/1.1 200 OK\r\n{CANARY}\r\n\r\n".encode()),
-    "a long header": raw_answer(f"HTTP/1.1 200 OK\r\nX: {CANARY * 2000}\r\n\r\n".encode()),
-    "a bad length": raw_answer(f"HTTP/1.1 200 OK\r\nContent-Length: {CANARY}\r\n\r\n".encode()),
+    "no HTTP": raw_answer(MARKER.encode() * 9),
+    "a status line": raw_answer(f"HTTP/1.1 {MARKER} {MARKER}\r\n\r\n".encode()),
+    "a bad header": raw_answer(f"HTTP/1.1 200 OK\r\n{MARKER}\r\n\r\n".encode()),
+    "a long header": raw_answer(f"HTTP/1.1 200 OK\r\nX: {MARKER * 2000}\r\n\r\n".encode()),
+    "a bad length": raw_answer(f"HTTP/1.1 200 OK\r\nContent-Length: {MARKER}\r\n\r\n".encode()),
     "a model of words": raw_answer(
-        f"HTTP/1.1 200 OK\r\nX-Bedside-Served: {CANARY}\r\nContent-Length: 0\r\n\r\n".encode()
+        f"HTTP/1.1 200 OK\r\nX-Bedside-Served: {MARKER}\r\nContent-Length: 0\r\n\r\n".encode()
     ),
 }
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
 async def test_whatever_the_engine_says(engine, gateway, witness, heard, path) -> None:
-    asked = {"messages": LEAST["messages"]} if path == CHAT else {"input": CANARY}
+    asked = {"messages": LEAST["messages"]} if path == CHAT else {"input": MARKER}
     for what, script in ENGINES.items():
         engine.script = script
         for stream in (False, True):
@@ -585,9 +585,9 @@ async def test_clients_that_leave(engine, config, open_gateway, witness, heard) 
     async with open_gateway(config.model_copy(update=one)) as gateway:
         head = f"POST {CHAT} HTTP/1.1\r\nAuthorization: Bearer {gateway.key}\r\n"
         for rest in (
-            f"X: {CANARY}",
-            f"Content-Type: application/json\r\nContent-Length: 999\r\n\r\n{CANARY}",
-            f"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n{CANARY}",
+            f"X: {MARKER}",
+            f"Content-Type: application/json\r\nContent-Length: 999\r\n\r\n{MARKER}",
+            f"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n{MARKER}",
         ):
             await send_raw(witness, gateway, (head + rest).encode())
         engine.script = begin
@@ -649,7 +649,7 @@ async def test_patience_ends(engine, config, open_gateway, witness, heard) -> No
             witness,
             gateway,
             f"POST {CHAT} HTTP/1.1\r\nAuthorization: Bearer {gateway.key}\r\nContent-Type: "
-            f"application/json\r\nContent-Length: 99\r\n\r\n{CANARY}".encode(),
+            f"application/json\r\nContent-Length: 99\r\n\r\n{MARKER}".encode(),
             stay=30,
         )
         await measure(witness, gateway)
@@ -667,7 +667,7 @@ async def test_audit_and_state_fail(
             return getattr(os, name)
 
         def write(self, *arguments: object) -> int:
-            raise OSError(errno.ENOSPC, CANARY, CANARY)
+            raise OSError(errno.ENOSPC, MARKER, MARKER)
 
     async with open_gateway(soon) as gateway:
         with monkeypatch.context() as patch:
@@ -686,7 +686,7 @@ async def test_audit_and_state_fail(
 
 
 def broken(*arguments: object, **named: object) -> None:
-    raise ValueError(CANARY, arguments, named)
+    raise ValueError(MARKER, arguments, named)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -12,7 +12,7 @@ import pytest
 
 from bedside_inference.audit.entries import segment_path, segments
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.config import AuditConfig
 
 QUIET = AuditConfig(sync_seconds=3600, checkpoint_seconds=3600)
@@ -30,8 +30,8 @@ def config() -> AuditConfig:
 
 
 @pytest.fixture
-def record() -> Callable[..., Record]:
-    def make(request_id: str = "r1", **changes: Any) -> Record:
+def record() -> Callable[..., RequestRecord]:
+    def make(request_id: str = "r1", **changes: Any) -> RequestRecord:
         values: dict[str, Any] = {
             "request_id": request_id,
             "started": time.time(),
@@ -41,7 +41,7 @@ def record() -> Callable[..., Record]:
             "route": "/v1/chat/completions",
             "outcome": "answered",
         }
-        return Record(**{**values, **changes})
+        return RequestRecord(**{**values, **changes})
 
     return make
 

@@ -26,7 +26,7 @@ from bedside_inference.audit import chain as chain_module
 from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.entries import AuditError, Head, head_path, segment_path, segments
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import AuditConfig
 
@@ -89,8 +89,8 @@ FORK = multiprocessing.get_context("fork")
 def serve(directory: Path, name: str, count: int, kilobytes: int, pipe: int) -> None:
     config = AuditConfig(sync_seconds=0.01, checkpoint_records=40, segment_bytes=kilobytes * 1024)
 
-    def record(number: int) -> Record:
-        return Record(
+    def record(number: int) -> RequestRecord:
+        return RequestRecord(
             request_id=f"{name}-{number}", started=time.time(), client_address="192.0.2.7",
             client_app="test", method="POST", route="/v1/chat/completions", outcome="answered",
         )  # fmt: skip
@@ -435,7 +435,7 @@ from pathlib import Path
 from bedside_inference.audit.chain import Chain
 from bedside_inference.audit.entries import (AuditError)
 from bedside_core.chain import content
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))

@@ -16,7 +16,7 @@ ANSWERED = json.loads((GOLDEN / "entry.json").read_text())
 REJECTED = {
     **ANSWERED,
     **dict.fromkeys(
-        ["trace_id", "subject", "auth_method", "key_id", "department", "purpose_of_use", "model",
+        ["trace_id", "pseudonym", "auth_method", "key_id", "department", "purpose_of_use", "model",
          "model_digest", "evidence", "verdict", "parameters", "prompt_tokens", "completion_tokens",
          "queued_ms", "first_byte_ms", "finish_reason"]
     ),
@@ -68,10 +68,10 @@ def test_balp_finds_what_it_demands(entry) -> None:
         assert agents[code]["network"]["type"] in {"1", "2"}
         assert "media" not in agents[code]
     assert [agent["requestor"] for agent in event["agent"]].count(True) == 1
-    if entry["subject"] is not None:
+    if entry["pseudonym"] is not None:
         user = agents["IRCP"]
         assert user["requestor"] is True
-        assert user["who"]["identifier"]["value"] == entry["subject"]
+        assert user["who"]["identifier"]["value"] == entry["pseudonym"]
         assert coding(user["purposeOfUse"][0]) == (system + "v3-ActReason", "TREAT")
         assert "network" not in user
     transactions = [e for e in event["entity"] if e["type"]["code"] == "XrequestId"]

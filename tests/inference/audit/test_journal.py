@@ -33,7 +33,7 @@ from bedside_inference.audit.checkpoint import (
 )
 from bedside_inference.audit.entries import AuditError, segment_path, segments
 from bedside_inference.audit.journal import AuditLog, audit_directory
-from bedside_inference.audit.record import EARLY, MEMBERS, Record, request_content
+from bedside_inference.audit.record import EARLY, MEMBERS, RequestRecord, request_content
 from bedside_inference.audit.verify import verify
 from bedside_inference.audit.workers import Worker, dead_workers
 from bedside_inference.config import AuditConfig
@@ -56,7 +56,7 @@ def test_a_record_is_written_with_every_member(audit, record, read) -> None:
     audit.finish(
         record(
             "r1", trace_id="ab" * 16, started=1_700_000_000.25, ended=1_700_000_001.5,
-            duration_ms=1250.00049, queued_ms=1.5, first_byte_ms=300, subject="1.abc",
+            duration_ms=1250.00049, queued_ms=1.5, first_byte_ms=300, pseudonym="1.abc",
             auth_method="api_key", key_id="k1", department="icu", purpose_of_use="TREAT",
             model="bedside", model_digest="cd" * 32, evidence="ef" * 32, verdict="PROVEN",
             parameters="01" * 32, prompt_tokens=10, completion_tokens=20, status=200,
@@ -66,7 +66,7 @@ def test_a_record_is_written_with_every_member(audit, record, read) -> None:
     assert without_chain(read()[0]) == {
         "request_id": "r1", "trace_id": "ab" * 16, "started": "2023-11-14T22:13:20.250000Z",
         "ended": "2023-11-14T22:13:21.500000Z", "duration_ms": 1250.0, "queued_ms": 1.5,
-        "first_byte_ms": 300, "subject": "1.abc", "auth_method": "api_key", "key_id": "k1",
+        "first_byte_ms": 300, "pseudonym": "1.abc", "auth_method": "api_key", "key_id": "k1",
         "department": "icu", "purpose_of_use": "TREAT", "client_address": "192.0.2.7",
         "client_app": "openai-python", "method": "POST", "route": "/v1/chat/completions",
         "model": "bedside", "model_digest": "cd" * 32, "evidence": "ef" * 32,
@@ -98,7 +98,7 @@ def test_schema_knows_exactly_the_members_of_a_record() -> None:
     chain = {"seq", "time", "type", "prev", "hash"}
     assert list(SCHEMA["$defs"]["request"]["properties"])[3:-2] == list(MEMBERS)
     assert set(SCHEMA["$defs"]["begin"]["properties"]) - chain - {"worker"} == set(EARLY)
-    assert tuple(field.name for field in fields(Record)) == MEMBERS
+    assert tuple(field.name for field in fields(RequestRecord)) == MEMBERS
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -123,7 +123,7 @@ def test_what_a_dead_worker_left_is_completed_from_its_begin(
     directory, config, record, read
 ) -> None:
     with AuditLog(directory, config) as audit:
-        audit.begin(record("r1", subject="1.abc", model="bedside", decisions=("quota",)))
+        audit.begin(record("r1", pseudonym="1.abc", model="bedside", decisions=("quota",)))
     with AuditLog(directory, config):
         pass
     with AuditLog(directory, config):
@@ -443,7 +443,7 @@ def test_an_append_is_cheap(audit, record, monkeypatch) -> None:
 
     for name in ("open", "read", "pread", "write", "pwrite", "fsync", "fdatasync"):
         monkeypatch.setattr(os, name, counted(name))
-    one = record("r1", subject="1." + "A" * 107, model_digest="ab" * 32, evidence="cd" * 32)
+    one = record("r1", pseudonym="1." + "A" * 107, model_digest="ab" * 32, evidence="cd" * 32)
     assert 700 < len(request_content(one)) < 1200
     for _ in range(1000):
         audit.finish(one)

@@ -52,7 +52,7 @@ def verb(tmp_path, config, monkeypatch, capsys):
 def pseudonym(directory, config, record) -> str:
     found = Pseudonyms(directory, config).of("clear-name")
     with AuditLog(directory, config) as audit:
-        audit.finish(record("r1", subject=found, status=200))
+        audit.finish(record("r1", pseudonym=found, status=200))
     return found
 
 

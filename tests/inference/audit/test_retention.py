@@ -50,7 +50,7 @@ def months(audit: AuditLog, house: Pseudonyms, record, clock: Clock, count: int)
     for _ in range(count):
         found.append(house.of("nurse"))
         for _ in range(2):
-            audit.finish(record(f"r{clock.now}", started=clock.now, subject=found[-1]))
+            audit.finish(record(f"r{clock.now}", started=clock.now, pseudonym=found[-1]))
         audit.sync()
         clock.now += 30 * DAY
         audit.sync()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -66,14 +66,21 @@ class TimeoutsConfig(Config):
 class HealthConfig(Config):
     """When an engine counts as working: it gets on, not just its HTTP server."""
 
+    renamed: ClassVar = {
+        "strikes": "failure_threshold",
+        "canary_seconds": "idle_probe_seconds",
+        "canary_timeout_seconds": "idle_probe_timeout_seconds",
+    }
+
     interval_seconds: Annotated[float, Field(gt=0)] = 2
-    strikes: Annotated[int, Field(ge=1)] = 3
-    """Failed looks in a row that make an engine unfit."""
+    failure_threshold: Annotated[int, Field(ge=1)] = 3
+    """Failed probes in a row that make an engine unfit."""
     stall_seconds: Annotated[float, Field(gt=0)] = 30
-    """A busy engine whose token counter rests for this long has failed a look."""
-    canary_seconds: Annotated[float, Field(gt=0)] = 60
+    """A busy engine whose token counter rests for this long has failed a probe."""
+    idle_probe_seconds: Annotated[float, Field(gt=0)] = 60
     """After so long without work an engine is asked for one token."""
-    canary_timeout_seconds: Annotated[float, Field(gt=0)] = 20
+    idle_probe_timeout_seconds: Annotated[float, Field(gt=0)] = 20
+    """How long the answer may take."""
 
 
 class GatewayConfig(Config):

@@ -26,7 +26,7 @@ AS_JSON = tuple(json.dumps(word, ensure_ascii=False).encode() for word in WORDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MockRequest:
     """What the answer to one request depends on."""
 
     id: str
@@ -54,12 +54,12 @@ class Route(NamedTuple):
     """How one route asks for an answer's length, and how the answer is written."""
 
     limits: tuple[str, ...]
-    whole: Callable[[Asked], dict[str, Any]]
-    events: Callable[[Asked], Iterator[bytes]]
+    whole: Callable[[MockRequest], dict[str, Any]]
+    events: Callable[[MockRequest], Iterator[bytes]]
     """As many pieces of the stream as there are tokens."""
 
 
-def _chat(asked: Asked) -> dict[str, Any]:
+def _chat(asked: MockRequest) -> dict[str, Any]:
     nothing = dict.fromkeys(("refusal", "annotations", "audio", "function_call", "reasoning"))
     return {
         "id": f"chatcmpl-{asked.id}",
@@ -85,7 +85,7 @@ def _chat(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _chat_events(asked: Asked) -> Iterator[bytes]:
+def _chat_events(asked: MockRequest) -> Iterator[bytes]:
     chunk = _chunk(f"chatcmpl-{asked.id}", "chat.completion.chunk", asked)
     choice = chunk + b'[{"index":0,"delta":{'
     opening = (
@@ -101,7 +101,7 @@ def _chat_events(asked: Asked) -> Iterator[bytes]:
     return _pieces(asked, opening, before, after, end + _tail(chunk, asked))
 
 
-def _completion(asked: Asked) -> dict[str, Any]:
+def _completion(asked: MockRequest) -> dict[str, Any]:
     return {
         "id": f"cmpl-{asked.id}",
         "object": "text_completion",
@@ -126,7 +126,7 @@ def _completion(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _completion_events(asked: Asked) -> Iterator[bytes]:
+def _completion_events(asked: MockRequest) -> Iterator[bytes]:
     chunk = _chunk(f"cmpl-{asked.id}", "text_completion", asked)
     after = (
         b',"logprobs":null,"finish_reason":%s,"stop_reason":null,"prompt_token_ids":null,'
@@ -141,13 +141,13 @@ def _completion_events(asked: Asked) -> Iterator[bytes]:
     )
 
 
-def _chunk(name: str, kind: str, asked: Asked) -> bytes:
+def _chunk(name: str, kind: str, asked: MockRequest) -> bytes:
     """The part that all chunks of a stream begin with; the list of choices follows."""
     shared = {"id": name, "object": kind, "created": asked.created, "model": asked.model}
     return b"data: " + _compact(shared)[:-1] + b',"choices":'
 
 
-def _tail(chunk: bytes, asked: Asked) -> bytes:
+def _tail(chunk: bytes, asked: MockRequest) -> bytes:
     usage = (
         chunk + b'[],"usage":' + _compact(asked.usage) + b"}\n\n" if asked.include_usage else b""
     )
@@ -155,7 +155,7 @@ def _tail(chunk: bytes, asked: Asked) -> bytes:
 
 
 def _pieces(
-    asked: Asked, opening: bytes, before: bytes, after: bytes, end: bytes
+    asked: MockRequest, opening: bytes, before: bytes, after: bytes, end: bytes
 ) -> Iterator[bytes]:
     """One piece per token; the opening goes with the first, as vLLM has nothing to say earlier."""
     last = asked.tokens - 1
@@ -165,7 +165,7 @@ def _pieces(
         opening = b""
 
 
-def _response(asked: Asked) -> dict[str, Any]:
+def _response(asked: MockRequest) -> dict[str, Any]:
     ended = asked.reason == "stop"
     item = _item(asked, "completed" if ended else "incomplete", asked.text)
     return _response_object(asked, "completed" if ended else "incomplete", [item]) | {
@@ -180,7 +180,7 @@ def _response(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _response_object(asked: Asked, status: str, output: list[Any]) -> dict[str, Any]:
+def _response_object(asked: MockRequest, status: str, output: list[Any]) -> dict[str, Any]:
     return {
         "id": f"resp_{asked.id}",
         "created_at": asked.created,
@@ -204,7 +204,7 @@ def _response_object(asked: Asked, status: str, output: list[Any]) -> dict[str, 
     }
 
 
-def _item(asked: Asked, status: str, text: str | None) -> dict[str, Any]:
+def _item(asked: MockRequest, status: str, text: str | None) -> dict[str, Any]:
     return {
         "id": f"msg_{asked.id}",
         "type": "message",
@@ -218,7 +218,7 @@ def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _response_events(asked: Asked) -> Iterator[bytes]:
+def _response_events(asked: MockRequest) -> Iterator[bytes]:
     place = {"item_id": f"msg_{asked.id}", "output_index": 0, "content_index": 0}
     sequence = 0
 

@@ -36,7 +36,7 @@ from bedside_core import lifeline, log
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig
-from bedside_inference.mock_answers import ROUTES, Asked, Route, embeddings
+from bedside_inference.mock_answers import ROUTES, MockRequest, Route, embeddings
 from bedside_inference.paths import lock, private_directory, socket_path
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, ServedModel
@@ -140,7 +140,7 @@ class MockEngine:
             return web.Response(text=answer, content_type="application/json", headers=self.mark)
 
     async def _stream(
-        self, request: web.BaseRequest, route: Route, asked: Asked
+        self, request: web.BaseRequest, route: Route, asked: MockRequest
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers=self.stream_headers)
         for number, event in enumerate(route.events(asked)):
@@ -216,7 +216,9 @@ class MockEngine:
         jitter = self.mock.jitter
         return milliseconds / 1000 * (1 + random.uniform(-jitter, jitter))  # noqa: S311
 
-    def _understand(self, request: web.BaseRequest, route: Route, body: dict[str, Any]) -> Asked:
+    def _understand(
+        self, request: web.BaseRequest, route: Route, body: dict[str, Any]
+    ) -> MockRequest:
         prompt = [body.get(name) for name in ("messages", "prompt", "input", "instructions")]
         prompt_tokens = self._prompt_tokens(prompt)
         limit = next((body[name] for name in route.limits if body.get(name) is not None), None)
@@ -227,7 +229,7 @@ class MockEngine:
             message = "Prompt and answer are longer than the model's maximum context length."
             raise RefusalError(400, "BadRequestError", message, "input_tokens")
         options = body.get("stream_options")
-        return Asked(
+        return MockRequest(
             id=request.headers.get("X-Request-Id") or uuid.uuid4().hex,
             model=self.model_name,
             created=int(time.time()),

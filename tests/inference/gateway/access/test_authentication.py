@@ -79,9 +79,9 @@ async def test_the_record_of_an_answer(ask, records, config, home, served) -> No
     assert {name: record[name] for name in expected} == expected
     assert len(record["parameters"]) == 64
     assert record["duration_ms"] >= record["first_byte_ms"] > 0
-    assert record["key_id"] not in record["subject"]
+    assert record["key_id"] not in record["pseudonym"]
     pseudonyms = Pseudonyms(audit_directory(config.audit, home), config.audit)
-    assert pseudonyms.reveal(record["subject"]) == record["key_id"]
+    assert pseudonyms.reveal(record["pseudonym"]) == record["key_id"]
 
 
 async def test_a_key_for_other_models(ask, records, engine) -> None:

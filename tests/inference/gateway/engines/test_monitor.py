@@ -15,7 +15,7 @@ from bedside_inference.gateway.engines.client import EngineClient
 from bedside_inference.gateway.engines.monitor import Condition, Monitor
 from bedside_inference.paths import socket_path
 
-PATIENT = {"strikes": 3, "stall_seconds": 50, "canary_seconds": 60_000}
+PATIENT = {"failure_threshold": 3, "stall_seconds": 50, "idle_probe_seconds": 60_000}
 
 
 class Clock:
@@ -34,7 +34,7 @@ CLOCK = Clock()
 def watching(config, home, monkeypatch):
     """Makes a monitor of the engine at its usual socket; nobody looks but the test."""
     monkeypatch.setattr(watched, "time", CLOCK)
-    monkeypatch.setattr(engine_client, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(engine_client, "PROBE_SECONDS", 60)
 
     def make(**changes) -> Monitor:
         client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
@@ -45,7 +45,7 @@ def watching(config, home, monkeypatch):
 
 async def look(monitor: Monitor, times: int = 1, pause: float = 0.0) -> Condition:
     for _ in range(times):
-        await monitor.look()
+        await monitor.probe()
         CLOCK.now += pause
     return monitor.condition
 
@@ -73,7 +73,7 @@ async def test_a_page_that_cannot_be_read_does_not_end_the_looking(
     engine, config, home, caplog
 ) -> None:
     client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
-    monitor = Monitor(client, HealthConfig(interval_seconds=0.02, strikes=1), "test")
+    monitor = Monitor(client, HealthConfig(interval_seconds=0.02, failure_threshold=1), "test")
     good, engine.page = engine.page, 'vllm:iteration_tokens_total_count{{engine="0"}} 1.2.3\n'
     watch = asyncio.create_task(monitor.watch())
     async with asyncio.timeout(30):
@@ -106,7 +106,7 @@ async def test_an_answer_that_comes_is_progress_too(engine, watching) -> None:
 
 async def test_an_engine_that_answers_is_not_looked_at(engine, config, home) -> None:
     client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
-    monitor = Monitor(client, HealthConfig(interval_seconds=0.1, strikes=1), "test")
+    monitor = Monitor(client, HealthConfig(interval_seconds=0.1, failure_threshold=1), "test")
     watch = asyncio.create_task(monitor.watch())
     async with asyncio.timeout(30):
         while monitor.condition is not Condition.READY:
@@ -126,7 +126,7 @@ async def test_an_engine_that_answers_is_not_looked_at(engine, config, home) -> 
 
 
 async def test_an_idle_engine_is_asked_for_one_token(engine, watching) -> None:
-    monitor = watching(canary_seconds=30)
+    monitor = watching(idle_probe_seconds=30)
     assert await look(monitor, 2, 50) is Condition.READY
     assert [json.loads(body)["max_tokens"] for body in engine.bodies] == [1]
     assert await look(monitor) is Condition.READY  # it has just worked
@@ -136,20 +136,20 @@ async def test_an_idle_engine_is_asked_for_one_token(engine, watching) -> None:
         return web.Response()
 
     engine.script = hang
-    monitor.config = monitor.config.model_copy(update={"canary_timeout_seconds": 0.05})
+    monitor.config = monitor.config.model_copy(update={"idle_probe_timeout_seconds": 0.05})
     assert await look(monitor, 4, 40) is Condition.STALLED
     await engine.freed()
     engine.script = type(engine).__dataclass_fields__["script"].default
-    monitor.config = monitor.config.model_copy(update={"canary_timeout_seconds": 60})
+    monitor.config = monitor.config.model_copy(update={"idle_probe_timeout_seconds": 60})
     assert await look(monitor) is Condition.READY
 
 
-async def test_a_refused_canary_is_an_answer(engine, watching) -> None:
+async def test_a_refused_probe_is_an_answer(engine, watching) -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.json_response({"error": {"message": "no chat template"}}, status=400)
 
     engine.script = refuse
-    monitor = watching(canary_seconds=10)
+    monitor = watching(idle_probe_seconds=10)
     assert await look(monitor, 6, 20) is Condition.READY
     assert engine.bodies
 

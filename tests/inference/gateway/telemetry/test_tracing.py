@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from pydantic import ValidationError
 
 from bedside_core.errors import ConfigError
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.config import GatewayConfig, TracingConfig
 from bedside_inference.gateway.exchange import Exchange
 from bedside_inference.gateway.telemetry import tracing
@@ -113,7 +113,7 @@ def traced(config, collector):
 
 def exchange(**members) -> Exchange:
     """A chat that was answered."""
-    record = Record(
+    record = RequestRecord(
         **{
             "request_id": "1",
             "started": 1_700_000_000.0,
@@ -123,7 +123,7 @@ def exchange(**members) -> Exchange:
             "route": CHAT,
             "status": 200,
             "outcome": "answered",
-            "subject": "pseudonym",
+            "pseudonym": "1.abc",
             "key_id": "key-id",
             **members,
         }
@@ -204,7 +204,7 @@ async def test_a_chat_within_the_trace_of_its_caller(
     assert recorded["trace_id"] == TRACE
     for secret in ("Hallo", "Guten", "127.0.0.1", "Erika", str(recorded["key_id"])):
         assert secret.encode() not in sent
-    assert str(recorded["subject"]).encode() not in sent
+    assert str(recorded["pseudonym"]).encode() not in sent
 
 
 async def test_a_trace_of_our_own_is_named_in_the_record(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bedside_inference.audit.record import DIED
+from bedside_inference.audit.record import DIED, pseudonym_of
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
@@ -138,7 +138,8 @@ def _kind(
 
 
 def _agents(entry: dict[str, Any], site: str) -> list[dict[str, Any]]:
-    known = entry["subject"] is not None
+    pseudonym = pseudonym_of(entry)
+    known = pseudonym is not None
     agents: list[dict[str, Any]] = [
         {
             "type": _concept(DCM, "110153", "Source Role ID"),
@@ -158,7 +159,7 @@ def _agents(entry: dict[str, Any], site: str) -> list[dict[str, Any]]:
             "type": _concept(
                 f"{_TERMINOLOGY}/v3-ParticipationType", "IRCP", "information recipient"
             ),
-            "who": {"identifier": {"system": PSEUDONYM, "value": entry["subject"]}},
+            "who": {"identifier": {"system": PSEUDONYM, "value": pseudonym}},
             "requestor": True,
         }
         if entry["purpose_of_use"] is not None:

@@ -30,7 +30,7 @@ from bedside_inference.audit.checkpoint import (
 )
 from bedside_inference.audit.entries import AuditError, segment_path, segments, write_errors
 from bedside_inference.audit.record import (
-    Record,
+    RequestRecord,
     begin_content,
     died_content,
     request_content,
@@ -144,7 +144,7 @@ class AuditLog:
         """Whether the last attempts to write and to keep succeeded and nothing waits."""
         return not (self._failed or self.keeping.failing or self._pending)
 
-    def begin(self, record: Record) -> None:
+    def begin(self, record: RequestRecord) -> None:
         """Write ahead that a request goes to the engine.
 
         Raises:
@@ -162,7 +162,7 @@ class AuditLog:
                 del self._open[record.request_id]
                 raise
 
-    def finish(self, record: Record) -> None:
+    def finish(self, record: RequestRecord) -> None:
         """Write the one complete record of a request, begun or not.
 
         Raises:

@@ -16,7 +16,7 @@ CUT_OFF = "gateway_stopped"
 
 
 @dataclass(slots=True, kw_only=True)
-class Record:
+class RequestRecord:
     """One request. The order is that of the written members."""
 
     request_id: str
@@ -30,8 +30,8 @@ class Record:
     """By a monotonic clock, so it may disagree with `ended` when the wall clock was set."""
     queued_ms: float | None = None
     first_byte_ms: float | None = None
-    subject: str | None = None
-    """A pseudonym, see `Pseudonyms`."""
+    pseudonym: str | None = None
+    """Of who asked, see `Pseudonyms`."""
     auth_method: str | None = None
     key_id: str | None = None
     department: str | None = None
@@ -61,7 +61,7 @@ class Record:
     """Codes of the policies that had a say."""
 
 
-MEMBERS = tuple(field.name for field in fields(Record))
+MEMBERS = tuple(field.name for field in fields(RequestRecord))
 _LATER = {
     *("ended", "duration_ms", "queued_ms", "first_byte_ms", "prompt_tokens", "completion_tokens"),
     *("status", "finish_reason", "disconnect_phase", "outcome"),
@@ -72,14 +72,14 @@ EARLY = tuple(name for name in MEMBERS if name not in _LATER)
 _all_of, _early_of = attrgetter(*MEMBERS), attrgetter(*EARLY)
 
 
-def begin_content(record: Record, worker: str) -> bytes:
+def begin_content(record: RequestRecord, worker: str) -> bytes:
     """The write-ahead entry of a request."""
     members = dict(zip(EARLY, _early_of(record), strict=True))
     members["started"] = rfc3339(record.started)
     return content("begin", {"worker": worker, **members})
 
 
-def request_content(record: Record) -> bytes:
+def request_content(record: RequestRecord) -> bytes:
     """The one complete entry of a request."""
     members = dict(zip(MEMBERS, _all_of(record), strict=True))
     members["started"] = rfc3339(record.started)
@@ -94,4 +94,10 @@ def request_content(record: Record) -> bytes:
 def died_content(begin: dict[str, Any]) -> bytes:
     """The complete entry of a request that only began: its worker is gone."""
     members = {name: begin.get(name) for name in MEMBERS}
-    return content("request", {**members, "outcome": DIED})
+    return content("request", {**members, "pseudonym": pseudonym_of(begin), "outcome": DIED})
+
+
+def pseudonym_of(entry: dict[str, Any]) -> str | None:
+    """The pseudonym in the entry of a request; versions before 0.2 wrote it as `subject`."""
+    found: str | None = entry.get("pseudonym", entry.get("subject"))
+    return found

@@ -23,7 +23,7 @@ Find = Callable[[str], tuple[str, bool, frozenset[str]] | None]
 that it was rotated from or to."""
 
 
-class Asked(BaseModel):
+class Wish(BaseModel):
     """A first person's wish."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +38,7 @@ class Wishes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    wishes: dict[str, Asked] = {}
+    wishes: dict[str, Wish] = {}
 
 
 class Reidentification:
@@ -79,7 +79,7 @@ class Reidentification:
             first = wishes.pop(pseudonym, None)
             if first is None:
                 self._record("requested", pseudonym=pseudonym, key_id=found[0])
-                self._write({**wishes, pseudonym: Asked(key_id=found[0], at=now)})
+                self._write({**wishes, pseudonym: Wish(key_id=found[0], at=now)})
                 return None
             if first.key_id in found[2]:
                 self._record("refused", pseudonym=pseudonym, key_id=found[0])
@@ -108,7 +108,7 @@ class Reidentification:
                 f"{self.path}: not readable - remove it; whoever asked asks again"
             ) from None
 
-    def _write(self, wishes: dict[str, Asked]) -> None:
+    def _write(self, wishes: dict[str, Wish]) -> None:
         content = Wishes(wishes=wishes).model_dump_json(indent=2).encode() + b"\n"
         write_atomic(self.path, content, mode=0o600)
 

@@ -14,6 +14,7 @@ from bedside_inference.audit.entries import segment_path, write_errors
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.reader import Snapshot, snapshot
+from bedside_inference.audit.record import pseudonym_of
 from bedside_inference.config import AuditConfig
 
 logger = logging.getLogger(__name__)
@@ -95,8 +96,8 @@ def _read(chain: Snapshot) -> tuple[list[Segment], set[int]]:
         segment.last_seq, segment.last_hash = entry.seq, entry.hash
         segment.last_time = entry.members["time"]
         segment.records += 1
-        if subject := entry.members.get("subject"):
-            segment.periods.add(int(subject.partition(".")[0]))
+        if pseudonym := pseudonym_of(entry.members):
+            segment.periods.add(int(pseudonym.partition(".")[0]))
         if entry.members["type"] == "tombstone":
             buried.add(entry.members["first_seq"])
     return [held[first] for first in chain.firsts], buried

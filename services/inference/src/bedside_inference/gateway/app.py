@@ -125,7 +125,7 @@ class Gateway:
     async def require_principal(self, request: Request) -> Principal:
         """Let only holders of a valid key or token pass, and note who it is.
 
-        Asked by routes, never decided by a path.
+        MockRequest by routes, never decided by a path.
 
         Raises:
             ApiError: 401 or 403 without one, 503 if it cannot be checked.
@@ -138,7 +138,7 @@ class Gateway:
         record.auth_method, record.key_id = principal.method, principal.key_id
         record.department = principal.department
         record.purpose_of_use = purpose_of(request.headers, principal)
-        record.subject = self.pseudonyms.of(principal.subject)
+        record.pseudonym = self.pseudonyms.of(principal.subject)
         return principal
 
 

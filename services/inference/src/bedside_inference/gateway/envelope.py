@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bedside_core import log
 from bedside_inference.audit.entries import AuditError
 from bedside_inference.audit.journal import AuditLog
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.gateway.errors import audit_unavailable
 from bedside_inference.gateway.exchange import Exchange, refused
 from bedside_inference.gateway.telemetry.metrics import Metrics
@@ -166,7 +166,7 @@ def _open(scope: Scope, route: str) -> Exchange:
     trace = TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
     client = scope.get("client")
     return Exchange(
-        Record(
+        RequestRecord(
             request_id=secrets.token_hex(16),
             trace_id=trace[1].decode() if trace else None,
             started=time.time(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from bedside_inference.audit.record import DisconnectPhase, Record
+from bedside_inference.audit.record import DisconnectPhase, RequestRecord
 from bedside_inference.gateway.api.events import Usage
 from bedside_inference.gateway.errors import CLIENT_CLOSED, ApiError
 from bedside_inference.principal import Principal
@@ -18,7 +18,7 @@ from bedside_inference.served import ServedModel
 class Exchange:
     """What is known of one request and its answer; no content."""
 
-    record: Record
+    record: RequestRecord
     started: float = field(default_factory=time.monotonic)
     parent_span: str | None = None
     """Id of the caller's span, 16 hex digits."""

@@ -19,8 +19,8 @@ from bedside_inference.gateway.access.rates.memory import MemoryStore
 from bedside_inference.gateway.access.rates.meter import (
     MOST,
     PARTS,
+    RateStore,
     Step,
-    Store,
     StoreError,
     Units,
     drain_milliseconds,
@@ -49,7 +49,7 @@ class Grant:
 class Limits:
     """The rates of all keys; one store holds what was used."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RateStore) -> None:
         self._store = store
         self._away = False
 

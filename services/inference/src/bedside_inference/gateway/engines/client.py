@@ -22,7 +22,7 @@ from bedside_inference.gateway.errors import (
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, ServedModel
 
-LOOK_SECONDS = 2
+PROBE_SECONDS = 2
 PAGE_BYTES = 16 << 20
 """Of one of the engine's own pages."""
 ERROR_BODY_BYTES = 1 << 16
@@ -74,7 +74,7 @@ class EngineClient:
             name, _, port = host.rpartition(":")
             self._names = Names(name, int(port))
 
-    async def look(self, path: str) -> tuple[int, ServedModel | None, bytes]:
+    async def page(self, path: str) -> tuple[int, ServedModel | None, bytes]:
         """Status, named model and content of one of the engine's own pages.
 
         Raises:
@@ -82,7 +82,7 @@ class EngineClient:
             Broken: the answer is none.
             TimeoutError: it does not answer in time.
         """
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(PROBE_SECONDS):
             call = await self._call(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
             with closing(call):
                 await call.begun()

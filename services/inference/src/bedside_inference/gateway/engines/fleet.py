@@ -58,7 +58,7 @@ class Fleet:
         """Watch the engines while the gateway runs."""
         for engine in self.engines:
             engine.on_change = self._remember
-        await asyncio.gather(*(engine.look() for engine in self.engines))
+        await asyncio.gather(*(engine.probe() for engine in self.engines))
         watches = [asyncio.create_task(engine.watch()) for engine in self.engines]
         try:
             yield
@@ -128,7 +128,7 @@ class Fleet:
                 answer, served = await engine.client.ask(path, body, request_id)
                 with closing(answer):
                     if served != engine.served:
-                        # Started anew since the last look; whether that may answer is not known.
+                        # Started anew since the last probe; whether that may answer is not known.
                         engine.gone()
                         raise self._loading()
                     engine.progress()

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 STEPS = re.compile(rb"^vllm:iteration_tokens_total_count(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 BUSY = re.compile(rb"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
-CANARY = "Hello"
+PROBE = "Hello"
 
 
 class Condition(StrEnum):
@@ -41,7 +41,7 @@ class Condition(StrEnum):
 
 
 class Monitor:
-    """What is known of one engine; looks at it again and again while `watch` runs."""
+    """What is known of one engine; probes it again and again while `watch` runs."""
 
     def __init__(self, client: EngineClient, config: HealthConfig, model_name: str) -> None:
         self.client, self.config = client, config
@@ -50,13 +50,11 @@ class Monitor:
         self.in_flight = 0
         """Requests of this gateway at the engine."""
         self.on_change: Callable[[], None] = lambda: None
-        self.probing = Recurring(
-            logger, "looking at an engine failed", "an engine can be looked at again"
-        )
-        self._canary = json.dumps(
+        self.probing = Recurring(logger, "probing an engine failed", "engines can be probed again")
+        self._probe = json.dumps(
             {
                 "model": model_name,
-                "messages": [{"role": "user", "content": CANARY}],
+                "messages": [{"role": "user", "content": PROBE}],
                 "max_tokens": 1,
                 "temperature": 0,
             }
@@ -65,9 +63,9 @@ class Monitor:
         self._steps = -1.0
         self._moved = self._worked = self._answered = self._down_since = now
         self._was_down = False
-        self._strikes = 0
+        self._failed = 0
         self.load_seconds: float | None = None
-        """How long it took the last time from going away, or from the first look, to being back."""
+        """How long it took the last time from going away, or the first probe, to being back."""
 
     def progress(self) -> None:
         """Something of an answer has just come from the engine."""
@@ -80,24 +78,24 @@ class Monitor:
         return max(1, round(self.load_seconds - (time.monotonic() - self._down_since)))
 
     async def watch(self) -> None:
-        """Look for ever, but for the times when answers show what a look would."""
-        looked = time.monotonic()
+        """Probe for ever, but for the times when answers show what a probe would."""
+        probed = time.monotonic()
         while True:
-            if not self._answers_since(looked):
+            if not self._answers_since(probed):
                 with self.probing.attempt():
-                    await self.look()
+                    await self.probe()
                 if self.probing.failing:
                     self._unfit(Condition.STALLED)
-            looked = time.monotonic()
+            probed = time.monotonic()
             await asyncio.sleep(self.config.interval_seconds)
 
     def _answers_since(self, moment: float) -> bool:
-        return self.condition is Condition.READY and not self._strikes and self._answered >= moment
+        return self.condition is Condition.READY and not self._failed and self._answered >= moment
 
-    async def look(self) -> None:
-        """Look once, and change the condition if enough looks in a row say so."""
+    async def probe(self) -> None:
+        """Probe once, and change the condition if enough probes in a row say so."""
         try:
-            status, served, _ = await self.client.look("/health")
+            status, served, _ = await self.client.page("/health")
             if served is not None and served.withdrawn:
                 self._become(Condition.WITHDRAWN, served)
                 return
@@ -119,7 +117,7 @@ class Monitor:
 
     async def _progressing(self) -> bool:
         now = time.monotonic()
-        _, _, page = await self.client.look("/metrics")
+        _, _, page = await self.client.page("/metrics")
         steps = sum(float(value) for value in STEPS.findall(page))
         busy = self.in_flight > 0 or any(float(value) > 0 for value in BUSY.findall(page))
         if steps != self._steps:
@@ -129,14 +127,14 @@ class Monitor:
             self._worked = now
             return now - self._moved < self.config.stall_seconds
         self._moved = now
-        idle = now - self._worked >= self.config.canary_seconds
-        return await self._one_token() if idle or self._strikes else True
+        idle = now - self._worked >= self.config.idle_probe_seconds
+        return await self._one_token() if idle or self._failed else True
 
     async def _one_token(self) -> bool:
         try:
-            async with asyncio.timeout(self.config.canary_timeout_seconds):
-                asked = self.client.ask("/v1/chat/completions", self._canary, "canary")
-                with closing((await asked)[0]) as answer:
+            async with asyncio.timeout(self.config.idle_probe_timeout_seconds):
+                answering = self.client.ask("/v1/chat/completions", self._probe, "idle-probe")
+                with closing((await answering)[0]) as answer:
                     await answer.whole(PAGE_BYTES)
         except (Broken, TimeoutError, Unreached):
             return False
@@ -151,7 +149,7 @@ class Monitor:
         if self._was_down:
             self.load_seconds = time.monotonic() - self._down_since
             self._was_down = False
-        self._strikes = 0
+        self._failed = 0
         self._become(Condition.READY, served)
 
     def gone(self) -> None:
@@ -164,8 +162,8 @@ class Monitor:
         self._become(Condition.LOADING, None)
 
     def _unfit(self, condition: Condition) -> None:
-        self._strikes += 1
-        if self.condition is not Condition.READY or self._strikes >= self.config.strikes:
+        self._failed += 1
+        if self.condition is not Condition.READY or self._failed >= self.config.failure_threshold:
             if condition is Condition.LOADING:
                 self.gone()
             else:

@@ -23,7 +23,7 @@ import aiohttp
 
 from bedside_core import log
 from bedside_core.errors import ConfigError
-from bedside_inference.audit.record import Record
+from bedside_inference.audit.record import RequestRecord
 from bedside_inference.background import Recurring
 from bedside_inference.config import TracingConfig
 from bedside_inference.gateway.telemetry.spans import Span, Value
@@ -69,7 +69,7 @@ class Tracing:
             async with self._sender.running():
                 yield
 
-    def samples(self, record: Record) -> bool:
+    def samples(self, record: RequestRecord) -> bool:
         """Whether spans are to be made of a request that has just ended.
 
         If so and it came without a trace id, its record gets the one that the spans will have.

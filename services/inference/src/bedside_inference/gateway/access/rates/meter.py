@@ -41,7 +41,7 @@ class StoreError(Exception):
     """The store did not answer, or not in time."""
 
 
-class Store(Protocol):
+class RateStore(Protocol):
     """Meters by key."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
