@@ -48,6 +48,7 @@ FLOORS = (
     {"gateway.app", "gateway.protocol"},
     {"gateway.server"},
     {"aliases", "chat", "health", "mock_engine", "run", "selftest"},
+    {"operators"},
     {"cli"},
 )
 NEVER = (

@@ -6,10 +6,8 @@ gateway   answers from the first moment, 503 while loading    (this environment)
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import json
-import os
 import signal
 import sys
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
+from bedside_core.files import locked
 from bedside_core.registry import Registry
 from bedside_inference.children import Child, ServingError, engine_command, gateway_command
 from bedside_inference.config import InferenceConfig
@@ -144,14 +143,11 @@ def only_one(run: Path) -> Iterator[None]:
     Raises:
         ConfigError: there is another.
     """
-    handle = os.open(run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        with locked(run / "up.lock", wait=False):
+            yield
     except BlockingIOError:
         raise ConfigError(
             f"already serving from {run.parent} - stop the other `bedside inference up`, or point "
             "BEDSIDE_HOME at another directory"
         ) from None
-    finally:
-        os.close(handle)

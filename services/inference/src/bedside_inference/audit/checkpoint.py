@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core import signing
 from bedside_core.config import canonical_json
-from bedside_core.files import write_atomic
+from bedside_core.files import locked, write_atomic
 from bedside_core.signing import Keys, read_public_key
 from bedside_inference.audit.entries import AuditError
 
@@ -101,11 +99,7 @@ def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     One that another process has signed later stays, or a log cut to this one would verify.
     """
     path = checkpoint_path(directory)
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path.with_suffix(".lock")):
         kept = read_checkpoint(directory)
         if kept is None or kept.seq < checkpoint.seq:
             write_atomic(path, checkpoint.model_dump_json().encode() + b"\n")
-    finally:
-        os.close(lock)

@@ -8,8 +8,6 @@ Each period has a random key; once that is deleted, nobody can tell whose its ps
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.errors import ArtifactError, InputError
-from bedside_core.files import write_atomic
+from bedside_core.files import locked, write_atomic
 from bedside_inference.audit.entries import AuditError, write_errors
 from bedside_inference.config import AuditConfig
 
@@ -163,9 +161,5 @@ class Pseudonyms:
     def _changing(self) -> Iterator[None]:
         with write_errors(self.path.parent):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path.parent / "pseudonyms.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self.path.parent / "pseudonyms.lock"):
                 yield
-            finally:
-                os.close(lock)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from contextlib import contextmanager
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.errors import PolicyError
-from bedside_core.files import write_atomic
+from bedside_core.files import locked, write_atomic
 from bedside_inference.audit.entries import AuditError, write_errors
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.pseudonyms import Pseudonyms
@@ -114,10 +112,5 @@ class Reidentification:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with write_errors(self.path.parent):
-            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with write_errors(self.path.parent), locked(self.path.with_suffix(".lock")):
             yield
-        finally:
-            os.close(lock)

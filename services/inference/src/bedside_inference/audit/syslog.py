@@ -9,13 +9,12 @@ again.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.chain import ZEROS
 from bedside_core.errors import ConfigError, InputError
-from bedside_core.files import sync, write_atomic
+from bedside_core.files import locked, sync, write_atomic
 from bedside_inference.audit.entries import AuditError, segment_path, write_errors
 from bedside_inference.audit.fhir import EXPORTED, audit_event, outcome
 from bedside_inference.audit.reader import snapshot
@@ -232,13 +231,10 @@ def _context(config: SyslogConfig) -> ssl.SSLContext:
 @contextmanager
 def _delivering(directory: Path) -> Iterator[None]:
     """One delivery at a time, so that nothing is sent twice."""
-    with write_errors(directory):
-        lock = os.open(directory / "delivered.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        with write_errors(directory):
+            stack.enter_context(locked(directory / "delivered.lock"))
         yield
-    finally:
-        os.close(lock)
 
 
 def _cursor_path(directory: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
 from bedside_core.errors import ConfigError
-from bedside_core.files import disk_errors
+from bedside_core.files import disk_errors, locked
 from bedside_inference.state.errors import DAMAGED, NO_RIGHT, StateUnavailable, database_errors
 from bedside_inference.state.migrate import migrate
 
@@ -122,22 +121,18 @@ class SqliteDatabase:
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            locked = self.path.with_suffix(".lock")
-            lock = os.open(locked, os.O_RDWR | os.O_CREAT, mode=0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            remembers = self.path.with_suffix(".lock")
+            with locked(remembers) as lock:
                 known = os.fstat(lock).st_size > 0
                 if known and not (self.path.exists() and self.path.stat().st_size):
                     raise StateUnavailable(
                         f"{self.name} is gone - put it back from the backup; to begin without any "
-                        f"key, switch or stopped model, remove {locked}"
+                        f"key, switch or stopped model, remove {remembers}"
                     )
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, mode=0o600))
                 yield
                 if not known:
                     os.write(lock, b"made\n")
-            finally:
-                os.close(lock)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
             raise StateUnavailable(f"{self.name} {NO_RIGHT}") from None
 
