@@ -59,7 +59,7 @@ LOOK_SECONDS = StateConfig().poll_seconds
 Measure = Callable[[], Awaitable[float]]
 
 
-class MockRequest:
+class Pending:
     """A request under way at the gateway."""
 
     def __init__(self, connection: Connection, request: bytes, *, stream: bool) -> None:
@@ -70,7 +70,7 @@ class MockRequest:
         self.task = asyncio.create_task(connection.ask(request, due, stream=stream, patience=3600))
 
     @classmethod
-    async def at(cls, gateway: Peer, path: str, *, stream: bool) -> MockRequest:
+    async def at(cls, gateway: Peer, path: str, *, stream: bool) -> Pending:
         body = {"model": MODEL, **BODIES[path]}
         if stream:
             body |= {"stream": True}
@@ -90,7 +90,7 @@ def leaving(gateway: Peer, engine: Peer, path: str, *, stream: bool, begun: bool
     """Leave once the engine works and, if `begun`, its first token has come."""
 
     async def measure() -> float:
-        asked = await MockRequest.at(gateway, path, stream=stream)
+        asked = await Pending.at(gateway, path, stream=stream)
         if begun:
             await asyncio.wait_for(asked.begun.wait(), PATIENCE_SECONDS)
         await until(lambda: running_in(engine) == 1)
@@ -142,14 +142,14 @@ def stopping(gateway: Peer, store: Store, streams: int) -> Measure:
     async def measure() -> float:
         await until(lambda: get(gateway, "/readyz", "")[0] == 200)
         digest = json.loads(get(gateway, "/readyz", "")[1])["model"]
-        asked = [await MockRequest.at(gateway, STREAMING[0], stream=True) for _ in range(streams)]
+        asked = [await Pending.at(gateway, STREAMING[0], stream=True) for _ in range(streams)]
         for one in asked:
             await asyncio.wait_for(one.begun.wait(), PATIENCE_SECONDS)
         await any_moment()
         aliases.stop(store, digest, audit=unaudited)
         stopped = time.perf_counter()
         await asyncio.wait_for(asyncio.wait({one.task for one in asked}), PATIENCE_SECONDS)
-        refused = await MockRequest.at(gateway, STREAMING[0], stream=True)
+        refused = await Pending.at(gateway, STREAMING[0], stream=True)
         answer = await asyncio.wait_for(refused.task, PATIENCE_SECONDS)
         seconds = time.perf_counter() - stopped
         if answer.status != 503:

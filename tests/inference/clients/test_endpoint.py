@@ -8,9 +8,10 @@ from aiohttp import web
 from bedside_core.endpoint.client import Endpoint, connected
 from bedside_core.endpoint.config import EndpointConfig
 from bedside_core.errors import ConfigError, InputError
-from bedside_inference.config import MockConfig, socket_path
+from bedside_inference.config import MockConfig
 from bedside_inference.mock_engine import DIGEST as MOCK_DIGEST
 from bedside_inference.mock_engine import running
+from bedside_inference.paths import socket_path
 
 CHAT = "/v1/chat/completions"
 QUICK = MockConfig(first_token_ms=0, inter_token_ms=0)

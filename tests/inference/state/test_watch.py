@@ -289,7 +289,7 @@ async def test_a_bug_does_not_end_the_looking(store, audit, state_config, monkey
     async with running(store, state_config) as watch:
         with monkeypatch.context() as patched:
             patched.setattr(store, "revision", lambda: 1 / 0)
-            await until(lambda: watch._away)
+            await until(lambda: watch.looking.failing)
         keys.create(store, Scope(), days=1, audit=audit)
         await until(lambda: watch.state.revision == 1)
 
