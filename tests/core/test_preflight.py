@@ -161,6 +161,22 @@ def test_too_little_room(house, capsys, monkeypatch, what, advice):
     assert advice in line
 
 
+def test_an_image_of_one_service_says_little_of_the_machine(house, capsys, monkeypatch):
+    """As the chart's checks, which mount no registry and get no GPU."""
+    there = dispatch.installed
+    monkeypatch.setattr(dispatch, "installed", lambda: {"trainer": there()["trainer"]} | CORE)
+    monkeypatch.setattr(dispatch, "program", lambda name: None)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1)
+    monkeypatch.setattr(preflight.os, "access", lambda path, mode: False)
+    assert check(house) == 0
+    out = capsys.readouterr().out
+    assert "can only be read here" in out
+    assert "memory (trainer): about 0 MiB are needed" in out
+
+
+CORE = {"check": dispatch.installed()["check"]}
+
+
 def shutil_usage(free: int) -> Any:
     return type("Usage", (), {"free": free})()
 

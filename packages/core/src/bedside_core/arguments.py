@@ -1,4 +1,7 @@
-"""One verb's options: made from its `Command`, read wherever they stand among the words."""
+"""One verb's options: made from its `Command`, read wherever they stand among the words.
+
+Tested in tests/core/test_cli.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a verb is: the data from which the command line makes its parser, its help and its call."""
+"""What a verb is: the data from which the command line makes its parser, its help and its call.
+
+Tested in tests/core/test_cli.py.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A service's check is a function `(config, inspection)` that its `Command` names. It reads files and
 settings, loads no model and changes nothing.
+
+Tested in tests/core/test_preflight.py.
 """
 
 from __future__ import annotations

@@ -61,10 +61,11 @@ def look(config: Path, overrides: list[str], registry: Registry, *, to_run: bool
     """
     document = load_document(config, overrides)
     found = _of_services(config, overrides, document, to_run=to_run)
-    writes = to_run or any(_is_here(service) for service, _ in STEPS)
-    found += _of_registry(registry, writes=writes)
-    done = registry.slot(document["name"], "checkpoint") is not None
-    found += _side_by_side(found, registry, trained=done)
+    # An image of one service says little of the machine that another step runs on.
+    runs_here = to_run or all(_is_here(service) for service, _ in STEPS)
+    found += _of_registry(registry, writes=runs_here)
+    trained = registry.slot(document["name"], "checkpoint") is not None
+    found += _side_by_side(found, registry, lenient=trained or not runs_here)
     return Report(
         [finding.text for finding in found if finding.kind == "checked"],
         [finding.text for finding in found if finding.kind == "unsure"],
@@ -162,7 +163,7 @@ def _is_here(service: str) -> bool:
 
 
 def _of_registry(registry: Registry, *, writes: bool) -> Iterable[Finding]:
-    """Whether the steps can write there; an engine, which only reads, need not."""
+    """Whether the steps can write there; a place where they do not run need not."""
     folder = _nearest(registry.home)
     if os.access(folder, os.W_OK | os.X_OK):
         yield Finding(kind="checked", text=f"registry: {registry.home} can be written")
@@ -177,7 +178,7 @@ def _nearest(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def _side_by_side(found: list[Finding], registry: Registry, *, trained: bool) -> Iterable[Finding]:
+def _side_by_side(found: list[Finding], registry: Registry, *, lenient: bool) -> Iterable[Finding]:
     yield from _context(found)
     parameters = _one(found, "parameters")
     disk = [f for f in found if f.thing == "bytes_of_disk_per_parameter"]
@@ -188,13 +189,13 @@ def _side_by_side(found: list[Finding], registry: Registry, *, trained: bool) ->
         return
     free = shutil.disk_usage(_nearest(registry.home)).free
     need = parameters.amount * sum(finding.amount for finding in disk)
-    yield _enough("disk", need, free, "make room, or put BEDSIDE_HOME on a larger disk", trained)
+    yield _enough("disk", need, free, "make room, or put BEDSIDE_HOME on a larger disk", lenient)
     room = memory.available_bytes()
     for finding in most:
         if room is not None:
             need = parameters.amount * finding.amount
             service, _, advice = finding.text.partition(": ")
-            yield _enough(f"memory ({service})", need, room, advice, trained or GPU.exists())
+            yield _enough(f"memory ({service})", need, room, advice, lenient or GPU.exists())
 
 
 def _context(found: list[Finding]) -> Iterable[Finding]:
@@ -223,7 +224,8 @@ def _enough(what: str, need: int, free: int, advice: str, lenient: bool) -> Find
     if need <= free:
         return Finding(kind="checked", text=text)
     if lenient:
-        return Finding(kind="unsure", text=f"{text}; a part is done, or a GPU does it")
+        text = f"{text}; whether that will do depends on where the steps run and what is done"
+        return Finding(kind="unsure", text=text)
     return Finding(kind="fault", text=f"{text} - {advice}", code=InputError.exit_code)
 
 

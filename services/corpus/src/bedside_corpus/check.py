@@ -1,4 +1,7 @@
-"""What `bedside check` looks at for the section `corpus`: every source and held-out folder."""
+"""What `bedside check` looks at for the section `corpus`: every source and held-out folder.
+
+Tested in tests/core/test_preflight.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `bedside check` looks at for the section `eval`: policy, held-out sets and exams."""
+"""What `bedside check` looks at for the section `eval`: policy, held-out sets and exams.
+
+Tested in tests/core/test_preflight.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """What `bedside check` looks at for the section `inference`: files, port, the engine's environment.
 
 Nothing of the gateway or of vLLM is imported.
+
+Tested in tests/core/test_preflight.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What operators do: `bedside inference keys`, `models` and `audit`, each verb on record.
 
 Options are told here, so nothing heavy is imported before a verb runs.
+
+Tested in tests/inference/test_keys.py, test_aliases.py and audit/test_manage.py.
 """
 
 from __future__ import annotations

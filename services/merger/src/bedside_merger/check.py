@@ -1,4 +1,7 @@
-"""What `bedside check` looks at for the section `merger`: the texts of the probe."""
+"""What `bedside check` looks at for the section `merger`: the texts of the probe.
+
+Tested in tests/core/test_preflight.py.
+"""
 
 from __future__ import annotations
 

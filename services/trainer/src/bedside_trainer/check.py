@@ -1,4 +1,7 @@
-"""What `bedside check` looks at for the sections `base` and `trainer`; no torch is imported."""
+"""What `bedside check` looks at for the sections `base` and `trainer`; no torch is imported.
+
+Tested in tests/core/test_preflight.py.
+"""
 
 from __future__ import annotations
 
