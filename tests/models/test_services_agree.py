@@ -12,8 +12,12 @@ import pytest
 from transformers import AutoTokenizer
 
 from bedside_core.cli import main
+from bedside_core.config import load_document, load_section
 from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
 from bedside_core.registry import Registry
+from bedside_eval.config import EvalConfig
+from bedside_merger.config import MergerConfig
+from bedside_trainer.config import TrainerConfig
 
 
 def report(home: Path, kind: str, name: str) -> dict[str, Any]:
@@ -96,3 +100,15 @@ def test_the_printed_lines_name_what_was_measured(
     for verb in ("trainer run", "merger run", "eval run"):
         assert main([*verb.split(), "--config", str(adapted / "again.yaml")]) == 0
         assert words in capsys.readouterr().out, verb
+
+
+@pytest.mark.parametrize("name", ["demo", "tiny"])
+def test_our_own_configs_give_one_perplexity(name: str, root: Path) -> None:
+    document = load_document(root / "configs" / f"{name}.yaml")
+    windows = {
+        load_section(TrainerConfig, document, "trainer").heldout_max_length,
+        load_section(EvalConfig, document, "eval").max_length,
+    }
+    if probe := load_section(MergerConfig, document, "merger").probe:
+        windows.add(probe.max_length)
+    assert len(windows) == 1
