@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from bedside_core.errors import ArtifactError
 from bedside_inference import keys
+from bedside_inference.state.migrate import HEAD, MIGRATIONS
 from bedside_inference.state.records import Scope
 from bedside_inference.state.schema import metadata
 from bedside_inference.state.store import Store
@@ -31,6 +34,15 @@ def test_a_second_start_changes_nothing(store, audit, state_config, tmp_path) ->
     before = store.snapshot()
     with closing(Store.open(state_config, tmp_path)) as again:
         assert again.snapshot() == before
+
+
+def test_the_newest_migration_is_named() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD
+
+
+def test_a_database_that_is_current_needs_no_alembic(store, state_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "upgrade", lambda *_: pytest.fail("nothing is to be done"))
+    Store.open(state_config, tmp_path).close()
 
 
 def test_a_database_from_before_the_first_migration(store, audit, state_config, tmp_path) -> None:
