@@ -1,4 +1,7 @@
-"""The places that serving uses: sockets, locks and scratch, and where the gateway is reached."""
+"""The places that serving uses: sockets, locks and scratch, and where the gateway is reached.
+
+Tested in tests/inference/test_config.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which URLs may be trusted with what they answer."""
+"""Which URLs may be trusted with what they answer.
+
+Tested in tests/inference/gateway/access/test_oidc.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a response may do with the connection that its client waits on, beyond ASGI."""
+"""What a response may do with the connection that its client waits on, beyond ASGI.
+
+Tested in tests/inference/gateway/test_cancellation.py.
+"""
 
 from __future__ import annotations
 

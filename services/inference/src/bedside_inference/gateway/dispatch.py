@@ -1,4 +1,7 @@
-"""Where a request goes: its place in the queue, the engine that answers it, and the kill switch."""
+"""Where a request goes: its place in the queue, the engine that answers it, and the kill switch.
+
+Tested in tests/inference/gateway/engines/test_fleet.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is known of one request while it passes through the gateway."""
+"""What is known of one request while it passes through the gateway.
+
+Tested in tests/inference/gateway/test_envelope.py.
+"""
 
 from __future__ import annotations
 

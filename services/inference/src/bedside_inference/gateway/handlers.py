@@ -1,4 +1,7 @@
-"""What becomes of an exception on the way of a request: an error object, noted in its record."""
+"""What becomes of an exception on the way of a request: an error object, noted in its record.
+
+Tested in tests/inference/gateway/test_app.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The routes that are offered, by their templates; no right hangs on one."""
+"""The routes that are offered, by their templates; no right hangs on one.
+
+Tested in tests/inference/gateway/api/test_openapi.py.
+"""
 
 from __future__ import annotations
 

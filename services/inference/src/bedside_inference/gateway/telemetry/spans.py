@@ -1,6 +1,8 @@
 """What a trace says of an exchange: one span for it, and one for each part whose times are known.
 
 Names: OpenTelemetry semantic conventions, HTTP server spans and generative AI; W3C Trace Context.
+
+Tested in tests/inference/gateway/telemetry/test_tracing.py.
 """
 
 from __future__ import annotations
