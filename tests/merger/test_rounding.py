@@ -10,13 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside_merger.rounding import Rounding, Tally, group_of
+from bedside_merger.rounding import Rounding, RoundingTally, group_of
 
 finite = st.floats(-4, 4, width=32)
 
 
-def tally(base: torch.Tensor, merged: torch.Tensor) -> Tally:
-    result = Tally()
+def tally(base: torch.Tensor, merged: torch.Tensor) -> RoundingTally:
+    result = RoundingTally()
     result.add(base, merged, merged.to(torch.bfloat16))
     return result
 

@@ -9,7 +9,7 @@ import torch
 
 from bedside_models.scores import Estimand, Scores, TextScore
 from bedside_trainer import state
-from bedside_trainer.state import Point, Record, find_state, load_tensors, save_state
+from bedside_trainer.state import Point, StateRecord, find_state, load_tensors, save_state
 
 BEFORE = Scores(
     estimand=Estimand(prefix_token="<s>", max_length=8),
@@ -17,12 +17,12 @@ BEFORE = Scores(
 )
 
 
-def record(step: int) -> Record:
+def record(step: int) -> StateRecord:
     curve = tuple(
         Point(step=n, loss=1 / 3, learning_rate=0.1, grad_norm=2.0, tokens=7 * n)
         for n in range(1, step + 1)
     )
-    return Record(step=step, seconds=0.1 + step, curve=curve, before=BEFORE)
+    return StateRecord(step=step, seconds=0.1 + step, curve=curve, before=BEFORE)
 
 
 def made() -> tuple[torch.nn.Module, torch.optim.Optimizer]:

@@ -12,7 +12,7 @@ from bedside_corpus.config import CorpusConfig
 from bedside_corpus.document import Document, Dropped, make_document
 from bedside_corpus.medical_filter import density
 from bedside_corpus.normalise import normalise
-from bedside_corpus.readers import Record, read
+from bedside_corpus.readers import RawRecord, read
 from bedside_corpus.sources import SourceFile
 from bedside_corpus.tally import Tally
 
@@ -82,11 +82,11 @@ def heldout_digests(folders: Iterable[Path]) -> Iterator[bytes]:
             yield hashlib.sha256(normalise(heldout.text).encode()).digest()
 
 
-def _document(record: Record, file: SourceFile, language: str) -> Document:
+def _document(record: RawRecord, file: SourceFile, language: str) -> Document:
     if record.fields is None:
         raise Dropped(record.damage or "malformed")
     return make_document(record.fields, file, record.line, language)
 
 
-def _place(record: Record, file: SourceFile) -> str:
+def _place(record: RawRecord, file: SourceFile) -> str:
     return file.label if record.line is None else f"{file.label}:{record.line}"

@@ -26,7 +26,7 @@ COLUMNS = ("text", "id", "licence", "language")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RawRecord:
     """What one line, row or file holds."""
 
     line: int | None
@@ -39,7 +39,7 @@ class Record:
     """Why there are no fields: `not_utf8` or `malformed`."""
 
 
-def read(file: SourceFile) -> Iterator[Record]:
+def read(file: SourceFile) -> Iterator[RawRecord]:
     """The records of a file, in order, one at a time.
 
     Raises:
@@ -53,7 +53,7 @@ def read(file: SourceFile) -> Iterator[Record]:
         raise InputError(f"{file.path}: cannot be read ({reason})") from None
 
 
-def read_jsonl(file: SourceFile) -> Iterator[Record]:
+def read_jsonl(file: SourceFile) -> Iterator[RawRecord]:
     """One record per line that is not blank; `.gz` is unpacked on the way."""
     packed = file.path.suffix == ".gz"
     with file.path.open("rb") as raw, gzip.open(raw) if packed else nullcontext(raw) as stream:
@@ -63,7 +63,7 @@ def read_jsonl(file: SourceFile) -> Iterator[Record]:
                 position = raw.tell()
                 if line.strip():
                     fields, damage = _parse_line(line)
-                    yield Record(number, position - done, fields, damage)
+                    yield RawRecord(number, position - done, fields, damage)
                     done = position
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise InputError(
@@ -71,7 +71,7 @@ def read_jsonl(file: SourceFile) -> Iterator[Record]:
             ) from None
 
 
-def read_parquet(file: SourceFile) -> Iterator[Record]:
+def read_parquet(file: SourceFile) -> Iterator[RawRecord]:
     """One record per row; only our columns are read, a batch of rows at a time.
 
     Raises:
@@ -88,7 +88,7 @@ def read_parquet(file: SourceFile) -> Iterator[Record]:
                 for index in range(batch.num_rows):
                     row += 1
                     fields, damage = _parse_row(batch, index)
-                    yield Record(row, size, fields, damage)
+                    yield RawRecord(row, size, fields, damage)
     except MemoryError:  # pyarrow's is one of its other exceptions as well
         raise
     # pyarrow raises a bare OSError, without an error number, for a page that does not unpack.
@@ -100,15 +100,15 @@ def read_parquet(file: SourceFile) -> Iterator[Record]:
         ) from None
 
 
-def read_text(file: SourceFile) -> Iterator[Record]:
+def read_text(file: SourceFile) -> Iterator[RawRecord]:
     """One record: the file, with its source and its name, less the suffix, as id."""
     data = file.path.read_bytes()
     try:
         fields = {"text": data.decode("utf-8"), "id": file.label.removesuffix(".txt")}
     except UnicodeDecodeError:
-        yield Record(None, len(data), None, "not_utf8")
+        yield RawRecord(None, len(data), None, "not_utf8")
     else:
-        yield Record(None, len(data), fields)
+        yield RawRecord(None, len(data), fields)
 
 
 def _parse_line(line: bytes) -> tuple[dict[str, Any] | None, str | None]:

@@ -13,10 +13,10 @@ from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import EVIDENCE, Verdict
 from bedside_eval.policy import Policy
 from bedside_eval.records import (
+    EvidencePart,
     ModelScores,
     ModelSummary,
     PairDifference,
-    Record,
     Role,
 )
 from bedside_models.scores import Estimand
@@ -25,7 +25,7 @@ JUDGED: tuple[Role, Role] = ("merged", "base")
 """The comparison that the verdict rests on."""
 
 
-class Setting(Record):
+class Setting(EvidencePart):
     """What the three models had in common."""
 
     inputs: dict[str, str]
@@ -39,7 +39,7 @@ class Setting(Record):
     """How the questions were put: prompt template, lengths, versions."""
 
 
-class Evidence(Record):
+class Evidence(EvidencePart):
     """The whole of `evidence.json`; holds no time, so equal inputs give equal bytes."""
 
     schema_version: Literal[2] = 2

@@ -16,13 +16,13 @@ LABELS: dict[Role, str] = {"base": "base", "checkpoint": "CPT", "merged": "merge
 METRICS: tuple[Metric, ...] = ("acc", "acc_norm")
 
 
-class Record(BaseModel):
+class EvidencePart(BaseModel):
     """Base of every record: frozen, no unknown keys, finite numbers only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Interval(Record):
+class Interval(EvidencePart):
     """A point estimate between the bounds of its confidence interval."""
 
     estimate: float
@@ -33,7 +33,7 @@ class Interval(Record):
         return Interval(estimate=-self.estimate, low=-self.high, high=-self.low)
 
 
-class ItemScore(Record):
+class ItemScore(EvidencePart):
     """How a model answered one multiple-choice item."""
 
     id: str
@@ -46,14 +46,14 @@ class ItemScore(Record):
     correct: dict[Metric, bool]
 
 
-class ModelScores(Record):
+class ModelScores(EvidencePart):
     """What one model did: per held-out set and per exam, in the order of their files."""
 
     heldout: dict[str, tuple[TextScore, ...]]
     exams: dict[str, tuple[ItemScore, ...]]
 
 
-class ModelSummary(Record):
+class ModelSummary(EvidencePart):
     """One model in a few numbers."""
 
     digest: str
@@ -63,7 +63,7 @@ class ModelSummary(Record):
     """Per exam: the share of right answers with its Wilson interval."""
 
 
-class AccuracyDifference(Record):
+class AccuracyDifference(EvidencePart):
     """Two models on the same exam: candidate minus reference."""
 
     difference: Interval
@@ -76,7 +76,7 @@ class AccuracyDifference(Record):
     """Two-sided p of the exact McNemar test."""
 
 
-class PairDifference(Record):
+class PairDifference(EvidencePart):
     """Candidate minus reference on everything."""
 
     candidate: Role

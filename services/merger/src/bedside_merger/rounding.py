@@ -19,7 +19,7 @@ OTHER = "norm"
 
 
 @dataclass(slots=True)
-class Tally:
+class RoundingTally:
     """Sums over elements; energies are sums of squares in float64."""
 
     num_parameters: int = 0
@@ -60,19 +60,19 @@ class Tally:
 class Rounding:
     """The tallies of a whole model by group of tensors."""
 
-    groups: dict[str, Tally] = field(default_factory=dict)
+    groups: dict[str, RoundingTally] = field(default_factory=dict)
 
     @property
-    def overall(self) -> Tally:
+    def overall(self) -> RoundingTally:
         """The sum of all groups."""
         rows = [astuple(tally) for tally in self.groups.values()]
-        return Tally(*(sum(column) for column in zip(*rows, strict=True)))
+        return RoundingTally(*(sum(column) for column in zip(*rows, strict=True)))
 
     def add(
         self, name: str, base: torch.Tensor, merged: torch.Tensor, rounded: torch.Tensor
     ) -> None:
         """Count the tensor `name`; base in any float type, merged float32, rounded bfloat16."""
-        group = self.groups.setdefault(group_of(name), Tally())
+        group = self.groups.setdefault(group_of(name), RoundingTally())
         pieces = (_pieces(tensor) for tensor in (base, merged, rounded))
         for before, exact, after in zip(*pieces, strict=True):
             group.add(before, exact, after)

@@ -28,7 +28,7 @@ from bedside_models.likelihood import EncodedSet, measure, negative_log_likeliho
 from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.packing import Packed
-from bedside_trainer.state import Point, Record, find_state, load_tensors, save_state
+from bedside_trainer.state import Point, StateRecord, find_state, load_tensors, save_state
 from bedside_trainer.stopping import StopRequest
 
 BETAS = (0.9, 0.95)
@@ -68,7 +68,7 @@ def train(
     score = partial(measure, model, heldout, length=config.heldout_max_length)
     record = resume(work, model, optimizer, accelerator.device)
     if record is None:
-        record = Record(step=0, seconds=0.0, curve=(), before=score(name="held-out before"))
+        record = StateRecord(step=0, seconds=0.0, curve=(), before=score(name="held-out before"))
 
     rows = len(packed.input_ids)
     steps = count_steps(rows, config)
@@ -87,7 +87,7 @@ def train(
             seen = point.tokens
             curve.append(point)
             if stop.requested or point.step % config.checkpoint_every == 0:
-                now = Record(
+                now = StateRecord(
                     step=point.step, seconds=seconds, curve=tuple(curve), before=record.before
                 )
                 save_state(work, model, optimizer, now)
@@ -100,7 +100,7 @@ def train(
 
 def resume(
     work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
-) -> Record | None:
+) -> StateRecord | None:
     """Load the newest whole state, if there is one."""
     found = find_state(work)
     if found is None:

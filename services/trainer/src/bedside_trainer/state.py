@@ -46,7 +46,7 @@ class Point(BaseModel):
     """Tokens seen up to and with this step."""
 
 
-class Record(BaseModel):
+class StateRecord(BaseModel):
     """What a state holds besides tensors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,7 +63,7 @@ class Record(BaseModel):
 
 
 def save_state(
-    work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, record: Record
+    work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, record: StateRecord
 ) -> None:
     """Write a state, then remove older ones; if writing fails, the previous one is still there."""
     aside = work / "writing"
@@ -90,7 +90,7 @@ def save_state(
             shutil.rmtree(older)
 
 
-def find_state(work: Path) -> tuple[Path, Record] | None:
+def find_state(work: Path) -> tuple[Path, StateRecord] | None:
     """The newest whole state; damaged ones are removed, with a line that says so."""
     for path in _states(work):
         try:
@@ -125,10 +125,10 @@ def _name(step: int, raw: bytes) -> str:
     return f"step-{step:012d}-{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
-def _read(path: Path) -> Record:
+def _read(path: Path) -> StateRecord:
     raw = (path / RECORD).read_bytes()
     try:
-        record = Record.model_validate(json.loads(raw))
+        record = StateRecord.model_validate(json.loads(raw))
     except ValidationError:
         raise ValueError("unknown schema") from None
     if _name(record.step, raw) != path.name:
