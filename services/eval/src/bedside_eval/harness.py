@@ -140,19 +140,22 @@ def check_sample(
     scores: ModelScores,
     max_length: int,
 ) -> None:
-    """Compare lm-eval with our own computation: each set's longest text, each exam's first item.
+    """Compare lm-eval with our own computation: the longest text, each exam's first item.
 
     Raises:
         PolicyError: they disagree, so the numbers are not what the evidence says they are.
     """
-    for name, texts in encoded.items():
-        number = max(range(len(texts.texts)), key=lambda i: len(texts.texts[i].ids))
-        ours = score(model, texts.texts[number], texts.prefix_id, max_length)
-        _agree(ours.id, scores.heldout[name][number].nll, ours.nll)
+    texts = [
+        (text, found, part.prefix_id)
+        for name, part in encoded.items()
+        for text, found in zip(part.texts, scores.heldout[name], strict=True)
+    ]
+    text, found, prefix_id = max(texts, key=lambda item: len(item[0].ids))
+    _agree(text.id, found.nll, score(model, text, prefix_id, max_length).nll)
     for name, (item, *_) in paper.exams.items():
         expected = log_likelihoods(model, tokenizer, item.prompt, item.options)
-        for found, value in zip(scores.exams[name][0].loglikelihoods, expected, strict=True):
-            _agree(item.id, found, value)
+        for theirs, ours in zip(scores.exams[name][0].loglikelihoods, expected, strict=True):
+            _agree(item.id, theirs, ours)
 
 
 def _agree(identifier: str, found: float, expected: float) -> None:
