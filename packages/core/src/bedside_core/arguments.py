@@ -160,16 +160,13 @@ def _unknown_option(parser: Parser, command: Command, word: str) -> str:
     return f"{parser.verb}: unknown option {name} - {did_you_mean(name, known)}{hint}"
 
 
-def _bind(parser: Parser, command: Command, given: Sequence[str]) -> list[Any]:
+def _bind(parser: Parser, command: Command, given: Sequence[str]) -> list[str | None]:
     for word in given:
         name, separator, _ = word.partition("=")
         if separator and name in _fields(command.arguments):
             raise ConfigError(
                 f"{parser.verb}: `{name}=VALUE` is now written `{option_of(name)} VALUE`"
             )
-    if command.words[-1:] and command.words[-1].endswith("*"):
-        split = len(command.words) - 1
-        return [*given[:split], list(given[split:])]
     if len(given) > len(command.words):
         taken = " ".join(map(_shown, command.words)) or "no word"
         raise ConfigError(

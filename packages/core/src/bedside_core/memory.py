@@ -15,6 +15,10 @@ from pathlib import Path
 
 from bedside_core.errors import InputError
 
+WEIGHTS = 4
+"""Bytes of a parameter in float32."""
+TRAINED = 16
+"""Bytes of a parameter in training: float32 weight and gradient, and AdamW's two moments."""
 _ALLOCATOR_WORDS = ("DefaultCPUAllocator", "CUDA out of memory", "Cannot allocate memory")
 """What errors of torch, of the system and of safetensors say when memory is used up."""
 _CAUSES = 10

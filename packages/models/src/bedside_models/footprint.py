@@ -14,13 +14,10 @@ from typing import NamedTuple
 import torch
 
 from bedside_core import memory
+from bedside_core.memory import TRAINED, WEIGHTS
 from bedside_models.load import read_config
 from bedside_models.tensors import open_weights
 
-WEIGHTS = 4
-"""Bytes of a parameter in float32."""
-TRAINED = 16
-"""Bytes of a parameter in training: float32 weight and gradient, and AdamW's two moments."""
 ACTIVATIONS = 34
 """Bytes per token, layer and hidden unit that the backward pass needs (Korthikanti et al. 2022,
 for 16 bits and without the matrix of attention; 32 bits take more)."""

@@ -6,6 +6,7 @@ Tested in tests/core/test_preflight.py.
 from __future__ import annotations
 
 from bedside_core.inspection import Inspection
+from bedside_core.memory import WEIGHTS
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_exam, read_paper
 from bedside_eval.policy import read_policy
@@ -23,5 +24,7 @@ def check(config: EvalConfig, inspection: Inspection) -> None:
             read_exam(path)
     inspection.needs("tokens", config.max_length, "eval.max_length")
     inspection.needs(
-        "bytes_of_memory_per_parameter", 4, "eval: examine on a machine or in a container with more"
+        "bytes_of_memory_per_parameter",
+        WEIGHTS,
+        "eval: examine on a machine or in a container with more",
     )

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
+from bedside_core.memory import WEIGHTS
 from bedside_merger.config import MergerConfig
 
 DISK_BYTES_PER_PARAMETER = 6
 """The float32 merge, gone when it is rounded to bfloat16."""
-MEMORY_BYTES_PER_PARAMETER = 4
-"""One model in float32, for the probe."""
 
 
 def check(config: MergerConfig, inspection: Inspection) -> None:
@@ -25,6 +24,6 @@ def check(config: MergerConfig, inspection: Inspection) -> None:
     inspection.needs("tokens", config.probe.max_length, "merger.probe.max_length")
     inspection.needs(
         "bytes_of_memory_per_parameter",
-        MEMORY_BYTES_PER_PARAMETER,
+        WEIGHTS,
         "merger: leave merger.probe out",
     )

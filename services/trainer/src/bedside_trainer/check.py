@@ -14,6 +14,7 @@ from bedside_core.errors import InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
 from bedside_core.kinds.model import CONFIG, CONTEXT_FIELDS
+from bedside_core.memory import TRAINED
 from bedside_trainer import gguf_package, model_directory
 from bedside_trainer.config import BaseConfig, TrainerConfig
 
@@ -21,8 +22,6 @@ BASE_BYTES_PER_PARAMETER = 2
 """The copy in bfloat16."""
 DISK_BYTES_PER_PARAMETER = 4 + 2 * 12
 """The checkpoint in float32, and two resumable states while the newer one is written."""
-MEMORY_BYTES_PER_PARAMETER = 16
-"""Weights, gradients and the two moments of AdamW in float32, before any activation."""
 MAX_HEADER_BYTES = 100 << 20
 
 
@@ -56,7 +55,7 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
     inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "trainer")
     inspection.needs(
         "bytes_of_memory_per_parameter",
-        MEMORY_BYTES_PER_PARAMETER,
+        TRAINED,
         "trainer: train a smaller base, or give the machine or container more memory",
     )
 
