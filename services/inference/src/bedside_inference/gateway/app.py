@@ -49,6 +49,7 @@ from bedside_inference.state.store import Store
 from bedside_inference.state.watch import Watch
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+Identify = Callable[[Request], Coroutine[Any, Any, Principal]]
 
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
@@ -122,25 +123,6 @@ class Gateway:
                 await stack.enter_async_context(self.sampling.running())
             yield
 
-    async def require_principal(self, request: Request) -> Principal:
-        """Let only holders of a valid key or token pass, and note who it is.
-
-        MockRequest by routes, never decided by a path.
-
-        Raises:
-            ApiError: 401 or 403 without one, 503 if it cannot be checked.
-            ArtifactError: keys cannot be checked, or nothing can be recorded.
-        """
-        principal = await self.authenticate(request.headers)
-        exchange = exchange_of(request.scope)
-        exchange.principal = principal
-        record = exchange.record
-        record.auth_method, record.key_id = principal.method, principal.key_id
-        record.department = principal.department
-        record.purpose_of_use = purpose_of(request.headers, principal)
-        record.pseudonym = self.pseudonyms.of(principal.subject)
-        return principal
-
 
 def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     """The gateway as an ASGI application.
@@ -172,8 +154,31 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     return Envelope(shortcut, route_of, PUBLIC, gateway.reporter, gateway.tracing, gateway.audit)
 
 
+def _identifying(gateway: Gateway) -> Identify:
+    """What routes ask for; who may do something is never decided by a path."""
+
+    async def identify(request: Request) -> Principal:
+        """Let only holders of a valid key or token pass, and note who it is.
+
+        Raises:
+            ApiError: 401 or 403 without one, 503 if it cannot be checked.
+            ArtifactError: keys cannot be checked, or nothing can be recorded.
+        """
+        principal = await gateway.authenticate(request.headers)
+        exchange = exchange_of(request.scope)
+        exchange.principal = principal
+        record = exchange.record
+        record.auth_method, record.key_id = principal.method, principal.key_id
+        record.department = principal.department
+        record.purpose_of_use = purpose_of(request.headers, principal)
+        record.pseudonym = gateway.pseudonyms.of(principal.subject)
+        return principal
+
+    return identify
+
+
 def _api(gateway: Gateway) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(gateway.require_principal)], redirect_slashes=False)
+    router = APIRouter(dependencies=[Depends(_identifying(gateway))], redirect_slashes=False)
     name = gateway.config.model_name
 
     def describe(request: Request) -> dict[str, Any]:
@@ -228,9 +233,10 @@ class Shortcut:
 def _generating(gateway: Gateway, path: str) -> Endpoint:
     """What answers on a route of the engine's."""
     name, settings = gateway.config.model_name, gateway.config.gateway
+    identify = _identifying(gateway)
 
     async def generate(request: Request) -> Response:
-        principal = await gateway.require_principal(request)
+        principal = await identify(request)
         require_json(request)
         try:
             async with asyncio.timeout(settings.timeouts.body):
