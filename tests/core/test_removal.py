@@ -69,6 +69,18 @@ def test_what_is_needed_is_not_deleted(registry, chain, capsys, content_of):
     assert content_of(registry.home) == before
 
 
+def test_a_withdrawn_model_that_is_promoted_can_be_erased(registry, chain):
+    """The first model of a house: there is none to roll back to, and the files must go."""
+    registry.promote(chain["evidence"])
+    removal.withdraw(registry, "letters", WHY)
+    for kind in ("evidence", "merged", "checkpoint", "corpus"):
+        removal.delete(registry, chain[kind].digest, WHY)
+    assert [a.kind for a in registry.artifacts()] == ["base"]
+    with pytest.raises(PolicyError, match="source letters was withdrawn"):
+        registry.refuse_withdrawn("the promoted model", registry.current().model)
+    assert bedside("list") == bedside("verify") == 0
+
+
 def test_from_the_end_of_the_line_everything_can_be_deleted(registry, chain):
     for kind in ("evidence", "merged", "checkpoint", "corpus", "base"):
         removal.delete(registry, chain[kind].digest, WHY)

@@ -154,6 +154,22 @@ def test_rollback_passes_over_the_withdrawn_one_again_and_again(registry, three)
     assert registry.rollback().model == three[0].digest
 
 
+def test_one_that_is_withdrawn_while_it_is_promoted_is_not(registry, three, judge, monkeypatch):
+    """Between the look at weights and verdict, which takes long, and the entry."""
+    evidence = judge(three[0], three[1])
+    checked = registry.check_promotable
+
+    def check(given):
+        model = checked(given)
+        removal.withdraw(registry, model.digest, WHY)
+        return model
+
+    monkeypatch.setattr(registry, "check_promotable", check)
+    with pytest.raises(PolicyError, match="may not be used"):
+        registry.promote(evidence)
+    assert registry.entries()[-1].type == "withdraw"
+
+
 # --- refused ---------------------------------------------------------------------------------
 
 

@@ -70,7 +70,7 @@ def models(registry: Registry) -> Iterator[Source]:
     public halves go along: the target can check evidence and log, not make them.
 
     Raises:
-        PolicyError: what is promoted has no verdict that allows it.
+        PolicyError: what is promoted has no verdict that allows it, or was withdrawn.
         ArtifactError: what is promoted does not match its manifest or signature.
     """
     chosen = _chosen(registry)
@@ -99,6 +99,7 @@ def _chosen(registry: Registry) -> dict[str, Artifact]:
     now = registry.current()
     if now is None:
         return {a.digest: a for a in registry.artifacts() if a.kind == "base"}
+    registry.refuse_withdrawn("the promoted model", now.model)
     evidence = registry.get(now.evidence)
     model = registry.check_promotable(evidence)
     return dict(sorted({evidence.digest: evidence, model.digest: model}.items()))

@@ -21,9 +21,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from bedside_core import signed_log
 from bedside_core.artifacts import Artifact
@@ -31,6 +29,7 @@ from bedside_core.chain import Entry
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
+from bedside_core.promotions import Promotion, promotions_of, standing
 from bedside_core.signed_log import SignedLog, Writing
 from bedside_core.signing import Keys
 from bedside_core.withdrawals import Withdrawals
@@ -45,22 +44,6 @@ WRITERS = {
 """Which key may write an entry of which type."""
 MIN_PREFIX = 6
 _RUN_SLOT = re.compile(r"([\w-]{1,60})/([a-z]{1,20})")
-
-
-class Promotion(NamedTuple):
-    """What a promotion or a rollback says in the log."""
-
-    time: datetime
-    action: Literal["promote", "rollback"]
-    model: str
-    evidence: str
-
-    @classmethod
-    def read(cls, entry: Entry) -> Promotion:
-        members = entry.members
-        # An adopted one was made before there was this log; see `adoption`.
-        moment = datetime.fromisoformat(members.get("adopted") or members["time"])
-        return cls(moment, members["type"], members["model"], members["evidence"])
 
 
 class Registry:
@@ -252,18 +235,18 @@ class Registry:
         """
         return Withdrawals(self.entries(), self.store)
 
-    def refuse_withdrawn(self, artifact: Artifact) -> None:
-        """Let nothing be made from, promoted or served that was withdrawn.
+    def refuse_withdrawn(self, kind: str, digest: str) -> None:
+        """Let nothing be made from, promoted or served that was withdrawn, here or deleted since.
 
         Raises:
             PolicyError: the artifact, or something that it was made from, was withdrawn.
             ArtifactError: the log or a manifest is not what was written.
         """
-        found = self.withdrawals().of(artifact.digest)
+        found = self.withdrawals().of(digest)
         if found is not None:
             raise PolicyError(
-                f"{artifact.kind} {artifact.digest[:12]} may not be used: {found} - "
-                f"`bedside registry lineage {artifact.digest[:12]}` shows what it was made from"
+                f"{kind} {digest[:12]} may not be used: {found} - `bedside registry log` has all "
+                "that was withdrawn"
             )
 
     def promotions(self) -> list[Promotion]:
@@ -272,7 +255,7 @@ class Registry:
         Raises:
             ArtifactError: the log is not what was written.
         """
-        return _promotions(self.entries())
+        return promotions_of(self.entries())
 
     def current(self) -> Promotion | None:
         """What is promoted now; `check_promotable` says whether it may still be served."""
@@ -288,9 +271,10 @@ class Registry:
         """
         model = self.check_promotable(evidence)
         with self.log.writing() as log:
-            past = _promotions(log.entries)
+            past = promotions_of(log.entries)
             if past and (past[-1].model, past[-1].evidence) == (model.digest, evidence.digest):
                 return past[-1]
+            self.refuse_withdrawn(model.kind, model.digest)  # nobody can withdraw it any more now
             return self._decide(log, "promote", model.digest, evidence.digest)
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
@@ -300,7 +284,7 @@ class Registry:
             PolicyError: the verdict is not PROMOTE, or model or evidence was withdrawn.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
-        self.refuse_withdrawn(evidence)
+        self.refuse_withdrawn(evidence.kind, evidence.digest)
         head = read_evidence(evidence, self.evidence_keys)
         if head.verdict != "PROMOTE":
             raise PolicyError(
@@ -312,7 +296,7 @@ class Registry:
                 f"evidence {evidence.digest[:12]} does not name one model by its whole digest - "
                 "run the evaluation again"
             )
-        self.refuse_withdrawn(model)
+        self.refuse_withdrawn(model.kind, model.digest)
         model.verify()
         return model
 
@@ -330,7 +314,7 @@ class Registry:
 
     def _earlier(self, entries: list[Entry]) -> Promotion:
         withdrawn = Withdrawals(entries, self.store)
-        for past in reversed(_standing(_promotions(entries))[:-1]):
+        for past in reversed(standing(promotions_of(entries))[:-1]):
             named = (past.model, past.evidence)
             if all((self.store / d).is_dir() and withdrawn.of(d) is None for d in named):
                 return past
@@ -351,23 +335,6 @@ def account() -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return f"uid {number}"
-
-
-def _promotions(entries: list[Entry]) -> list[Promotion]:
-    return [Promotion.read(entry) for entry in entries if entry.type in ("promote", "rollback")]
-
-
-def _standing(promotions: list[Promotion]) -> list[Promotion]:
-    """What each rollback could go back to: the promotions that none has undone yet."""
-    stack: list[Promotion] = []
-    for past in promotions:
-        if past.action == "promote":
-            stack.append(past)
-            continue
-        del stack[-1:]
-        while stack and (stack[-1].model, stack[-1].evidence) != (past.model, past.evidence):
-            stack.pop()
-    return stack
 
 
 def _path_in(variable: str) -> Path | None:

@@ -85,7 +85,7 @@ def delete(registry: Registry, reference: str, reason: str) -> str:
         Its digest.
 
     Raises:
-        PolicyError: something was made from it, or it is promoted.
+        PolicyError: something was made from it, or it is promoted and not withdrawn.
         ArtifactError: there is no such artifact.
         ConfigError: the reason is none.
     """
@@ -240,8 +240,10 @@ def _dependents(registry: Registry, artifact: Artifact) -> list[str]:
 
 def _promotion(registry: Registry, artifact: Artifact) -> list[str]:
     now = registry.current()
-    promoted = now is not None and artifact.digest in (now.model, now.evidence)
-    return ["the promotion that stands"] if promoted else []
+    if now is None or artifact.digest not in (now.model, now.evidence):
+        return []
+    # Nothing serves a withdrawn one, and a person's right to erasure does not wait for the next.
+    return [] if registry.withdrawals().of(now.model) else ["the promotion that stands"]
 
 
 def _remove_artifact(registry: Registry, artifact: Artifact) -> None:

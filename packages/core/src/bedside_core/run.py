@@ -50,7 +50,7 @@ class Run:
                 f"run {self.name!r} has no {kind} yet - run `{MAKERS[kind]} --config FILE` first"
             )
         artifact = self.registry.get(digest)
-        self.registry.refuse_withdrawn(artifact)
+        self.registry.refuse_withdrawn(artifact.kind, artifact.digest)
         artifact.verify()
         return artifact
 
@@ -87,7 +87,7 @@ class Run:
         artifact = self.registry.find(recipe.sha256)
         if artifact is None:
             return None
-        self.registry.refuse_withdrawn(artifact)
+        self.registry.refuse_withdrawn(artifact.kind, artifact.digest)
         try:
             artifact.verify()
         except ArtifactError as error:

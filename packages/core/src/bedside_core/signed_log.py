@@ -68,6 +68,18 @@ class Writing(NamedTuple):
     """Append an entry of a type with these members."""
 
 
+class _Reader(NamedTuple):
+    """A public key and its id, read once for all entries."""
+
+    key: Ed25519PublicKey
+    id: str
+
+    @classmethod
+    def of(cls, path: Path) -> _Reader:
+        key = read_public_key(path)
+        return cls(key, key_id(key))
+
+
 class SignedLog:
     """The log at a path, for any number of readers and writers."""
 
@@ -123,13 +135,13 @@ class SignedLog:
             raise ArtifactError(f"{self.path}: cannot be read ({error.strerror})") from None
         size = raw.rfind(b"\n") + 1
         entries: list[Entry] = []
-        keys: dict[Path, Ed25519PublicKey] = {}
+        keys: dict[Path, _Reader] = {}
         for line in raw[:size].split(b"\n")[:-1]:
             entries.append(self._next(line + b"\n", entries, keys))
         self._compare(head, entries)
         return entries, size
 
-    def _next(self, line: bytes, before: list[Entry], keys: dict[Path, Ed25519PublicKey]) -> Entry:
+    def _next(self, line: bytes, before: list[Entry], keys: dict[Path, _Reader]) -> Entry:
         seq, digest = (before[-1].seq, before[-1].hash) if before else (0, ZEROS)
         try:
             entry = follow(line, seq, digest)
@@ -137,7 +149,7 @@ class SignedLog:
                 raise ValueError("has a type that this version does not know")  # noqa: TRY301
             path = self.writers[entry.type].public_path
             if path not in keys:
-                keys[path] = read_public_key(path)
+                keys[path] = _Reader.of(path)
             _check_signature(line, entry, keys[path])
         except ValueError as error:
             raise ArtifactError(
@@ -225,9 +237,9 @@ def _signed_line(keys: Keys, seq: int, kind: str, members: Mapping[str, Any], pr
     return close_line(open_line(seq, now, content(kind, signed), prev))[0]
 
 
-def _check_signature(line: bytes, entry: Entry, key: Ed25519PublicKey) -> None:
+def _check_signature(line: bytes, entry: Entry, reader: _Reader) -> None:
     """Raises: ValueError, what is wrong with it."""
-    if entry.members.get("key") != key_id(key):
+    if entry.members.get("key") != reader.id:
         raise ValueError("is not signed with the key that may write an entry of its type")
     covered = line[:-_HASH_BYTES]
     at = len(covered) - _END_BYTES
@@ -235,7 +247,7 @@ def _check_signature(line: bytes, entry: Entry, key: Ed25519PublicKey) -> None:
     if found is None:
         raise ValueError("has no signature")
     message = covered[:at] + found[2] + b"}"
-    if not fits(key, DOMAIN + message, found[1].decode()):
+    if not fits(reader.key, DOMAIN + message, found[1].decode()):
         raise ValueError("has a signature that does not fit")
 
 

@@ -83,7 +83,7 @@ def serve(config: InferenceConfig, run: Run) -> None:
     """Replace this process by vLLM, serving what is promoted; does not return.
 
     Raises:
-        PolicyError: nothing is promoted, or the evidence does not say PROMOTE.
+        PolicyError: nothing is promoted, the evidence does not say PROMOTE, or it was withdrawn.
         ArtifactError: evidence or weights do not match their manifests or the signature.
         InputError: the model lacks tensors of its base, or there is too little memory.
         ConfigError: vLLM is not installed here, the socket cannot be used, or an engine runs.
@@ -111,7 +111,7 @@ def verify(config: InferenceConfig, run: Run) -> None:
     """Check what `serve` would serve, and say so.
 
     Raises:
-        PolicyError: nothing is promoted, or the evidence does not say PROMOTE.
+        PolicyError: nothing is promoted, the evidence does not say PROMOTE, or it was withdrawn.
         ArtifactError: evidence or weights do not match their manifests or the signature.
     """
     chosen = choose(run)
@@ -140,11 +140,12 @@ def choose(run: Run) -> Candidate:
     """The model to serve, with every hash and the signature checked now.
 
     Raises:
-        PolicyError: nothing is promoted, or the evidence does not say PROMOTE.
+        PolicyError: nothing is promoted, the evidence does not say PROMOTE, or it was withdrawn.
         ArtifactError: evidence or weights do not match their manifests or the signature.
     """
     promotion = run.registry.current()
     if promotion is not None:
+        run.registry.refuse_withdrawn("the promoted model", promotion.model)
         evidence = run.registry.get(promotion.evidence)
         model = run.registry.check_promotable(evidence)
         if model.digest != promotion.model:
