@@ -17,6 +17,7 @@ import pytest
 from bedside_bundle import create as module
 from bedside_bundle.archive import Archive, verify
 from bedside_bundle.manifest import is_safe
+from bedside_core import removal
 from bedside_core.kinds.evidence import DOMAIN
 from bedside_core.signing import Keys, read_public_key
 
@@ -147,6 +148,15 @@ def test_served_model_and_its_proof_without_documents_or_private_key(site, promo
     expected += ["models/log.jsonl", "models/log.head"]
     expected += ["models/keys/evidence.pub", "models/keys/operator.pub"]
     assert sorted(names) == sorted(expected)
+
+
+def test_a_withdrawn_model_leaves_with_no_bundle(site, promote, bedside, capsys):
+    found = promote(site.registry)
+    removal.withdraw(site.registry, found["corpus"].digest, "consent withdrawn")
+    assert bedside("create", str(site.output / "b.tar")) == 5
+    model = found["merged"].digest[:12]
+    assert f"the promoted model {model} may not be used: corpus" in capsys.readouterr().err
+    assert not list(site.output.glob("*"))
 
 
 def test_target_can_promote_what_came_along(site, promote, members, tmp_path):

@@ -212,7 +212,12 @@ def test_a_withdrawn_model_is_not_served_nor_another_in_its_place(
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", allowed)
     put(run, "base", {"config.json": b"{}"})
     removal.withdraw(run.registry, promoted.digest, "bad answers")
-    assert_refused(run, PolicyError, "may not be used: merged .* was withdrawn on .*: bad answers")
+    words = "may not be used: merged .* was withdrawn on .*: bad answers"
+    assert_refused(run, PolicyError, words)
+    removal.delete(run.registry, run.registry.current().evidence, "erased")
+    removal.delete(run.registry, promoted.digest, "erased")
+    with pytest.raises(PolicyError, match=words):
+        engine.choose(run)
 
 
 def test_directories_are_private(run, promoted) -> None:
