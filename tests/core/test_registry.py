@@ -62,6 +62,18 @@ def test_ambiguous_prefix(registry, put):
     assert registry.get(artifact.digest).digest == artifact.digest
 
 
+def test_another_version_of_a_format_is_another_recipe(registry):
+    from bedside_core.config import Config
+
+    run = Run("r", "corpus", "build", registry)
+    plain, first, again, second = (
+        run.recipe(Config(), formats=formats) for formats in (None, {"m": 1}, {"m": 1}, {"m": 2})
+    )
+    assert first.version == f"{plain.version}+m.1"
+    assert first.sha256 == again.sha256
+    assert len({plain.sha256, first.sha256, second.sha256}) == 3
+
+
 def test_find_the_newest_of_a_recipe(registry, put):
     first = put("base", config={"a": 1, "b": 2})
     put("base", config={"a": 2})

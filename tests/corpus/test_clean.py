@@ -81,6 +81,22 @@ def test_a_heldout_text_is_dropped_however_it_is_spelt(run, tmp_path):
     assert tally.dropped == {"heldout": 1}
 
 
+def test_a_document_that_holds_or_is_part_of_a_heldout_text_is_dropped(run, tmp_path):
+    held = tmp_path / "held"
+    held.mkdir()
+    words = [f"wort{chr(97 + n % 7)}{chr(97 + n % 26)}" for n in range(60)]
+    (held / "h.txt").write_text(" ".join(words))
+    documents, tally = run(
+        {"text": f"Kopf {' '.join(words)} Fuß"},
+        {"text": " ".join([*words[:35], "anders"])},
+        {"text": " ".join(words[20:32])},
+        {"text": " ".join(["Nur", "dies", *words[20:26], "steht", "in", "beiden"])},
+        heldout=[held],
+    )
+    assert [d.id for d in documents] == ["s/a.jsonl:4"]
+    assert tally.dropped == {"heldout_near": 1, "heldout_ngram": 2}
+
+
 def test_only_medical_texts_pass_the_filter(run):
     documents, tally = run({"text": OTHER}, {"text": MEDICAL}, medical=True)
     assert [d.text for d in documents] == [MEDICAL]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bedside_core.kinds.corpus import describe_sources, document_ids
+from bedside_core.kinds.corpus import describe_sources, listed_documents, text_sha256
+from bedside_core.matching import VERSION, canonical, digest
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zyklamenwalzer"
@@ -34,9 +35,13 @@ def test_the_artifact_holds_documents_listing_and_statistics(build, registry, le
     assert [row["id"] for row in rows] == ["letters/a", "letters/b", "o/o.jsonl:1"]
     assert list(rows[0]) == ["id", "text", "source", "licence", "language", "words"]
     assert all(row["words"] == len(row["text"].split()) for row in rows)
-    listing = document_ids(artifact)
+    listing = list(listed_documents(artifact))
     assert [d["id"] for d in listing] == ["letters/a", "letters/b", "o/o.jsonl:1"]
-    assert all(set(d) == {"id", "source", "licence", "sha256"} for d in listing)
+    assert list(listing[0]) == ["id", "source", "licence", "sha256", "matching_sha256"]
+    assert [d["sha256"] for d in listing] == [text_sha256(row["text"]) for row in rows]
+    forms = [digest(canonical(row["text"])) for row in rows]
+    assert [d["matching_sha256"] for d in listing] == forms
+    assert artifact.manifest.facts["matching_version"] == VERSION
     stats = json.loads(artifact.file("stats.json").read_text())
     assert (stats["read"], stats["kept"]) == (5, 3)
     assert stats["dropped"] == {

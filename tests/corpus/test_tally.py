@@ -17,7 +17,7 @@ outcomes = st.one_of(
 
 
 def document(source: str, licence: str, text: str = "eins zwei") -> Document:
-    return Document(id="x", text=text, source=source, licence=licence, language="de")
+    return Document(id="x", text=text, source=source, licence=licence, language="de", form=text)
 
 
 @given(st.lists(outcomes, max_size=40))

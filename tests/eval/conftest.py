@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,8 +22,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.licences import licence
+from bedside_core.matching import VERSION
 from bedside_core.registry import Registry
 from bedside_core.run import Run
+from bedside_corpus.config import Source
+from bedside_corpus.document import make_document
+from bedside_corpus.sources import SourceFile
+from bedside_corpus.store import write_documents
 
 torch.set_num_threads(1)  # two threads spend their time waiting for each other on such models
 
@@ -108,23 +112,17 @@ def add(
     recipe = run.recipe(Step(), parents=parents)
     with run.write(kind, recipe, licences=(licence("CC0-1.0"),)) as artifact:
         fill(artifact.path)
+        if kind == "corpus":
+            artifact.facts["matching_version"] = VERSION
     return artifact.result
 
 
 def write_corpus(path: Path, texts: list[str]) -> None:
-    """The part of a corpus artifact that the evaluation reads."""
-    lines = [
-        json.dumps(
-            {
-                "id": f"d{number}",
-                "source": "s",
-                "licence": "CC0-1.0",
-                "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            }
-        )
-        for number, text in enumerate(texts)
-    ]
-    (path / "documents.jsonl").write_text("\n".join(lines) + "\n")
+    """The files of a corpus artifact that the evaluation reads, by the service's own hand."""
+    source = SourceFile(Source(name="s", path=path, format="text", licence="CC0-1.0"), path, "d")
+    write_documents(
+        path, [make_document({"text": x, "id": n}, source, n, "de") for n, x in enumerate(texts)]
+    )
 
 
 def exam_lines(count: int = 9) -> list[dict[str, Any]]:

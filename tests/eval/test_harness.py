@@ -13,9 +13,10 @@ from transformers import AutoModelForCausalLM
 
 from bedside_core.errors import InputError, PolicyError
 from bedside_core.heldout import HeldoutText
+from bedside_core.kinds.exam import ExamItem
 from bedside_core.progress import Progress
 from bedside_eval import harness
-from bedside_eval.exam import ExamItem, Paper
+from bedside_eval.exam import Paper
 from bedside_eval.harness import check_lengths, examine
 from bedside_eval.records import ModelScores
 from bedside_models.load import load_tokenizer

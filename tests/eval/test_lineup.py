@@ -1,10 +1,8 @@
-"""The three models must share a tokenizer; held-out texts are looked up in the corpus."""
+"""The three models must share a tokenizer."""
 
 from __future__ import annotations
 
 import json
-import unicodedata
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,10 @@ import pytest
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
-from bedside_core.heldout import HeldoutText
 from bedside_core.registry import Registry
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
-from bedside_eval.lineup import heldout_in_corpus, shared_tokenizer
+from bedside_eval.lineup import shared_tokenizer
 
 CONFIG = EvalConfig(policy=Path("p"), heldout={"h": Path("h")})
 
@@ -66,21 +63,3 @@ def test_unreadable_tokenizer(
 ) -> None:
     with pytest.raises(error, match=message):
         shared_tokenizer({"base": add(registry, "base", files)})
-
-
-def test_counts_texts_of_the_corpus_in_any_unicode_form(registry: Registry) -> None:
-    known = "Übelkeit seit gestern"
-    line = {"id": "d", "source": "s", "licence": "CC0-1.0"}
-    documents = json.dumps(line | {"sha256": sha256(known.encode()).hexdigest()})
-    corpus = add(registry, "corpus", {"documents.jsonl": documents + "\n"})
-    checkpoint = add(registry, "checkpoint", {"x": ""}, {"corpus": corpus})
-    texts = [
-        HeldoutText("a", unicodedata.normalize("NFD", known) + "\n"),
-        HeldoutText("b", "anders"),
-    ]
-    assert heldout_in_corpus(registry, checkpoint, texts) == 1
-
-
-def test_checkpoint_of_unknown_corpus(registry: Registry) -> None:
-    with pytest.raises(ArtifactError, match="does not name the corpus"):
-        heldout_in_corpus(registry, add(registry, "checkpoint", {"x": ""}), [])

@@ -48,7 +48,13 @@ def test_better_model_is_promoted(world: World, capfd: pytest.CaptureFixture[str
     assert found["candidate"] == world.registry.slot("tiny", "merged")
     assert found["base"] == world.registry.slot("tiny", "base")
     assert found["checkpoint"] == world.registry.slot("tiny", "checkpoint")
-    assert found["setting"]["heldout_in_corpus"] == 1
+    assert found["schema_version"] == 2
+    assert found["setting"]["contamination"]["heldout"]["medical"] == {
+        "exact": 1, "near": 1, "ngram": 1, "of": 8, "ids": ["t0"],
+    }  # fmt: skip
+    assert "medical 1 / 1 / 1 of 8" in out
+    assert "medical exam 0 / 0 / 0 of 9." in out
+    assert "| medical | 1 | 1 | 1 | 8 | t0 |" in artifact.file("report.md").read_text("utf-8")
     assert "verdict: PROMOTE" in out
     assert all(f"- {reason}" in out for reason in found["reasons"])
     assert artifact.manifest.facts["perplexity"]["base"]["medical"] > 1
@@ -302,7 +308,7 @@ def test_an_incomplete_model_is_refused_before_the_first_question(
 
     error = capsys.readouterr().err
     assert "1 weight(s) missing: model.norm.weight - " in error
-    assert '"progress"' not in error
+    assert '"progress": "examine"' not in error
     assert nothing_left(world.registry)
 
 

@@ -12,7 +12,7 @@ from bedside_core.commands import Command
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
-from bedside_core.kinds.corpus import document_ids
+from bedside_core.kinds.corpus import listed_documents
 from bedside_core.listing import Standing, entry_line, listing, size, sources
 from bedside_core.registry import Registry
 
@@ -170,7 +170,7 @@ def _find(registry: Registry, what: str) -> Artifact | None:
 def _uses_of(registry: Registry, what: str, standing: Standing) -> None:
     found = False
     for corpus in (a for a in registry.artifacts() if a.kind == "corpus"):
-        documents = [d for d in document_ids(corpus) if what in (d["id"], d["source"])]
+        documents = [d for d in listed_documents(corpus) if what in (d["id"], d["source"])]
         if not documents:
             continue
         found = True

@@ -60,6 +60,7 @@ class Run:
         *,
         parents: Mapping[str, Artifact] | None = None,
         inputs: Mapping[str, Path] | None = None,
+        formats: Mapping[str, int] | None = None,
     ) -> Recipe:
         """The recipe of what this step is about to make.
 
@@ -67,10 +68,13 @@ class Run:
             config: the resolved section.
             parents: artifacts that go in, by role.
             inputs: files from outside the registry that go in; their content is hashed.
+            formats: versions of what the artifact holds; with another one it is made again.
         """
+        release = version(f"bedside-{self.service}")
+        labels = [f"{name}.{number}" for name, number in sorted((formats or {}).items())]
         return Recipe(
             verb=f"{self.service} {self.verb}",
-            version=version(f"bedside-{self.service}"),
+            version="+".join([release, *labels]),
             config=config.model_dump(mode="json"),
             parents={role: artifact.digest for role, artifact in (parents or {}).items()},
             inputs=hash_inputs(inputs or {}),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from bedside_core.heldout import read_heldout
+from bedside_core.overlap import OverlapIndex
 from bedside_core.progress import Progress
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.document import Document, Dropped, make_document
 from bedside_corpus.medical_filter import density
-from bedside_corpus.normalise import normalise
 from bedside_corpus.readers import RawRecord, read
 from bedside_corpus.sources import SourceFile
 from bedside_corpus.tally import Tally
@@ -20,7 +19,7 @@ from bedside_corpus.tally import Tally
 def clean(config: CorpusConfig, files: Sequence[SourceFile], tally: Tally) -> Iterator[Document]:
     """Yield the documents that are kept, in order; count everything in `tally`.
 
-    Memory grows by two hashes per kept document, not by its text.
+    Memory grows by two hashes per kept document, not by its text, and holds the held-out texts.
 
     Raises:
         InputError: a file or a held-out text cannot be read.
@@ -47,7 +46,9 @@ class Gate:
 
     def __init__(self, config: CorpusConfig) -> None:
         self.min_density = config.medical_filter.min_density if config.medical_filter else 0.0
-        self.heldout = set(heldout_digests(config.heldout))
+        self.heldout = OverlapIndex(
+            item.text for folder in config.heldout for item in read_heldout(folder)
+        )
         self.texts: set[bytes] = set()
         self.ids: set[bytes] = set()
 
@@ -55,12 +56,12 @@ class Gate:
         """Let a document in.
 
         Raises:
-            Dropped: `heldout`, `duplicate_text`, `duplicate_id` (of another text) or `not_medical`.
+            Dropped: `heldout`, `heldout_near`, `heldout_ngram`, `duplicate_text`, `duplicate_id`
+                (of another text) or `not_medical`.
         """
         text = bytes.fromhex(document.sha256)
         identifier = hashlib.sha256(document.id.encode()).digest()
-        if text in self.heldout:
-            raise Dropped("heldout")
+        self._keep_out(document)
         if text in self.texts:
             raise Dropped("duplicate_text")
         if identifier in self.ids:
@@ -70,16 +71,14 @@ class Gate:
         self.texts.add(text)
         self.ids.add(identifier)
 
-
-def heldout_digests(folders: Iterable[Path]) -> Iterator[bytes]:
-    """SHA-256 of each held-out text, normalised as the documents are.
-
-    Raises:
-        InputError: a folder without texts, or one that is empty or not UTF-8.
-    """
-    for folder in folders:
-        for heldout in read_heldout(folder):
-            yield hashlib.sha256(normalise(heldout.text).encode()).digest()
+    def _keep_out(self, document: Document) -> None:
+        hit = self.heldout.look_up(document.form)
+        if hit.exact:
+            raise Dropped("heldout")
+        if hit.is_near:
+            raise Dropped("heldout_near")
+        if hit.is_found:
+            raise Dropped("heldout_ngram")
 
 
 def _document(record: RawRecord, file: SourceFile, language: str) -> Document:

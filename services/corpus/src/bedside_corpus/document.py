@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bedside_core.kinds.corpus import text_sha256
+from bedside_core.matching import canonical, digest
 from bedside_corpus.normalise import normalise
 from bedside_corpus.sources import SourceFile
 
@@ -28,6 +29,8 @@ class Document:
     source: str
     licence: str
     language: str
+    form: str
+    """Its canonical form for matching."""
 
     @property
     def words(self) -> int:
@@ -37,7 +40,12 @@ class Document:
     @property
     def sha256(self) -> str:
         """SHA-256 (hex) of the text; equal texts are one document."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return text_sha256(self.text)
+
+    @property
+    def matching_sha256(self) -> str:
+        """SHA-256 (hex) of the canonical form; documents that differ by signs only share it."""
+        return digest(self.form)
 
 
 def make_document(
@@ -65,7 +73,7 @@ def make_document(
         raise Dropped("empty")
     if licence is None:
         raise Dropped("no_licence")
-    return Document(identifier, text, file.source.name, licence, spoken)
+    return Document(identifier, text, file.source.name, licence, spoken, canonical(text))
 
 
 def _string(fields: Mapping[str, Any], name: str) -> str | None:

@@ -6,8 +6,10 @@ import logging
 
 from bedside_core import memory
 from bedside_core.errors import InputError
+from bedside_core.kinds.corpus import MATCHING_VERSION
 from bedside_core.licences import licence
 from bedside_core.log import fields
+from bedside_core.matching import VERSION
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.sources import find_files, input_files
@@ -30,7 +32,8 @@ def build(config: CorpusConfig, run: Run) -> None:
         ArtifactError: the corpus cannot be written.
     """
     files = [file for source in config.sources for file in find_files(source)]
-    recipe = run.recipe(config, inputs=input_files(files, config.heldout))
+    inputs = input_files(files, config.heldout)
+    recipe = run.recipe(config, inputs=inputs, formats={"matching": VERSION})
     if run.reuse("corpus", recipe):
         return
 
@@ -52,6 +55,6 @@ def build(config: CorpusConfig, run: Run) -> None:
             )
         write_stats(artifact.path, tally.stats())
         artifact.licences = tuple(map(licence, tally.licence_ids()))
-        artifact.facts.update(tally.facts())
+        artifact.facts.update(tally.facts(), **{MATCHING_VERSION: VERSION})
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))

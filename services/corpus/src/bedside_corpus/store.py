@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedside_core.kinds.corpus import DOCUMENTS, PARQUET, STATS
+from bedside_core.kinds.corpus import DOCUMENTS, PARQUET, STATS, TEXT, ListedDocument
 from bedside_corpus.document import Document
 
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
+        pa.field(TEXT, pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("licence", pa.string(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
@@ -37,9 +37,7 @@ def write_documents(folder: Path, documents: Iterable[Document]) -> None:
             rows = [{name: getattr(d, name) for name in SCHEMA.names} for d in group]
             parquet.write_table(pa.Table.from_pylist(rows, SCHEMA))
             for document in group:
-                line = {
-                    name: getattr(document, name) for name in ("id", "source", "licence", "sha256")
-                }
+                line = {name: getattr(document, name) for name in ListedDocument.__annotations__}
                 listing.write(json.dumps(line) + "\n")
 
 

@@ -6,9 +6,10 @@ Tested in tests/core/test_preflight.py.
 from __future__ import annotations
 
 from bedside_core.inspection import Inspection
+from bedside_core.kinds.exam import read_exam
 from bedside_core.memory import WEIGHTS
 from bedside_eval.config import EvalConfig
-from bedside_eval.exam import read_exam, read_paper
+from bedside_eval.exam import read_paper
 from bedside_eval.policy import read_policy
 
 

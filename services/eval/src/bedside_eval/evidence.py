@@ -13,6 +13,7 @@ from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import EVIDENCE, Verdict
 from bedside_eval.policy import Policy
 from bedside_eval.records import (
+    Contamination,
     EvidencePart,
     ModelScores,
     ModelSummary,
@@ -21,6 +22,9 @@ from bedside_eval.records import (
 )
 from bedside_models.scores import Estimand
 
+SCHEMA_VERSION: Literal[2] = 2
+"""2 names the estimand and counts contamination per set; 1 had each text's nats per token beside
+their sum, and one number of texts found in the corpus."""
 JUDGED: tuple[Role, Role] = ("merged", "base")
 """The comparison that the verdict rests on."""
 
@@ -30,8 +34,7 @@ class Setting(EvidencePart):
 
     inputs: dict[str, str]
     """SHA-256 of the policy, of every held-out text and of every exam file."""
-    heldout_in_corpus: int
-    """Held-out texts that are, word for word, documents of the training corpus."""
+    contamination: Contamination
     tokenizer_sha256: str
     estimand: Estimand
     """What every perplexity in this file is of; trainer and merger name theirs in the same way."""
@@ -42,8 +45,7 @@ class Setting(EvidencePart):
 class Evidence(EvidencePart):
     """The whole of `evidence.json`; holds no time, so equal inputs give equal bytes."""
 
-    schema_version: Literal[2] = 2
-    """2 names the estimand; 1 had each text's nats per token beside their sum."""
+    schema_version: Literal[2] = SCHEMA_VERSION
     candidate: str
     """Digest of the merged model, which the verdict is about."""
     base: str

@@ -25,8 +25,9 @@ from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel
 
 from bedside_core.errors import InputError, PolicyError
+from bedside_core.kinds.exam import ExamItem
 from bedside_core.progress import Progress
-from bedside_eval.exam import ExamItem, Paper
+from bedside_eval.exam import Paper
 from bedside_eval.records import METRICS, ItemScore, Metric, ModelScores
 from bedside_models.likelihood import EncodedSet, EncodedText, encode, finite, score
 from bedside_models.load import load_model

@@ -53,6 +53,35 @@ class ModelScores(EvidencePart):
     exams: dict[str, tuple[ItemScore, ...]]
 
 
+class Found(EvidencePart):
+    """How many texts or items of one set stand in a corpus; each count includes the one before."""
+
+    exact: int
+    """With the same canonical form as a document."""
+    near: int
+    """With at least `near_share` of the words in one document."""
+    ngram: int
+    """With at least `ngram_share` of the words in all documents together."""
+    of: int
+    ids: tuple[str, ...]
+    """Those that `ngram` counts."""
+
+
+class Contamination(EvidencePart):
+    """What of the questions stands in the training corpus, by `bedside_core.overlap`."""
+
+    corpus: str
+    """Digest of the corpus that the checkpoint was trained on."""
+    matching_version: int
+    """Of the canonical form."""
+    run: int
+    """Words in a row that count as found."""
+    near_share: float
+    ngram_share: float
+    heldout: dict[str, Found]
+    exams: dict[str, Found]
+
+
 class ModelSummary(EvidencePart):
     """One model in a few numbers."""
 

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from bedside_core.console import say, table
 from bedside_eval.evidence import Evidence, judged
-from bedside_eval.records import LABELS, METRICS, ROLES, Interval, PairDifference
+from bedside_eval.records import (
+    LABELS,
+    METRICS,
+    ROLES,
+    Contamination,
+    Found,
+    Interval,
+    PairDifference,
+)
 
 Rows = list[list[str]]
 
@@ -46,6 +54,8 @@ def markdown(evidence: Evidence) -> str:
         "![paired differences](evidence.png)",
         "## Models",
         _markdown_table(_models(evidence)),
+        "## Found in the training corpus",
+        *_contaminated(evidence.setting.contamination),
     ]
     for difference in evidence.differences:
         title = f"## {LABELS[difference.candidate]} minus {LABELS[difference.reference]}"
@@ -59,7 +69,38 @@ def _legend(evidence: Evidence) -> list[str]:
         "on exams in percentage points.",
         f"Perplexity: {evidence.setting.estimand}.",
         "acc takes the likeliest option, acc_norm the likeliest per character.",
-        f"Held-out texts found in the training corpus: {evidence.setting.heldout_in_corpus}.",
+        _found(evidence.setting.contamination),
+    ]
+
+
+def _found(contamination: Contamination) -> str:
+    counts = (
+        f"{name} {found.exact} / {found.near} / {found.ngram} of {found.of}"
+        for name, found in _sets(contamination).items()
+    )
+    return (
+        "Found in the training corpus (exact / near copy / n-gram, each includes the one before): "
+        f"{', '.join(counts)}."
+    )
+
+
+def _sets(contamination: Contamination) -> dict[str, Found]:
+    exams = {f"{name} exam": found for name, found in contamination.exams.items()}
+    return contamination.heldout | exams
+
+
+def _contaminated(contamination: Contamination) -> list[str]:
+    rows = [["set", "exact", "near copy", "n-gram", "of", "which"]]
+    for name, found in _sets(contamination).items():
+        counts = map(str, (found.exact, found.near, found.ngram, found.of))
+        rows.append([name, *counts, ", ".join(found.ids)])
+    return [
+        _markdown_table(rows),
+        f"Corpus {contamination.corpus[:12]}, whatever spacing, Unicode form, case or punctuation. "
+        f"Near copy: at least {100 * contamination.near_share:g} % of the words stand in one "
+        f"document in runs of {contamination.run}; n-gram: at least "
+        f"{100 * contamination.ngram_share:g} % in all documents together. Each count includes the "
+        "one before.",
     ]
 
 

@@ -16,12 +16,14 @@ from bedside_core.console import say
 from bedside_core.files import write_atomic
 from bedside_core.heldout import heldout_files
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
+from bedside_core.kinds.exam import PROMPT
+from bedside_core.matching import VERSION
 from bedside_core.progress import Progress
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
-from bedside_eval.evidence import Evidence, Setting, load_evidence
-from bedside_eval.exam import PROMPT, Paper, read_paper
-from bedside_eval.lineup import heldout_in_corpus, shared_tokenizer
+from bedside_eval.evidence import SCHEMA_VERSION, Evidence, Setting, load_evidence
+from bedside_eval.exam import Paper, read_paper
+from bedside_eval.lineup import shared_tokenizer
 from bedside_eval.policy import Policy, read_policy
 from bedside_eval.records import LABELS, ROLES, ModelScores, Role
 from bedside_eval.report import markdown, show
@@ -55,17 +57,25 @@ def evaluate(config: EvalConfig, run: Run) -> None:
     paper = read_paper(config.heldout, config.exams)
     models: dict[Role, Artifact] = {role: run.input(role) for role in ROLES}
     parents = {str(role): model for role, model in models.items()}
-    recipe = run.recipe(config, parents=parents, inputs=_input_files(config))
+    recipe = run.recipe(
+        config,
+        parents=parents,
+        inputs=_input_files(config),
+        formats={"evidence": SCHEMA_VERSION, "matching": VERSION},
+    )
     if run.reuse("evidence", recipe):
         report(config, run)
         return
+    # pyarrow: like the examination itself, not for a step that is reused.
+    from bedside_eval.contamination import contamination
+
     tokenizer_sha256 = shared_tokenizer(models)
-    in_corpus = heldout_in_corpus(run.registry, models["checkpoint"], paper.texts)
+    in_corpus = contamination(run.registry, models["checkpoint"], paper)
     with run.registry.work(recipe.sha256) as work:
         examined = _examine(config, models, paper, work)
         setting = Setting(
             inputs=recipe.inputs,
-            heldout_in_corpus=in_corpus,
+            contamination=in_corpus,
             tokenizer_sha256=tokenizer_sha256,
             estimand=examined.estimand,
             task=examined.task,
