@@ -1,4 +1,7 @@
-"""`bedside bundle key | create | verify | load`."""
+"""`bedside bundle key | create | verify | load`.
+
+Tested in tests/bundle/test_load.py.
+"""
 
 from __future__ import annotations
 

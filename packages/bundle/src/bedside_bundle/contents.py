@@ -1,4 +1,7 @@
-"""What goes into a bundle from the checkout and from the registry."""
+"""What goes into a bundle from the checkout and from the registry.
+
+Tested in tests/bundle/test_create.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The wheels that install `bedside bundle` on a machine without an index."""
+"""The wheels that install `bedside bundle` on a machine without an index.
+
+Tested in tests/bundle/test_create.py.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@
 
 A message says what was wrong, with the value, and what to do. It never quotes document or
 prompt text.
+
+Tested in tests/core/test_cli.py.
 """
 
 

@@ -1,4 +1,7 @@
-"""`bedside registry ...`: what is there, what was decided, and deciding."""
+"""`bedside registry ...`: what is there, what was decided, and deciding.
+
+Tested in tests/core/test_registry.py, tests/core/test_listing.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The services, once: what each is called, which sections it reads and which artifacts it makes.
 
 A new service or section is a line here; config, logging, the pipeline and the command line read it.
+
+Tested in tests/core/test_cli.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What every manifest says of a model, whichever step wrote it."""
+"""What every manifest says of a model, whichever step wrote it.
+
+Tested in tests/models/test_services_agree.py.
+"""
 
 from __future__ import annotations
 

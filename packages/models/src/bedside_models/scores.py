@@ -1,6 +1,8 @@
 """How well a model predicted held-out texts: the records, and what exactly was measured.
 
 No torch here: what only reads scores need not load it.
+
+Tested in tests/models/test_likelihood.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The tensors of a model directory, read one at a time."""
+"""The tensors of a model directory, read one at a time.
+
+Tested in tests/models/test_load.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verbs of `bedside corpus`."""
+"""The verbs of `bedside corpus`.
+
+Tested in tests/corpus/test_run.py.
+"""
 
 from bedside_core.commands import Command
 from bedside_corpus.check import check

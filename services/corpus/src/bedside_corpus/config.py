@@ -1,4 +1,7 @@
-"""The `corpus` section of a run config."""
+"""The `corpus` section of a run config.
+
+Tested in tests/corpus/test_sources.py.
+"""
 
 from __future__ import annotations
 

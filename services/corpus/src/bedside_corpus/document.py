@@ -1,4 +1,7 @@
-"""A document, and what a record must hold to become one."""
+"""A document, and what a record must hold to become one.
+
+Tested in tests/corpus/test_clean.py.
+"""
 
 from __future__ import annotations
 

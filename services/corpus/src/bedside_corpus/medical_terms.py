@@ -5,6 +5,8 @@ German builds compounds, so a stem that no ordinary word contains counts anywher
 words: "niere" in "funktionieren", "lunge" in "Handlungen". What is ambiguous in either place
 (Operation, Prognose, Rezept, Pflege, Verletzung, ml) is left out: texts about medicine have enough
 other words, and news and recipes do not become medical by it.
+
+Tested in tests/corpus/test_medical_filter.py.
 """
 
 

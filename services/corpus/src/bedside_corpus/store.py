@@ -1,4 +1,7 @@
-"""The files of a corpus artifact."""
+"""The files of a corpus artifact.
+
+Tested in tests/corpus/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verbs of this service."""
+"""The verbs of this service.
+
+Tested in tests/eval/test_run.py.
+"""
 
 from bedside_core.commands import Command
 from bedside_eval.check import check

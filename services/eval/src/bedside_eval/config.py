@@ -1,4 +1,7 @@
-"""The `eval` section of a run config."""
+"""The `eval` section of a run config.
+
+Tested in tests/eval/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`evidence.json`: what was asked, what every model answered, and what follows from it."""
+"""`evidence.json`: what was asked, what every model answered, and what follows from it.
+
+Tested in tests/eval/test_conclude.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The forest plot of the evidence: every paired difference with its interval."""
+"""The forest plot of the evidence: every paired difference with its interval.
+
+Tested in tests/eval/test_run.py.
+"""
 
 from __future__ import annotations
 

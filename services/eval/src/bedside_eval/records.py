@@ -1,4 +1,7 @@
-"""The records that evidence is made of. None has a field for text; none can hold NaN."""
+"""The records that evidence is made of. None has a field for text; none can hold NaN.
+
+Tested in tests/eval/test_harness.py.
+"""
 
 from __future__ import annotations
 

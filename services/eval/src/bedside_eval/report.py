@@ -1,4 +1,7 @@
-"""Evidence as tables: on the terminal and as Markdown."""
+"""Evidence as tables: on the terminal and as Markdown.
+
+Tested in tests/eval/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The processes that `up` starts, each with its children in a group of its own."""
+"""The processes that `up` starts, each with its children in a group of its own.
+
+Tested in tests/inference/test_run.py.
+"""
 
 from __future__ import annotations
 

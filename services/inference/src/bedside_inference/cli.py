@@ -1,6 +1,8 @@
 """The verbs of `bedside inference`; each imports what it needs when it runs.
 
 The engine's environment holds vLLM and not the gateway's packages, the gateway's the reverse.
+
+Tested in tests/inference/test_environments.py.
 """
 
 from __future__ import annotations

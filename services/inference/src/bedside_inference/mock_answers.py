@@ -1,6 +1,8 @@
 """What the mock engine says: whole answers and streams as vLLM writes them, with a text of ours.
 
 The shapes are those of vLLM 0.32 (entrypoints/openai/*/serving.py and protocol.py).
+
+Tested in tests/inference/test_mock_engine.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Who asks, and what that allows."""
+"""Who asks, and what that allows.
+
+Tested in tests/inference/gateway/access/test_oidc.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which model stands behind an answer: the engine says it with each of its responses."""
+"""Which model stands behind an answer: the engine says it with each of its responses.
+
+Tested in tests/inference/engine/test_door.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Verbs of the merger."""
+"""Verbs of the merger.
+
+Tested in tests/merger/test_run.py.
+"""
 
 from bedside_core.commands import Command
 from bedside_merger.check import check

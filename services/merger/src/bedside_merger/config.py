@@ -1,4 +1,7 @@
-"""The section `merger` of a run config."""
+"""The section `merger` of a run config.
+
+Tested in tests/merger/test_run.py.
+"""
 
 from __future__ import annotations
 

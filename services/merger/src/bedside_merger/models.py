@@ -1,4 +1,7 @@
-"""Hugging Face model directories: what makes two of them mergeable, and their tokenizer files."""
+"""Hugging Face model directories: what makes two of them mergeable, and their tokenizer files.
+
+Tested in tests/merger/test_run.py.
+"""
 
 from __future__ import annotations
 

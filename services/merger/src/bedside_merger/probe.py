@@ -1,4 +1,7 @@
-"""What the rounding costs in likelihood: the same held-out texts under several models."""
+"""What the rounding costs in likelihood: the same held-out texts under several models.
+
+Tested in tests/merger/test_run.py.
+"""
 
 from __future__ import annotations
 

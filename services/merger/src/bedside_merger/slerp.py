@@ -1,4 +1,7 @@
-"""The merge itself: mergekit's SLERP with weights that change over the depth of the model."""
+"""The merge itself: mergekit's SLERP with weights that change over the depth of the model.
+
+Tested in tests/merger/test_run.py.
+"""
 
 from __future__ import annotations
 

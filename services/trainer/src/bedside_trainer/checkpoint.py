@@ -1,4 +1,7 @@
-"""A checkpoint on disk: the trained weights beside everything else of the base."""
+"""A checkpoint on disk: the trained weights beside everything else of the base.
+
+Tested in tests/trainer/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`bedside trainer import-base`, `bedside trainer bootstrap` and `bedside trainer run`."""
+"""`bedside trainer import-base`, `bedside trainer bootstrap` and `bedside trainer run`.
+
+Tested in tests/trainer/test_import_base.py.
+"""
 
 from bedside_core.commands import Command
 from bedside_trainer.check import check_base, check_training

@@ -1,4 +1,7 @@
-"""The sections `base` and `trainer` of a run config."""
+"""The sections `base` and `trainer` of a run config.
+
+Tested in tests/trainer/test_loop.py.
+"""
 
 from __future__ import annotations
 

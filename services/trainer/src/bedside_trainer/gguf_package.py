@@ -1,4 +1,7 @@
-"""A base model that comes as a GGUF file inside an installed Python package."""
+"""A base model that comes as a GGUF file inside an installed Python package.
+
+Tested in tests/trainer/test_import_base.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A base model that comes as a local Hugging Face directory: what is refused, what is copied."""
+"""A base model that comes as a local Hugging Face directory: what is refused, what is copied.
+
+Tested in tests/trainer/test_import_base.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a checkpoint says about its training: `loss.jsonl`, `loss.png`, `heldout.json`, facts."""
+"""What a checkpoint says about its training: `loss.jsonl`, `loss.png`, `heldout.json`, facts.
+
+Tested in tests/trainer/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A corpus artifact: its files, and what is known of its documents without their text."""
+"""A corpus artifact: its files, and what is known of its documents without their text.
+
+Tested in tests/corpus/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """A model artifact (`base`, `checkpoint`, `merged`): its files, and when two tokenizers are one.
 
 Only what can be read without torch; loading is `bedside_models`.
+
+Tested in tests/models/test_services_agree.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Signed checkpoints: the end of the chain under the house's own audit key (Ed25519)."""
+"""Signed checkpoints: the end of the chain under the house's own audit key (Ed25519).
+
+Tested in tests/inference/audit/test_verify.py.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Segments hold the entries, which are lines of one hash chain (`bedside_core.chain`) over the bounds
 of segments. `head`, a file of fixed size, says where the chain ends, so that an append reads
 nothing else.
+
+Tested in tests/inference/audit/test_chain.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Reading the chain while it grows: a line counts only if it continues the one before."""
+"""Reading the chain while it grows: a line counts only if it continues the one before.
+
+Tested in tests/inference/audit/test_verify.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the audit keeps of a request: ids, codes, counts and times, never content."""
+"""What the audit keeps of a request: ids, codes, counts and times, never content.
+
+Tested in tests/inference/audit/test_journal.py.
+"""
 
 from __future__ import annotations
 

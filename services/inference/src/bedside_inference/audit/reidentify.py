@@ -1,4 +1,7 @@
-"""Whose a pseudonym is: two people with the right must ask, and both stand in the audit first."""
+"""Whose a pseudonym is: two people with the right must ask, and both stand in the audit first.
+
+Tested in tests/inference/audit/test_manage.py.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Each process locks a file `workers/<id>` as long as it lives and notes in it the number of the first
 entry that may be the begin of a request that it has not finished.
+
+Tested in tests/inference/audit/test_journal.py.
 """
 
 from __future__ import annotations

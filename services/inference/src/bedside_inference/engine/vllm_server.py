@@ -3,6 +3,8 @@
 vLLM starts its engine core and workers with multiprocessing's `spawn`, which imports the parent's
 main module in each child before anything else. So the line below ties every one of them to its
 parent, before any of vLLM is loaded.
+
+Tested in tests/inference/engine/test_launch.py.
 """
 
 from __future__ import annotations

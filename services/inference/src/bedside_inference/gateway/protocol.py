@@ -6,6 +6,8 @@ clients that do not read, errors in the API's own form for what is no HTTP. Trai
 and of pipelined requests only the first is answered (RFC 9112, section 9.3.2, has the client send
 the others again): whoever leaves must be noticed while that is done.
 Not covered: how many connections one address may hold; a proxy or firewall in front does that.
+
+Tested in tests/inference/faults/test_faults_http.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Connections to the state database: SQLite below BEDSIDE_HOME, or PostgreSQL by URL."""
+"""Connections to the state database: SQLite below BEDSIDE_HOME, or PostgreSQL by URL.
+
+Tested in tests/inference/state/test_store.py.
+"""
 
 from __future__ import annotations
 

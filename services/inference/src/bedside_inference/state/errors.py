@@ -1,6 +1,8 @@
 """What can go wrong with the state database, without the words of its driver.
 
 A driver may quote the address, the login or a value; here only its error code is passed on.
+
+Tested in tests/inference/state/test_store.py.
 """
 
 from __future__ import annotations

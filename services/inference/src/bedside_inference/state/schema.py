@@ -1,4 +1,7 @@
-"""The tables; `migrations` makes them, and a test holds the two together."""
+"""The tables; `migrations` makes them, and a test holds the two together.
+
+Tested in tests/inference/state/test_migrate.py.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ They come from the issuer's discovery document (OpenID Connect Discovery 1.0, se
 configured URL, and are the only keys there are: nothing that a token names is ever fetched or used.
 An answer counts only as a whole. Without one the keys at hand stay good for a time that the house
 sets, then nobody is let in by them.
+
+Tested in tests/inference/gateway/access/test_oidc.py.
 """
 
 from __future__ import annotations

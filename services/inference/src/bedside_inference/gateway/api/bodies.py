@@ -1,4 +1,7 @@
-"""Reading request bodies, and making of them what the engine gets."""
+"""Reading request bodies, and making of them what the engine gets.
+
+Tested in tests/inference/gateway/api/test_fields.py.
+"""
 
 from __future__ import annotations
 

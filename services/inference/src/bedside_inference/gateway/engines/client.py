@@ -1,4 +1,7 @@
-"""The hop to one engine: over its Unix socket, or over a private network with a token."""
+"""The hop to one engine: over its Unix socket, or over a private network with a token.
+
+Tested in tests/inference/gateway/engines/test_call.py.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ the browser that a chat does not need, copies in caches.
 Not covered: extensions of the browser, and TLS, which ends in front of the gateway.
 
 Sources: Content Security Policy Level 3, Trusted Types, Permissions Policy (W3C).
+
+Tested in tests/inference/gateway/page/test_page.py.
 """
 
 from __future__ import annotations

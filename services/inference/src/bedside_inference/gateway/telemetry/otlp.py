@@ -4,6 +4,8 @@ The SDK is not used: its variables `OTEL_*` can send spans elsewhere, add header
 code, and its exporter follows the proxies of the environment. The messages alone do none of that.
 
 Format: OpenTelemetry Protocol 1.x, opentelemetry-proto, `collector/trace/v1`.
+
+Tested in tests/inference/gateway/telemetry/test_tracing.py.
 """
 
 from __future__ import annotations

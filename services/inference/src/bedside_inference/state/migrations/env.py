@@ -1,4 +1,7 @@
-"""What Alembic runs: the migrations, in the transaction that `state.migrate` opened."""
+"""What Alembic runs: the migrations, in the transaction that `state.migrate` opened.
+
+Tested in tests/inference/state/test_migrate.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Meters within one process."""
+"""Meters within one process.
+
+Tested in tests/inference/gateway/access/test_limits.py.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ A meter holds what a key used, in parts: one request or token is `PARTS` = 60000
 millisecond as many parts leak out as the rate allows units per minute. So no fraction is ever
 rounded, in none of the stores: in any span nobody gets more than the rate times the span plus one
 minute's burst, and nobody who stays within that is refused.
+
+Tested in tests/inference/gateway/access/test_limits.py.
 """
 
 from __future__ import annotations

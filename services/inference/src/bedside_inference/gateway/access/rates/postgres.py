@@ -2,6 +2,8 @@
 
 One statement reads, decides and writes, under the row's lock and by the server's clock. The table
 is unlogged: what a crash of the server wipes out is at most one minute's rate per key.
+
+Tested in tests/inference/gateway/access/test_limits.py.
 """
 
 from __future__ import annotations

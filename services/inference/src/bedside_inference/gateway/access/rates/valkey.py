@@ -1,6 +1,8 @@
 """Meters in Valkey, or in another server that speaks RESP and runs Lua scripts.
 
 One script reads, decides and writes, by the server's clock; the server runs nothing beside it.
+
+Tested in tests/inference/gateway/access/test_limits.py.
 """
 
 from __future__ import annotations

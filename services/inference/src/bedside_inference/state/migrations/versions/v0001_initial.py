@@ -1,4 +1,7 @@
-"""Keys, model aliases, stopped models and the revision."""
+"""Keys, model aliases, stopped models and the revision.
+
+Tested in tests/inference/state/test_migrate.py.
+"""
 
 from __future__ import annotations
 
