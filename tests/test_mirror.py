@@ -40,4 +40,3 @@ def test_a_module_has_a_test(module: Path) -> None:
         )
     for path in named:
         assert (ROOT / path).is_file(), f"{path} is named, but is not there"
-    assert not (named and (ROOT / own).is_file()), f"{own} is there: no need to name others"

@@ -1,7 +1,4 @@
-"""What the audit keeps of a request: ids, codes, counts and times, never content.
-
-Tested in tests/inference/audit/test_journal.py.
-"""
+"""What the audit keeps of a request: ids, codes, counts and times, never content."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ Status, code and sentence stand here once. Code that refuses something calls an 
 and the OpenAPI document is made from it. Each sentence is fixed but for names and numbers of ours:
 what a client or the engine wrote never becomes part of one, because errors end up in other people's
 logs.
+
+Tested in tests/inference/gateway/api/test_openapi.py.
 """
 
 from __future__ import annotations
