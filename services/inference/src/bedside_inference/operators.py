@@ -2,7 +2,7 @@
 
 Options are told here, so nothing heavy is imported before a verb runs.
 
-Tested in tests/inference/test_keys.py, test_aliases.py and audit/test_manage.py.
+Tested in tests/inference/test_keys.py, tests/inference/test_aliases.py.
 """
 
 from __future__ import annotations
