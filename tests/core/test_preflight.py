@@ -241,15 +241,17 @@ def test_a_look_needs_no_torch(house, root):
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_what_is_raised_in_a_look_is_a_fault_of_its_own_lines(tmp_path):
+def test_what_is_raised_in_a_look_is_a_fault_that_names_its_setting(tmp_path):
     inspection = Inspection({})
-    with inspection.looking("all well"):
-        raise preflight.PreflightError([Finding(kind="fault", text="a\nb", code=3)])
+    with inspection.looking("eval.policy: a.yaml"):
+        raise preflight.PreflightError([Finding(kind="fault", text="a\neval.policy.b", code=3)])
     with inspection.looking("all well"):
         pass
     assert [(f.kind, f.text, f.code) for f in inspection.findings] == [
-        ("fault", "a", 3), ("fault", "b", 3), ("checked", "all well", 0),
-    ]  # fmt: skip
+        ("fault", "eval.policy: a", 3),
+        ("fault", "eval.policy.b", 3),
+        ("checked", "all well", 0),
+    ]
 
 
 def test_a_registry_that_cannot_be_written(tmp_path, monkeypatch):

@@ -49,20 +49,25 @@ class Inspection:
         """Something could not be looked at; says why."""
         self.findings.append(Finding(kind="unsure", text=text))
 
-    def fault(self, error: BedsideError) -> None:
-        """Something a later step would fail on; one finding for each line of the message."""
-        self.findings += [
-            Finding(kind="fault", text=line, code=error.exit_code)
-            for line in str(error).splitlines()
-        ]
+    def fault(self, error: BedsideError, setting: str = "") -> None:
+        """Something a later step would fail on; one finding for each line of the message.
+
+        `setting` stands before a line that does not name it.
+        """
+        for line in str(error).splitlines():
+            text = line if line.startswith(setting) else f"{setting}: {line}"
+            self.findings.append(Finding(kind="fault", text=text, code=error.exit_code))
 
     @contextmanager
     def looking(self, at: str) -> Iterator[None]:
-        """A look that ends in a fault or, if nothing is raised, in `at` being checked."""
+        """A look that ends in a fault or, if nothing is raised, in `at` being checked.
+
+        `at` begins with the setting that is looked at, and a colon.
+        """
         try:
             yield
         except BedsideError as error:
-            self.fault(error)
+            self.fault(error, at.partition(":")[0])
         else:
             self.checked(at)
 

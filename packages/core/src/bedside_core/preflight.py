@@ -87,6 +87,8 @@ def inspect(service: str, document: dict[str, Any]) -> list[Finding]:
         config = None
         with inspection.looking(f"{section}: every setting"):
             config = load_section(model, document, section)
+        if config is None and checks:
+            inspection.unsure(f"{section}: files and sizes, before its settings are right")
         for check in checks if config is not None else ():
             # Standard output belongs to the findings.
             with redirect_stdout(sys.stderr):
