@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from bedside_core import removal
 from bedside_core.kinds.corpus import describe_sources, listed_documents, text_sha256
 from bedside_core.matching import VERSION, canonical, digest
 
@@ -216,3 +217,13 @@ def test_the_demo_keeps_its_medical_texts(registry, tmp_path, monkeypatch):
     general = len(list((ROOT / "demo/documents/general").glob("*.txt")))
     assert facts["documents"] == medical
     assert facts["dropped"] == {"not_medical": general}
+
+
+def test_a_withdrawn_source_gives_no_new_corpus(build, registry, letters, capsys):
+    assert build(letters) == 0
+    removal.withdraw(registry, "letters", "consent withdrawn")
+    before = len(registry.artifacts())
+    capsys.readouterr()
+    assert build(letters, medical_filter=None, language="fr") == 5
+    assert "source letters was withdrawn" in capsys.readouterr().err
+    assert len(registry.artifacts()) == before

@@ -19,7 +19,7 @@ import os
 import pwd
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -247,6 +247,20 @@ class Registry:
             raise PolicyError(
                 f"{kind} {digest[:12]} may not be used: {found} - `bedside registry log` has all "
                 "that was withdrawn"
+            )
+
+    def refuse_withdrawn_sources(self, names: Iterable[str]) -> None:
+        """Let no new corpus be made of a source that was withdrawn.
+
+        Raises:
+            PolicyError: names each source, with who withdrew it and why.
+            ArtifactError: the log is not what was written.
+        """
+        withdrawals = self.withdrawals()
+        found = [str(said) for said in map(withdrawals.source, names) if said is not None]
+        if found:
+            raise PolicyError(
+                "\n".join(f"{line} - take it out of corpus.sources" for line in found)
             )
 
     def promotions(self) -> list[Promotion]:

@@ -29,8 +29,10 @@ def build(config: CorpusConfig, run: Run) -> None:
     Raises:
         ConfigError: a source's path and format do not fit together.
         InputError: a source or held-out set is missing or damaged, or no document is left.
+        PolicyError: a source was withdrawn.
         ArtifactError: the corpus cannot be written.
     """
+    run.registry.refuse_withdrawn_sources(source.name for source in config.sources)
     files = [file for source in config.sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
     recipe = run.recipe(config, inputs=inputs, formats={"matching": VERSION})
