@@ -370,13 +370,10 @@ def test_readme_commands_check_the_bundle(site, tmp_path, members):
 
 def test_signature_is_worth_nothing_for_evidence(site):
     """The publisher's key may sign no verdict, even where it is the only key there is."""
-    from bedside_core.errors import ArtifactError
-
     archive = site.create()
     with archive.open("rb") as file:
         opened = Archive(file, read_public_key(site.public_key))
     keys = Keys(site.public_key.parent, stem="bundle", domain=DOMAIN)
-    with pytest.raises(ArtifactError):
-        keys.verify(opened.raw, opened.signature.decode().strip())
+    assert not keys.fits(opened.raw, opened.signature.decode().strip())
     with archive.open("rb") as file:
         verify(file, read_public_key(site.public_key))
