@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 ENGINE_SIDE = ("cli", "engine.launch", "engine.fit", "engine.vllm_server", "engine.door", "served",
                "secret", "children", "selftest", "health")  # fmt: skip
@@ -34,3 +36,21 @@ def test_the_engine_side_needs_no_gateway_package() -> None:
 
 def test_the_gateway_side_needs_no_engine_package() -> None:
     imports_without(ENGINE_PACKAGES, GATEWAY_SIDE)
+
+
+def test_the_engine_verb_goes_to_the_environment_that_has_vllm(tmp_path: Path) -> None:
+    program = tmp_path / "envs" / "engine" / "bin" / "bedside"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "engine: $*"\n')
+    program.chmod(0o755)
+    config = tmp_path / "run.yaml"
+    config.write_text("name: test\n")
+    words = ["inference", "--config", str(config), "engine"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bedside_core.cli", *words],
+        env=os.environ | {"BEDSIDE_ENVS": str(tmp_path / "envs"), "BEDSIDE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"engine: {' '.join(words)}\n"

@@ -7,8 +7,10 @@ Tested in tests/inference/test_environments.py.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from bedside_core import dispatch
 from bedside_core.commands import Command, Node
 from bedside_core.registry import Registry
 from bedside_core.run import Run
@@ -24,8 +26,11 @@ def _up(path: Path, overrides: list[str], registry: Registry) -> None:
 
 
 def _engine(config: InferenceConfig, run: Run) -> None:
-    from bedside_inference.engine.launch import serve
+    from bedside_inference.engine.launch import has_vllm, serve
 
+    elsewhere = dispatch.program("engine")
+    if not has_vllm() and elsewhere is not None and elsewhere.parents[1] != Path(sys.prefix):
+        dispatch.hand_over("engine", sys.argv[1:])
     serve(config, run)
 
 

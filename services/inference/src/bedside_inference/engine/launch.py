@@ -169,13 +169,18 @@ def log_choice(chosen: Candidate) -> None:
     logger.info("model verified, starting vLLM", extra=facts)
 
 
+def has_vllm() -> bool:
+    """Whether this environment is one in which the engine can run."""
+    return importlib.util.find_spec("vllm") is not None
+
+
 def vllm_build() -> Literal["cpu", "gpu"]:
     """Which build of vLLM this environment has.
 
     Raises:
         ConfigError: none.
     """
-    if importlib.util.find_spec("vllm") is None:
+    if not has_vllm():
         raise ConfigError(
             "vLLM is not installed in this environment - run the engine from its own "
             "(`make setup` makes it; `bedside inference up` finds it through BEDSIDE_ENVS)"
