@@ -26,7 +26,7 @@ from bedside_core.console import say
 from bedside_core.heldout import HeldoutText
 from bedside_core.kinds.exam import ExamItem
 from bedside_core.matching import VERSION
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval.contamination import contamination
 from bedside_eval.exam import Paper

@@ -24,7 +24,7 @@ from bedside_core.dispatch import executable
 from bedside_core.errors import BedsideError, ConfigError, PolicyError
 from bedside_core.files import write_atomic
 from bedside_core.pipeline import StepError, adapt
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 CONFIG = Path("configs/demo.yaml")
 QUESTIONS = (

@@ -18,7 +18,7 @@ from bedside_bundle.archive import END, header, padding
 from bedside_core import cli
 from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
 

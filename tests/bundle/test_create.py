@@ -17,8 +17,8 @@ import pytest
 from bedside_bundle import create as module
 from bedside_bundle.archive import Archive, verify
 from bedside_bundle.manifest import is_safe
-from bedside_core import removal
 from bedside_core.kinds.evidence import DOMAIN
+from bedside_core.registry import removal
 from bedside_core.signing import Keys, read_public_key
 
 IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
@@ -161,7 +161,7 @@ def test_a_withdrawn_model_leaves_with_no_bundle(site, promote, bedside, capsys)
 
 def test_target_can_promote_what_came_along(site, promote, members, tmp_path):
     """`models/` is a BEDSIDE_HOME: its evidence verifies with the key that is in it."""
-    from bedside_core.registry import Registry
+    from bedside_core.registry.registry import Registry
 
     found = promote(site.registry)
     home = tmp_path / "target"

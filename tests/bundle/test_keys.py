@@ -10,7 +10,7 @@ import pytest
 
 from bedside_bundle.keys import publisher_keys
 from bedside_core.errors import ConfigError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 
 @pytest.fixture(autouse=True)

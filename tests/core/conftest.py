@@ -15,7 +15,7 @@ from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
 from bedside_core.files import sha256_file
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.licences import Licence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 Put = Callable[..., Artifact]
 Judge = Callable[..., Artifact]

@@ -16,7 +16,7 @@ from bedside_core import artifacts
 from bedside_core.artifacts import MANIFEST, Artifact, hash_inputs
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, sha256_file, sweep, write_atomic
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 
 def visible(registry: Registry) -> list[Path]:

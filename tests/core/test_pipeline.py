@@ -12,7 +12,7 @@ import pytest
 from bedside_core import dispatch
 from bedside_core.errors import ConfigError
 from bedside_core.preflight import look
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 ORDER = ["trainer import-base", "corpus build", "trainer run", "merger run", "eval run"]
 

@@ -15,7 +15,7 @@ import yaml
 
 from bedside_core import cli, dispatch, memory, preflight
 from bedside_core.inspection import Finding, Inspection
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 ITEM = {"id": "q1", "question": "Frage?", "options": ["a", "b", "c", "d"], "answer": 0,
         "topic": "t"}  # fmt: skip

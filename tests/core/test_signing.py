@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_core.errors import ArtifactError, ConfigError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.signing import Keys, fingerprint, read_public_key
 
 DOMAIN = b"a test v1\n"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bedside_core.cli import main
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 Build = Callable[..., int]
 

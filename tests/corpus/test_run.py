@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bedside_core import removal
 from bedside_core.kinds.corpus import describe_sources, listed_documents, text_sha256
 from bedside_core.matching import VERSION, canonical, digest
+from bedside_core.registry import removal
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zyklamenwalzer"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 ADDRESS = "http://127.0.0.1:8080"
 START_SECONDS = 600

@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from bedside_core.kinds.evidence import EVIDENCE, read_evidence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")
 GERMAN_WORDS = set("der die das und ist sind ein eine bei mit von zu im ich habe wie nicht".split())

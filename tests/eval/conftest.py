@@ -23,7 +23,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.licences import licence
 from bedside_core.matching import VERSION
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_corpus.config import Source
 from bedside_corpus.document import make_document

@@ -26,7 +26,7 @@ from bedside_core.heldout import read_heldout
 from bedside_core.kinds.corpus import DOCUMENTS
 from bedside_core.kinds.exam import ExamItem
 from bedside_core.matching import canonical
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_corpus.normalise import normalise
 from bedside_eval.contamination import contamination

@@ -10,7 +10,7 @@ import pytest
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.lineup import shared_tokenizer

@@ -14,7 +14,7 @@ import pytest
 from bedside_core.cli import main
 from bedside_core.config import Config
 from bedside_core.kinds.evidence import read_evidence, sign_evidence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval import harness
 

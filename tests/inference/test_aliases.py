@@ -10,7 +10,7 @@ import pytest
 
 from bedside_core import cli
 from bedside_core.errors import ArtifactError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.audit import journal
 from bedside_inference.config import InferenceConfig
 from bedside_inference.state.records import Alias

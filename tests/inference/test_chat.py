@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from bedside_core.errors import BedsideError, ConfigError, InputError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.chat import API_KEY, ask
 

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bedside_core.errors import ConfigError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.config import EngineConfig, InferenceConfig, MockConfig
 from bedside_inference.mock_answers import ROUTES, WORDS
 from bedside_inference.mock_engine import DIGEST, MockEngine, running
@@ -38,7 +38,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from bedside_core import log
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig
 from bedside_inference.mock_engine import serve

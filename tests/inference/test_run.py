@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bedside_core.config import Config
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import InferenceConfig
 

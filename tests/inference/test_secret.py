@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 from bedside_core.errors import ArtifactError, ConfigError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.secret import make_secrets, read_secret
 
 NAME = "engine-token"

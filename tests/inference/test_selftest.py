@@ -21,7 +21,7 @@ from bedside_core.cli import main
 from bedside_core.config import Config
 from bedside_core.confinement import Check
 from bedside_core.errors import ConfigError, PolicyError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference import keys, selftest
 from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from bedside_core.cli import main
 from bedside_core.config import load_document, load_section
 from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_eval.config import EvalConfig
 from bedside_merger.config import MergerConfig
 from bedside_trainer.config import TrainerConfig

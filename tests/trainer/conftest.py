@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bedside_core.config import Config
 from bedside_core.licences import licence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.import_base import import_base

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from bedside_core.errors import ConfigError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.engine import withdrawal
 from bedside_inference.engine.door import ALLOWED, Door
 from bedside_inference.gateway.api.fields import REQUESTS

@@ -13,7 +13,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import InputError
 from bedside_core.kinds.model import tensor_shapes
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.engine import launch

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bedside_core import memory, removal
+from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
 from bedside_core.lifeline import PARENT
-from bedside_core.registry import Registry
+from bedside_core.registry import removal
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.engine import launch as engine

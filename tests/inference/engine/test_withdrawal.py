@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bedside_core import removal
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
-from bedside_core.registry import Registry
+from bedside_core.registry import removal
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.engine import withdrawal
 from bedside_inference.served import VARIABLE, ServedModel
@@ -22,7 +22,7 @@ WHY = "consent withdrawn"
 ENGINE = """
 import sys, time
 from pathlib import Path
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.engine import withdrawal
 from bedside_inference.served import ServedModel
 withdrawal.LOOK_SECONDS, withdrawal.NOTICE_SECONDS, withdrawal.BLIND_SECONDS = 0.05, 0.2, 0.5

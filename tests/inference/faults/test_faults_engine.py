@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference import aliases
 from bedside_inference.config import HealthConfig, TimeoutsConfig
 from bedside_inference.gateway import relay

@@ -10,7 +10,7 @@ import openai
 import pytest
 from aiohttp import web
 
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.config import StateConfig, TimeoutsConfig
 from bedside_inference.gateway.engines.admission import engine_priority
 from bedside_inference.gateway.engines.client import EngineClient

@@ -10,7 +10,7 @@ from bedside_bundle.keys import publisher_keys
 from bedside_bundle.load import load, verify_bundle
 from bedside_core.commands import Command
 from bedside_core.console import say
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.signing import fingerprint, read_public_key
 
 

@@ -13,7 +13,7 @@ from bedside_bundle.archive import Source, source
 from bedside_bundle.manifest import Member, is_safe
 from bedside_core.artifacts import MANIFEST, Artifact
 from bedside_core.errors import InputError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 COMPOSE = "compose.yaml"
 DEPLOY = (

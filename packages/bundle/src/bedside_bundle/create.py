@@ -18,7 +18,7 @@ from bedside_bundle.scratch import scratch
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.files import disk_errors, sync
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import git_revision
 from bedside_core.signing import Keys, fingerprint, read_public_key
 

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bedside_core.errors import ArtifactError, ConfigError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.signing import Keys
 
 DOMAIN = b"bedside bundle v1\n"

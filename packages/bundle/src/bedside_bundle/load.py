@@ -16,7 +16,7 @@ from bedside_bundle.scratch import scratch
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, sha256_file, sync, write_synced
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.signing import fingerprint, read_public_key
 
 # -n: a registry that is in use keeps its own log of promotions and its own keys.

@@ -200,7 +200,7 @@ def _refuse(path: Sequence[str], node: Group | None) -> Never:
 
 def _call(path: Sequence[str], command: Command, rest: Sequence[str]) -> None:
     from bedside_core.config import load_document, load_section
-    from bedside_core.registry import Registry
+    from bedside_core.registry.registry import Registry
     from bedside_core.run import Run
 
     options = parse(path, command, rest)

@@ -23,7 +23,7 @@ from bedside_core import offline
 from bedside_core.commands import Command
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, PolicyError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.services import VERBS
 
 LISTENER = "BEDSIDE_SELFTEST_LISTENER"

@@ -18,7 +18,7 @@ from bedside_core.console import say
 from bedside_core.dispatch import executable
 from bedside_core.errors import BedsideError, InputError
 from bedside_core.preflight import PreflightError, inspect, look
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.services import STEPS, VERBS
 
 OUT_OF_MEMORY = {

@@ -23,7 +23,7 @@ from bedside_core.commands import leaves
 from bedside_core.config import Config, load_document, load_section
 from bedside_core.errors import BedsideError, ConfigError, InputError
 from bedside_core.inspection import Finding, Inspection
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.services import SERVICES, STEPS
 
 LIMIT_SECONDS = 120

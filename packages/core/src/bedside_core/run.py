@@ -23,7 +23,7 @@ from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.licences import Licence, union
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.services import MAKERS
 
 

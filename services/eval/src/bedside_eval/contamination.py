@@ -18,7 +18,7 @@ from bedside_core.kinds.corpus import PARQUET, TEXT, matching_documents
 from bedside_core.matching import VERSION, canonical, digest
 from bedside_core.overlap import NEAR, NGRAM, RUN, Overlap, OverlapIndex
 from bedside_core.progress import Progress
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_eval.exam import Paper
 from bedside_eval.records import Contamination, Found
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert
 
 from bedside_core.console import table
 from bedside_core.errors import InputError, PolicyError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.state import schema
 from bedside_inference.state.records import Alias, State
 from bedside_inference.state.store import Audit, Change, Store

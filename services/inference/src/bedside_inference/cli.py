@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bedside_core import dispatch
 from bedside_core.commands import Command, Node
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.check import check
 from bedside_inference.config import InferenceConfig

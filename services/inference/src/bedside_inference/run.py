@@ -19,7 +19,7 @@ from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.files import locked
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.children import Child, ServingError, engine_command, gateway_command
 from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway.server import listen

@@ -11,7 +11,7 @@ from pathlib import Path
 from bedside_core import log
 from bedside_core.errors import ConfigError
 from bedside_core.files import disk_errors, write_atomic
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 logger = logging.getLogger(__name__)
 

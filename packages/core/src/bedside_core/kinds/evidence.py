@@ -3,7 +3,7 @@
 The evaluation service writes more into `evidence.json` (per-item results, intervals); this module
 reads the part that promotion rests on, after the signature over the whole file was checked.
 
-Tested in tests/core/test_registry.py.
+Tested in tests/core/registry/test_registry.py.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import InputError
 from bedside_core.kinds.model import tensor_shapes
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.config import EngineConfig
 
 NAMED = 3

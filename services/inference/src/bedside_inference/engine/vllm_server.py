@@ -19,7 +19,7 @@ lifeline.hold(signal.SIGKILL)
 
 if __name__ == "__main__":
     # Here, not above: only the server looks, not each of its children.
-    from bedside_core.registry import Registry
+    from bedside_core.registry.registry import Registry
     from bedside_inference.engine import withdrawal
     from bedside_inference.served import VARIABLE, ServedModel
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from bedside_core.errors import ArtifactError, PolicyError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.served import ServedModel
 
 LOOK_SECONDS = 5.0

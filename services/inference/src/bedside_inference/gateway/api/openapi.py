@@ -19,7 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from bedside_core.console import say
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_inference.gateway.api.fields import (
     MAX_ANSWERS,
     MAX_PATTERN,

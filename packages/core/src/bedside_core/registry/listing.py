@@ -10,7 +10,7 @@ from bedside_core.console import table
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import describe_sources
 from bedside_core.kinds.evidence import read_evidence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 
 class Standing:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bedside_core import cli, removal
+from bedside_core import cli
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
-from bedside_core.registry import Registry
+from bedside_core.registry import removal
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 
 WHY = "consent withdrawn"

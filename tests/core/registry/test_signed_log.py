@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside_core import signed_log
 from bedside_core.chain import ZEROS, close_line, content, open_line
 from bedside_core.errors import ArtifactError
-from bedside_core.registry import Registry
-from bedside_core.signed_log import DOMAIN, SignedLog
+from bedside_core.registry import signed_log
+from bedside_core.registry.registry import Registry
+from bedside_core.registry.signed_log import DOMAIN, SignedLog
 from bedside_core.signing import Keys
 
 
@@ -264,7 +264,7 @@ def test_an_entry_too_long_is_refused_before_anything_is_written(log) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 registry = Registry(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

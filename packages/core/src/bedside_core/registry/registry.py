@@ -23,16 +23,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedside_core import signed_log
 from bedside_core.artifacts import Artifact
 from bedside_core.chain import Entry
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
-from bedside_core.promotions import Promotion, promotions_of, standing
-from bedside_core.signed_log import SignedLog, Writing
+from bedside_core.registry import signed_log
+from bedside_core.registry.promotions import Promotion, promotions_of, standing
+from bedside_core.registry.signed_log import SignedLog, Writing
+from bedside_core.registry.withdrawals import Withdrawals
 from bedside_core.signing import Keys
-from bedside_core.withdrawals import Withdrawals
 
 EVIDENCE_KEY = "BEDSIDE_EVIDENCE_KEY"
 OPERATOR_KEY = "BEDSIDE_OPERATOR_KEY"

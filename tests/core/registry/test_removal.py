@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bedside_core import cli, removal
+from bedside_core import cli
 from bedside_core.errors import PolicyError
-from bedside_core.registry import Registry
+from bedside_core.registry import removal
+from bedside_core.registry.registry import Registry
 
 WHY = "erasure request"
 LATER = datetime.now(UTC) + timedelta(days=2)

@@ -18,8 +18,8 @@ from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory
 from bedside_core.kinds.corpus import describe_sources
-from bedside_core.registry import Registry, account
-from bedside_core.withdrawals import Withdrawal, Withdrawals
+from bedside_core.registry.registry import Registry, account
+from bedside_core.registry.withdrawals import Withdrawal, Withdrawals
 
 MAX_REASON_CHARS = 300
 YOUNG = timedelta(days=1)

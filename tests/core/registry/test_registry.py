@@ -17,7 +17,7 @@ from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.evidence import EVIDENCE
 from bedside_core.licences import licence
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 
 
@@ -162,7 +162,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from bedside_core.errors import ArtifactError
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 try:
     with Registry(Path(sys.argv[1])).work("r" * 64) as path:
         (path / "state").write_text("1")
@@ -417,7 +417,7 @@ def test_foreign_line_is_told(registry, three):
 PROMOTER = """
 import sys
 from pathlib import Path
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 registry = Registry(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import sha256_file
-from bedside_core.registry import Registry, account
+from bedside_core.registry.registry import Registry, account
 
 _LINE = TypeAdapter(dict[str, str])
 _MEMBERS = {"time", "action", "model", "evidence"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bedside_core import cli
-from bedside_core.registry import Registry
+from bedside_core.registry.registry import Registry
 
 
 @pytest.fixture(autouse=True)

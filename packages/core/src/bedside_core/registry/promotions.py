@@ -1,6 +1,6 @@
 """What the log says was promoted and rolled back; `Registry` decides.
 
-Tested in tests/core/test_registry.py.
+Tested in tests/core/registry/test_registry.py.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bedside_core import adoption, cli
+from bedside_core import cli
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import DOMAIN
-from bedside_core.registry import Registry
+from bedside_core.registry import adoption
+from bedside_core.registry.registry import Registry
 
 TIMES = ("2026-11-01T10:00:00Z", "2026-11-02T10:00:00.123456Z", "2026-11-03T10:00:00Z")
 
@@ -98,7 +99,7 @@ def test_killed_in_between_it_goes_on(registry, old, monkeypatch, after) -> None
     class Killed(BaseException):
         pass
 
-    from bedside_core.signed_log import SignedLog
+    from bedside_core.registry.signed_log import SignedLog
 
     real = SignedLog._append
 

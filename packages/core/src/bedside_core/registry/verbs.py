@@ -1,6 +1,6 @@
 """`bedside registry ...`: what is there, what was decided, and deciding.
 
-Tested in tests/core/test_registry.py, tests/core/test_listing.py.
+Tested in tests/core/registry/test_registry.py, tests/core/registry/test_listing.py.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from bedside_core import removal
-from bedside_core.adoption import adopt
 from bedside_core.artifacts import Artifact
 from bedside_core.commands import Command
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import listed_documents
-from bedside_core.listing import Standing, entry_line, listing, size, sources
-from bedside_core.registry import Registry
+from bedside_core.registry import removal
+from bedside_core.registry.adoption import adopt
+from bedside_core.registry.listing import Standing, entry_line, listing, size, sources
+from bedside_core.registry.registry import Registry
 
 
 class Why(Config):
