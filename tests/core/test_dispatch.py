@@ -88,6 +88,14 @@ def test_environments_are_looked_for_beside_this_one(tmp_path, monkeypatch):
     assert dispatch.program("trainer") == tmp_path / ".venvs/trainer/bin/bedside"
 
 
+def test_an_image_has_no_checkout():
+    """Its code lies so near the root that a fixed number of parents would not be there."""
+    code = Path(dispatch.__file__).read_text(encoding="utf-8")
+    module = {"__file__": "/opt/code/bedside_core/dispatch.py", "__name__": "dispatch"}
+    exec(compile(code, "dispatch", "exec", dont_inherit=True), module)
+    assert module["CHECKOUT"] == Path("/opt/code/bedside_core")
+
+
 def test_a_service_here_is_taken_before_one_beside_it_but_not_before_a_named_one(
     tmp_path, monkeypatch
 ):

@@ -17,8 +17,11 @@ from bedside_core.errors import ConfigError
 
 ENVIRONMENTS = "BEDSIDE_ENVS"
 """The folder that holds the services' environments, each under its service's name."""
-CHECKOUT = Path(__file__).parents[4]
-"""Of this code, if it runs from one."""
+CHECKOUT = next(
+    (folder for folder in Path(__file__).parents if (folder / "scripts/setup.sh").is_file()),
+    Path(__file__).parent,
+)
+"""Of this code; in an image, which has none, a folder without environments."""
 
 
 def installed() -> dict[str, EntryPoint]:
