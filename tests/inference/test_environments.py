@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ENGINE_SIDE = ("cli", "engine.launch", "engine.fit", "engine.vllm_server", "engine.door", "served",
+ENGINE_SIDE = ("cli", "engine.launch", "engine.fit", "engine.vllm_server", "engine.door",
+               "engine.out_of_memory", "served",
                "secret", "children", "selftest", "health")  # fmt: skip
 GATEWAY_SIDE = (
     "cli",

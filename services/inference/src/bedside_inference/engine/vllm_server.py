@@ -12,10 +12,16 @@ from __future__ import annotations
 import os
 import runpy
 import signal
+import sys
+from pathlib import Path
 
 from bedside_core import lifeline
+from bedside_inference.engine import out_of_memory
 
 lifeline.hold(signal.SIGKILL)
+
+if __name__ == "__mp_main__":
+    out_of_memory.mark_children()
 
 if __name__ == "__main__":
     # Here, not above: only the server looks, not each of its children.
@@ -25,4 +31,5 @@ if __name__ == "__main__":
 
     served = ServedModel.model_validate_json(os.environ[VARIABLE])
     withdrawal.watch(Registry.from_environment(), served)
-    runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")
+    with out_of_memory.told(Path(sys.argv[sys.argv.index("--model") + 1])):
+        runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")
