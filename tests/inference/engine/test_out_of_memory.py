@@ -21,10 +21,9 @@ spawn = multiprocessing.get_context("spawn")
 child = spawn.Process(target=work, args=(sys.argv[-1],), name="EngineCore")
 child.start()
 child.join()
-raise RuntimeError(
-    "Engine core initialization failed. See root cause above. "
-    f"Failed core proc(s): {{'EngineCore': {child.exitcode}}}"
-)
+# As vLLM: often it raises before it knows of what the child ended.
+known = {"EngineCore": child.exitcode} if sys.argv[-1] == "killed" else {}
+raise RuntimeError(f"Engine core initialization failed. Failed core proc(s): {known}")
 """
 CORE = """
 import os, signal
@@ -36,6 +35,7 @@ def work(how):
         "python": MemoryError(),
         "cuda": OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
         "cache": ValueError("No available memory for the cache blocks. Try"),
+        "worker": RuntimeError("Worker failed: allocation is less than requested memory for kv"),
         "other": ValueError("a canary"),
     }[how]
 """
@@ -72,7 +72,7 @@ def fail(tmp_path):
     return fail
 
 
-@pytest.mark.parametrize("how", ["python", "cuda", "cache", "killed"])
+@pytest.mark.parametrize("how", ["python", "cuda", "cache", "worker", "killed"])
 def test_it_is_exit_3_with_what_there_is_and_the_setting(fail, how) -> None:
     done = fail(how)
     assert done.returncode == 3, done.stderr
@@ -91,7 +91,8 @@ def test_the_words_are_those_of_the_locked_vllm() -> None:
     found = sorted((ROOT / ".venvs/engine/lib").glob("python3*/site-packages/vllm/v1"))
     if not found:
         pytest.skip("needs the engine's environment")
-    caches = (found[0] / "core/kv_cache_utils.py").read_text(encoding="utf-8")
-    joined = "".join(line.strip().strip('f"') for line in caches.splitlines())
+    sources = [found[0] / "core/kv_cache_utils.py", found[0] / "worker/cpu_worker.py"]
+    lines = [line for path in sources for line in path.read_text(encoding="utf-8").splitlines()]
+    joined = "".join(line.strip().strip('f"') for line in lines)
     assert all(words in joined for words in NO_ROOM)
     assert FAILED in (found[0] / "engine/utils.py").read_text(encoding="utf-8")
