@@ -177,8 +177,8 @@ def everything(render: Callable[..., Manifests]) -> Manifests:
         *("--set", "engine.allowUnproven=true,engine.slots={engine,engine-next}"),
         *("--set", "gateway.replicas=3,gateway.storage.existingClaim="),
         *("--set", "config.inference.state.url=postgresql://bedside@db/bedside"),
-        *("--set", "config.inference.limits.url=valkey://bedside@valkey:6379/0"),
-        *("--set", "gateway.secrets.postgres=db,gateway.secrets.valkey=rates"),
+        *("--set", "config.inference.limits.url=postgresql://bedside@db/bedside"),
+        *("--set", "gateway.secrets.postgres=db"),
         *("--set", "gateway.secrets.files=certificates"),
         *("--set-json", f"networkPolicy.egress={egress}"),
     )

@@ -92,7 +92,7 @@ def test_a_password_is_not_where_the_gateway_looks(everything: Any) -> None:
         (source["secret"]["name"], [item["path"] for item in source["secret"]["items"]])
         for source in volumes["secrets"]["projected"]["sources"]
     ]
-    assert found == [("bedside-engine-token", ["engine-token"]), ("rates", ["valkey-password"])]
+    assert found == [("bedside-engine-token", ["engine-token"])]
     assert volumes["files"]["secret"]["secretName"] == "certificates"
 
 

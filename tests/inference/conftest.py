@@ -374,23 +374,6 @@ def _descendants(pid: int) -> list[int]:
     return [pid, *(other for child in children for other in _descendants(int(child)))]
 
 
-class Valkey(Server):
-    """A private Valkey, or the Redis that it comes from; killed, it forgets."""
-
-    def __init__(self, program: str, directory: Path) -> None:
-        super().__init__(directory)
-        self.url = f"valkey://127.0.0.1:{self.port}/0"
-        listening = ["--bind", "127.0.0.1", "--port", str(self.port)]
-        self.command = [program, *listening, "--save", ""]
-
-    def answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 2).close()
-        except OSError:
-            return False
-        return True
-
-
 class Postgres(Server):
     """A private PostgreSQL server; it trusts its Unix socket and wants a password on loopback."""
 
@@ -483,14 +466,4 @@ def postgres() -> Iterator[Server]:
     if not found:
         absent("PostgreSQL", "BEDSIDE_REQUIRE_POSTGRES")
     with served_in(partial(Postgres, found[-1])) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[Server]:
-    """A running Valkey."""
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
-        absent("Valkey", "BEDSIDE_REQUIRE_VALKEY")
-    with served_in(partial(Valkey, found)) as server:
         yield server

@@ -37,6 +37,27 @@ def test_bad_values_are_named(section, where) -> None:
         validate(InferenceConfig, section, "inference")
 
 
+@pytest.mark.parametrize("section", ["state", "limits"])
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("redis://127.0.0.1:6379/0", "must be a PostgreSQL database"),
+        ("valkey://bedside@valkey:6379/0", "must be a PostgreSQL database"),
+        ("valkeys://u:geheim@h:1", "must be a PostgreSQL database"),
+        ("http://h", "must be a PostgreSQL database"),
+        ("postgresql://bedside:geheim@db/bedside", "holds a password"),
+        ("postgresql://bedside@db/bedside?password=geheim", "holds a password"),
+        ("postgresql://bedside@db/bedside?sslpassword=geheim", "holds a password"),
+        ("postgresql://bedside:geheim@db:port/bedside", "cannot be read"),
+        ("postgresql://[bedside:geheim@db/bedside", "cannot be read"),
+    ],
+)
+def test_a_shared_store_is_postgresql_without_a_password(section, url, sentence) -> None:
+    with pytest.raises(ConfigError, match=rf"^inference\.{section}\.url: {sentence}") as error:
+        validate(InferenceConfig, {section: {"url": url}}, "inference")
+    assert "geheim" not in str(error.value)
+
+
 def test_socket_path_length_counts_bytes() -> None:
     def path(name: str) -> Path:
         return socket_path(InferenceConfig(engine=EngineConfig(socket=Path(f"/{name}"))), Path("/"))

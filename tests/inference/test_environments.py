@@ -21,7 +21,7 @@ GATEWAY_SIDE = (
     "audit.manage",
 )
 GATEWAY_PACKAGES = ("fastapi", "starlette", "uvicorn", "aiohttp", "prometheus_client", "openai",
-                    "sqlalchemy", "alembic", "psycopg", "jwt", "valkey")  # fmt: skip
+                    "sqlalchemy", "alembic", "psycopg", "jwt")  # fmt: skip
 ENGINE_PACKAGES = ("vllm", "torch", "transformers")
 
 

@@ -197,13 +197,13 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(valkey) -> Iterator[House]:
+def house(postgres) -> Iterator[House]:
     home = Path(tempfile.mkdtemp(prefix="bedside-", dir="/tmp"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         found = House(home, free.getsockname()[1])
     gateway = {"port": found.port, "workers": WORKERS, "drain_seconds": 60}
-    section = {"model_name": "test", "gateway": gateway, "limits": {"url": valkey.url}}
+    section = {"model_name": "test", "gateway": gateway, "limits": {"url": postgres.url}}
     document = {"name": "test", "inference": section}
     (home / "config.yaml").write_text(json.dumps(document))
     found.start("mock-engine")

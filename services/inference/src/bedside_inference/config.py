@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bedside_core.addresses import is_in_house
 from bedside_core.config import Config
@@ -120,10 +120,37 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 MAX_KEY_DAYS = 3650
 
 
+def _postgres_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises
+    except ValueError:
+        raise ValueError("cannot be read - write postgresql://ROLE@HOST:PORT/DATABASE") from None
+    if parts.scheme != "postgresql":
+        raise ValueError(
+            "must be a PostgreSQL database, postgresql://ROLE@HOST:PORT/DATABASE - gateways share "
+            "no other store"
+        )
+    if parts.password is not None or {"password", "sslpassword"} & set(parse_qs(parts.query)):
+        raise ValueError(
+            "holds a password - put it into a file of mode 0600 that PGPASSFILE names "
+            "(https://www.postgresql.org/docs/current/libpq-pgpass.html)"
+        )
+    return url
+
+
+PostgresUrl = Annotated[
+    str,
+    AfterValidator(_postgres_url),
+    Field(json_schema_extra={"pattern": "^postgresql://"}),
+]
+"""The role's password is not in it."""
+
+
 class StateConfig(Config):
     """Where keys, model switches and pending approvals are kept."""
 
-    url: Annotated[str, Field(pattern=r"^postgresql://")] | None = None
+    url: PostgresUrl | None = None
     """A PostgreSQL database, for example `postgresql://bedside@db/bedside` (a password belongs into
     the file that PGPASSFILE names); by default SQLite below BEDSIDE_HOME."""
     poll_seconds: Annotated[float, Field(gt=0, le=0.5)] = 0.25
@@ -137,18 +164,10 @@ class StateConfig(Config):
 class LimitsConfig(Config):
     """Rates per key."""
 
-    url: Annotated[str, Field(pattern=r"^(postgresql|valkeys?)://")] | None = None
-    """Where several workers or replicas count together, for example
-    `postgresql://bedside@db/bedside` (a password belongs into the file that PGPASSFILE names) or
-    `valkey://bedside@valkey:6379/0` (with a user, the password is the secret `valkey-password`;
-    `valkeys` is TLS); by default each process counts for itself, which allows only one worker."""
-
-    @field_validator("url")
-    @classmethod
-    def _no_password(cls, url: str | None) -> str | None:
-        if url is not None and urlsplit(url).password is not None:
-            raise ValueError("a password does not belong into a config file")
-        return url
+    url: PostgresUrl | None = None
+    """Where several workers or replicas count together, a PostgreSQL database as in
+    `inference.state.url`; by default each process counts for itself, which allows only one
+    worker."""
 
 
 class Weights(Config):

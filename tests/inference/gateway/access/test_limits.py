@@ -1,4 +1,4 @@
-"""Rates: exact in every store, with several processes, and closed while the store is away."""
+"""Rates: exact in both stores, with several processes, and closed while the store is away."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from bedside_core.errors import ConfigError
 from bedside_inference.config import LimitsConfig
 from bedside_inference.gateway.access.limits import Grant, Limits, make_limits
-from bedside_inference.gateway.access.rates import meter, steps
+from bedside_inference.gateway.access.rates import meter
 from bedside_inference.gateway.access.rates import postgres as postgres_store
-from bedside_inference.gateway.access.rates import valkey as valkey_store
 from bedside_inference.gateway.access.rates.memory import KEPT, MemoryStore
 from bedside_inference.gateway.access.rates.meter import MOST, Units
 from bedside_inference.gateway.errors import ApiError
 
 PROCESSES = 4
+PROMISED_SECONDS = postgres_store.ANSWER_SECONDS
 
 
 class Clock:
@@ -242,12 +241,7 @@ def test_it_does_what_a_bucket_of_fractions_would(per_minute, tokens_per_minute,
     asyncio.run(play())
 
 
-# With real servers
-
-
-@pytest.fixture(params=["valkey", "postgres"])
-def server(request):
-    return request.getfixturevalue(request.param)
+# With a real server
 
 
 @pytest.fixture(autouse=True)
@@ -255,8 +249,7 @@ def patience(monkeypatch) -> Callable[[float], None]:
     """Sets how many seconds a server may take; from the start more than a slow machine needs."""
 
     def wait(seconds: float) -> None:
-        for module in (postgres_store, steps, valkey_store):
-            monkeypatch.setattr(module, "ANSWER_SECONDS", seconds)
+        monkeypatch.setattr(postgres_store, "ANSWER_SECONDS", seconds)
 
     wait(60)
     return wait
@@ -275,8 +268,8 @@ async def granted(tested: Limits, *arguments) -> None:
 
 
 @asynccontextmanager
-async def connected(server):
-    tested = make_limits(LimitsConfig(url=server.url))
+async def connected(postgres):
+    tested = make_limits(LimitsConfig(url=postgres.url))
     async with tested.running():
         yield tested
 
@@ -287,8 +280,8 @@ def key(request) -> str:
     return request.node.name
 
 
-async def test_a_store_outside_decides_as_the_one_inside(server, key) -> None:
-    async with connected(server) as tested:
+async def test_a_store_outside_decides_as_the_one_inside(postgres, key) -> None:
+    async with connected(postgres) as tested:
         grant = await tested.take(key, 2, 1000, 900)
         assert grant.headers["x-ratelimit-limit-tokens"] == "1000"
         assert grant.headers["x-ratelimit-remaining-requests"] == "1"
@@ -312,8 +305,8 @@ async def test_a_store_outside_decides_as_the_one_inside(server, key) -> None:
         await tested.take(key, 1, None, 0)
 
 
-async def test_time_gives_back_what_was_used(server, key) -> None:
-    async with connected(server) as tested:
+async def test_time_gives_back_what_was_used(postgres, key) -> None:
+    async with connected(postgres) as tested:
         began = time.monotonic()
         granted = 0
         async with asyncio.timeout(60):
@@ -326,8 +319,8 @@ async def test_time_gives_back_what_was_used(server, key) -> None:
         assert time.monotonic() - began > 0.9  # ten come back in a second
 
 
-async def test_numbers_at_their_bounds_stay_exact(server, key) -> None:
-    async with connected(server) as tested:
+async def test_numbers_at_their_bounds_stay_exact(postgres, key) -> None:
+    async with connected(postgres) as tested:
         step = await tested._store.step(key, Units(MOST, MOST), Units(1, MOST), forced=False)
         assert step == (True, meter.PARTS, MOST * meter.PARTS)
         began = time.monotonic()
@@ -337,21 +330,12 @@ async def test_numbers_at_their_bounds_stay_exact(server, key) -> None:
         assert 2 * MOST * meter.PARTS - step.tokens < 1000 * (time.monotonic() - began) + 1000
 
 
-async def test_the_store_learns_no_name(server, valkey) -> None:
-    async with connected(server) as tested:
+async def test_the_store_learns_no_name(postgres) -> None:
+    async with connected(postgres) as tested:
         await tested.take("https://idp.example|erika", 1, None, 0)
-        if server is valkey:
-            found = str(await tested._store._client.keys("*"))
-            expiry = await tested._store._client.pttl(
-                f"bedside:rate:{meter.stored_name('https://idp.example|erika')}"
-            )
-            assert 0 < expiry <= 60_000
-        else:
-            import psycopg
-
-            with psycopg.connect(server.url) as connection:
-                found = str(connection.execute("SELECT * FROM bedside_rates").fetchall())
-    assert meter.stored_name("https://idp.example|erika") in found
+    with psycopg.connect(postgres.url) as connection:
+        found = str(connection.execute("SELECT * FROM bedside_rates").fetchall())
+    assert postgres_store.stored_name("https://idp.example|erika") in found
     assert "erika" not in found
 
 
@@ -381,11 +365,11 @@ def _greedy(url: str, key: str, start, results) -> None:
     results.put(asyncio.run(take_all()))
 
 
-async def test_four_processes_get_together_what_one_may(server, key) -> None:
+async def test_four_processes_get_together_what_one_may(postgres, key) -> None:
     context = multiprocessing.get_context("fork")
     start, results = context.Barrier(PROCESSES + 1), context.Queue()
     processes = [
-        context.Process(target=_greedy, args=(server.url, key, start, results))
+        context.Process(target=_greedy, args=(postgres.url, key, start, results))
         for _ in range(PROCESSES)
     ]
     for process in processes:
@@ -403,8 +387,8 @@ async def test_four_processes_get_together_what_one_may(server, key) -> None:
     assert 30 <= tokens <= 30 + int(seconds / 2)
 
 
-async def test_many_at_once_in_one_process(server, key) -> None:
-    async with connected(server) as tested:
+async def test_many_at_once_in_one_process(postgres, key) -> None:
+    async with connected(postgres) as tested:
 
         async def one() -> bool:
             try:
@@ -419,8 +403,8 @@ async def test_many_at_once_in_one_process(server, key) -> None:
         assert 100 <= granted <= 100 + int((time.monotonic() - began) * 100 / 60) + 1
 
 
-async def test_clients_that_leave_do_not_break_it_for_others(server, key) -> None:
-    async with connected(server) as tested:
+async def test_clients_that_leave_do_not_break_it_for_others(postgres, key) -> None:
+    async with connected(postgres) as tested:
 
         async def ask(number: int) -> None:
             grant = await tested.take(f"{key}{number}", 60, 10**6, number)
@@ -437,8 +421,8 @@ async def test_clients_that_leave_do_not_break_it_for_others(server, key) -> Non
             assert all(end is None or type(end) is asyncio.CancelledError for end in ended[::2])
 
 
-async def test_killed_among_many_requests_and_back_again(server, key) -> None:
-    async with connected(server) as tested:
+async def test_killed_among_many_requests_and_back_again(postgres, key) -> None:
+    async with connected(postgres) as tested:
 
         async def ask() -> str:
             try:
@@ -450,19 +434,19 @@ async def test_killed_among_many_requests_and_back_again(server, key) -> None:
         assert set(await asyncio.gather(*(ask() for _ in range(50)))) == {"granted"}
         asked = [asyncio.create_task(ask()) for _ in range(300)]
         await asyncio.sleep(0.01)
-        server.kill()
+        postgres.kill()
         assert set(await asyncio.gather(*asked)) <= {"granted", "limits_unavailable"}
         assert await ask() == "limits_unavailable"
-        server.start()
+        postgres.start()
         # No connection from before is tried first.
         assert set(await asyncio.gather(*(ask() for _ in range(50)))) == {"granted"}
 
 
-async def test_while_the_store_is_away_only_keys_without_limits_pass(server, key, caplog) -> None:
+async def test_while_the_store_is_away_only_keys_without_limits_pass(postgres, key, caplog) -> None:
     caplog.set_level("INFO", "bedside_inference")
-    async with connected(server) as tested:
+    async with connected(postgres) as tested:
         grant = await tested.take(key, 60, 100, 1)
-        server.kill()
+        postgres.kill()
         for _ in range(3):
             async with asyncio.timeout(30):  # nobody waits for its return
                 error = await refused(tested, key, 60, 100, 1)
@@ -470,41 +454,35 @@ async def test_while_the_store_is_away_only_keys_without_limits_pass(server, key
             assert error.headers == {"Retry-After": "5"}
         await tested.settle(grant, 5)  # lost, but the answer is not
         await tested.take("free", None, None, 1)
-        server.start()
+        postgres.start()
         await tested.take(key, 60, 100, 1)
     said = [record.getMessage() for record in caplog.records if "rates" in record.getMessage()]
     assert said == ["rates cannot be counted", "rates are counted again"]
     assert not re.search(r"bedside@|127\.0\.0\.1", caplog.text)
 
 
-async def test_a_frozen_store_is_not_waited_for(server, key, patience) -> None:
-    patience(meter.ANSWER_SECONDS)
-    async with connected(server) as tested:
+async def test_a_frozen_store_is_not_waited_for(postgres, key, patience) -> None:
+    patience(PROMISED_SECONDS)
+    async with connected(postgres) as tested:
         await granted(tested, key, 60, None, 1)
-        server.signal(signal.SIGSTOP)
+        postgres.signal(signal.SIGSTOP)
         try:
             async with asyncio.timeout(30):  # it stays frozen for as long as they take
                 asked = (refused(tested, key, 60, None, 1) for _ in range(20))
                 errors = await asyncio.gather(*asked)
             assert {error.code for error in errors} == {"limits_unavailable"}
         finally:
-            server.signal(signal.SIGCONT)
+            postgres.signal(signal.SIGCONT)
         await granted(tested, key, 60, None, 1)
 
 
-async def test_a_new_server_without_table_or_script_is_made_ready(server, valkey, key) -> None:
-    async with connected(server) as tested:
+async def test_a_new_server_without_a_table_is_made_ready(postgres, key) -> None:
+    async with connected(postgres) as tested:
         await tested.take(key, 1, None, 0)
-        if server is valkey:
-            await tested._store._client.script_flush()
-            await refused(tested, key, 1, None, 0)
-        else:
-            import psycopg
-
-            with psycopg.connect(server.url) as connection:
-                connection.execute("DROP TABLE bedside_rates")
-            assert (await refused(tested, key, 1, None, 0)).code == "limits_unavailable"
-            await tested.take(key, 1, None, 0)
+        with psycopg.connect(postgres.url) as connection:
+            connection.execute("DROP TABLE bedside_rates")
+        assert (await refused(tested, key, 1, None, 0)).code == "limits_unavailable"
+        await tested.take(key, 1, None, 0)
 
 
 def _first(url: str, start, results) -> None:
@@ -519,8 +497,6 @@ def _first(url: str, start, results) -> None:
 
 
 async def test_processes_that_start_together_make_one_table(postgres) -> None:
-    import psycopg
-
     context = multiprocessing.get_context("fork")
     for _ in range(3):
         with psycopg.connect(postgres.url) as connection:
@@ -538,8 +514,6 @@ async def test_processes_that_start_together_make_one_table(postgres) -> None:
 
 
 async def test_a_role_that_may_make_no_table_uses_the_one_that_is_there(postgres, key) -> None:
-    import psycopg
-
     async with connected(postgres) as tested:
         await tested.take(key, 60, None, 0)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -552,9 +526,7 @@ async def test_a_role_that_may_make_no_table_uses_the_one_that_is_there(postgres
 
 async def test_the_clock_is_read_once_the_row_is_free(postgres, key) -> None:
     """A clock read before the wait would make the meter leak twice for that time."""
-    import psycopg
-
-    name = meter.stored_name(key)
+    name = postgres_store.stored_name(key)
     async with connected(postgres) as tested:
         await tested.take(key, 60, None, 0)
         async with await psycopg.AsyncConnection.connect(postgres.url) as holder:
@@ -570,8 +542,6 @@ async def test_the_clock_is_read_once_the_row_is_free(postgres, key) -> None:
 
 
 async def test_old_meters_are_swept_out(postgres, key, monkeypatch) -> None:
-    import psycopg
-
     monkeypatch.setattr(postgres_store, "SWEEP_STEPS", 10)
     async with connected(postgres) as tested:
         await tested.take(f"{key}-old", 60_000, None, 0)
@@ -580,37 +550,8 @@ async def test_old_meters_are_swept_out(postgres, key, monkeypatch) -> None:
             await tested.take(key, 20, None, 0)
     with psycopg.connect(postgres.url) as connection:
         found = {row[0] for row in connection.execute("SELECT key FROM bedside_rates")}
-    assert meter.stored_name(key) in found
-    assert meter.stored_name(f"{key}-old") not in found
-
-
-async def test_a_user_in_the_url_means_a_password_from_the_secrets(
-    valkey, key, tmp_path, monkeypatch
-) -> None:
-    secret = "0123456789abcdefghijklmnopqrstuv"
-    monkeypatch.setenv("BEDSIDE_SECRETS", str(tmp_path))
-    with_user = LimitsConfig(url=valkey.url.replace("://", "://bedside@"))
-    with pytest.raises(ConfigError):
-        make_limits(with_user)
-    async with connected(valkey) as tested:
-        rights = ["on", f">{secret}", "~*", "+@all"]
-        await tested._store._client.execute_command("ACL", "SETUSER", "bedside", *rights)
-    for written, code in ((secret, "rate_limit_exceeded"), (secret[::-1], "limits_unavailable")):
-        (tmp_path / "valkey-password").write_text(written)
-        tested = make_limits(with_user)
-        async with tested.running():
-            if written == secret:
-                await tested.take(key, 1, None, 0)
-            assert (await refused(tested, key, 1, None, 0)).code == code
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    ["redis://127.0.0.1", "valkey://u:hunter2@h:1", "postgresql://u:hunter2@h/d", "http://h"],
-)
-def test_a_wrong_store_is_refused(wrong) -> None:
-    with pytest.raises(ValidationError):
-        LimitsConfig(url=wrong)
+    assert postgres_store.stored_name(key) in found
+    assert postgres_store.stored_name(f"{key}-old") not in found
 
 
 async def test_without_a_store_each_process_counts_for_itself() -> None:

@@ -91,8 +91,7 @@ def preflight(config: InferenceConfig, home: Path) -> None:
         if config.limits.url is None:
             raise ConfigError(
                 f"inference.gateway.workers is {config.gateway.workers}, and each would count "
-                "rates for itself - set inference.limits.url to a Valkey or PostgreSQL server, or "
-                "use one"
+                "rates for itself - set inference.limits.url to a PostgreSQL database, or use one"
             )
         # A worker that cannot be built is started again for ever.
         build(config, home, bytes(SALT_BYTES))

@@ -14,9 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
-from bedside_core.errors import ConfigError
 from bedside_core.files import disk_errors, locked
 from bedside_inference.state.errors import DAMAGED, NO_RIGHT, StateUnavailable, database_errors
 from bedside_inference.state.migrate import migrate
@@ -191,12 +190,8 @@ class PostgresDatabase:
     """A database of a PostgreSQL server; several gateways may share it."""
 
     def __init__(self, url: str) -> None:
-        """Nothing connects yet.
-
-        Raises:
-            ConfigError: the URL cannot be read, or holds a password.
-        """
-        parsed = _parse(url)
+        """Nothing connects yet; `inference.state.url` has been checked."""
+        parsed = make_url(url)
         self.name = f"the state database {parsed.database!r} on PostgreSQL"
         self.engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
@@ -261,18 +256,3 @@ def _limit(connection: Any, record: object) -> None:
     connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
     connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
     connection.commit()
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "inference.state.url cannot be read - write postgresql://ROLE@HOST:PORT/DATABASE"
-        ) from None
-    if parsed.password is not None or {"password", "sslpassword"} & set(parsed.query):
-        raise ConfigError(
-            "inference.state.url holds a password - put it into a file of mode 0600 that "
-            "PGPASSFILE names (https://www.postgresql.org/docs/current/libpq-pgpass.html)"
-        )
-    return parsed

@@ -56,7 +56,6 @@ class Store:
         """Find it and make it ready.
 
         Raises:
-            ConfigError: the URL cannot be used.
             StateUnavailable: the database cannot be used.
             ArtifactError: its schema is newer than this version, or the disk is full.
         """
@@ -70,11 +69,7 @@ class Store:
 
     @classmethod
     def of(cls, config: StateConfig, home: Path) -> Store:
-        """Find it; nothing is opened yet.
-
-        Raises:
-            ConfigError: the URL cannot be used.
-        """
+        """Find it; nothing is opened yet."""
         if config.url is None:
             return cls(SqliteDatabase(home / "gateway" / FILE))
         return cls(PostgresDatabase(config.url))

@@ -125,22 +125,13 @@ class Limits:
 
 
 def make_limits(config: LimitsConfig) -> Limits:
-    """The limits of a configuration.
+    """The limits of a configuration."""
+    if config.url is None:
+        return Limits(MemoryStore())
+    # Whoever counts in the process does not pay for the library.
+    from bedside_inference.gateway.access.rates.postgres import PostgresStore
 
-    Raises:
-        ConfigError: the secret for the store is missing.
-    """
-    # Only the library of the store that is used is loaded.
-    match (config.url or "").partition(":")[0]:
-        case "postgresql":
-            from bedside_inference.gateway.access.rates.postgres import PostgresStore
-
-            return Limits(PostgresStore(config.url or ""))
-        case "valkey" | "valkeys":
-            from bedside_inference.gateway.access.rates.valkey import ValkeyStore
-
-            return Limits(ValkeyStore(config.url or ""))
-    return Limits(MemoryStore())
+    return Limits(PostgresStore(config.url))
 
 
 def _headers(rates: Units, step: Step | None) -> dict[str, str]:

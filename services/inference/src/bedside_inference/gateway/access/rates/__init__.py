@@ -1,1 +1,1 @@
-"""Where the use of each key is counted: in the process, in Valkey or in PostgreSQL."""
+"""Where the use of each key is counted: in the process or in PostgreSQL."""

@@ -2,7 +2,7 @@
 
 A meter holds what a key used, in parts: one request or token is `PARTS` = 60000 parts, and in each
 millisecond as many parts leak out as the rate allows units per minute. So no fraction is ever
-rounded, in none of the stores: in any span nobody gets more than the rate times the span plus one
+rounded, in neither store: in any span nobody gets more than the rate times the span plus one
 minute's burst, and nobody who stays within that is refused.
 
 Tested in tests/inference/gateway/access/test_limits.py.
@@ -10,7 +10,6 @@ Tested in tests/inference/gateway/access/test_limits.py.
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -18,10 +17,7 @@ PARTS = 60_000
 """Of one request or token; also the milliseconds of a minute."""
 
 MOST = 10**9
-"""Units per minute and per step; meters then stay below 2**53, which Lua still counts exactly."""
-
-ANSWER_SECONDS = 2
-"""Whoever waits longer for a store gets an error; a gateway does not hang with its store."""
+"""Units per minute and per step; meters then are bigints."""
 
 
 class Units(NamedTuple):
@@ -76,8 +72,3 @@ def overflow(level: int, rate: int, units: int) -> int:
 def drain_milliseconds(parts: int, rate: int) -> int:
     """How long so many parts take to leak out, rounded up."""
     return -(-parts // rate) if rate else 0
-
-
-def stored_name(key: str) -> str:
-    """What a store outside the process calls a key; a token's key names a person."""
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
