@@ -108,6 +108,7 @@ async def test_every_response_says_that_it_is_a_mock(http) -> None:
             served = ServedModel.model_validate_json(answer.headers[HEADER])
             assert (answer.status, served.model) == (status, DIGEST)
             assert (served.verdict, served.evidence) == ("UNPROVEN", None)
+            assert (served.max_model_len, served.tools) == (house().engine.max_model_len, False)
     assert not re.fullmatch("[0-9a-f]+", DIGEST)
 
 

@@ -161,6 +161,15 @@ def test_unproven_base(run, monkeypatch) -> None:
     assert (served.model, served.verdict, served.evidence) == (base.digest, "UNPROVEN", None)
 
 
+@pytest.mark.parametrize(("settings", "tools"), [({}, False), ({"tool_call_parser": "a"}, True)])
+def test_the_engine_says_what_it_was_started_with(run, promoted, settings, tools) -> None:
+    engine = EngineConfig(max_model_len=8192, **settings)
+    started = start(run, InferenceConfig(model_name="test", engine=engine))
+    served = ServedModel.model_validate_json(started.environment["BEDSIDE_SERVED"])
+    assert (served.max_model_len, served.tools) == (8192, tools)
+    assert started.arguments[started.arguments.index("--max-model-len") + 1] == "8192"
+
+
 def test_tampered_unproven_base(run, monkeypatch) -> None:
     base = put(run, "base", {"model.safetensors": b"base"})
     (base.path / "model.safetensors").write_bytes(b"bass")

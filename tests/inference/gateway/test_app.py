@@ -76,6 +76,18 @@ async def test_openai_client(engine, gateway) -> None:
         assert caught.value.code == "model_not_found"
 
 
+async def test_the_model_object_tells_the_window(engine, gateway, served) -> None:
+    """The engine's own figure; an engine that says none makes none."""
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key) as client:
+        assert "max_model_len" not in (await client.models.retrieve("test")).model_dump()
+        engine.served = served.model_copy(update={"max_model_len": 1234})
+        async with asyncio.timeout(30):
+            while not (await client.models.retrieve("test")).model_extra:
+                await asyncio.sleep(0.02)
+        [model] = (await client.models.list()).data
+        assert model.model_extra == {"max_model_len": 1234}
+
+
 @pytest.mark.parametrize(("method", "path"), API)
 async def test_no_key_no_answer(engine, gateway, method, path) -> None:
     for value in (None, "", "Bearer", "Bearer ", "Bearer bsk-x", "Basic {}", "{}", "Bearer {}x"):

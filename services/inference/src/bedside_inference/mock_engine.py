@@ -81,7 +81,14 @@ class MockEngine:
         self.max_model_len = config.engine.max_model_len
         self.token = read_secret(ENGINE_TOKEN) if config.engine.url else None
         now = datetime.now(UTC)
-        served = ServedModel(model=DIGEST, created=now, evidence=None, verdict="UNPROVEN")
+        served = ServedModel(
+            model=DIGEST,
+            created=now,
+            evidence=None,
+            verdict="UNPROVEN",
+            max_model_len=self.max_model_len,
+            tools=False,
+        )
         self.mark = {HEADER: served.model_dump_json()}
         self.stream_headers = {**self.mark, "Content-Type": "text/event-stream; charset=utf-8"}
         self.turns = asyncio.Semaphore(self.mock.max_running)

@@ -19,7 +19,8 @@ VARIABLE = "BEDSIDE_SERVED"
 class ServedModel(BaseModel):
     """The model behind the engine and what it stands on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    # Members are ignored that a newer engine adds: a gateway outlives its update by some seconds.
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
     model: str
     """Digest of the model artifact."""
@@ -28,5 +29,9 @@ class ServedModel(BaseModel):
     evidence: str | None
     """Digest of the evidence that promoted it; none for an unproven model."""
     verdict: Literal["PROMOTE", "UNPROVEN"]
+    max_model_len: int | None = None
+    """Longest prompt plus answer in tokens; none if the engine does not say."""
+    tools: bool | None = None
+    """Whether calls of tools are found in the model's words; none if the engine does not say."""
     withdrawn: bool = False
     """Whether it was withdrawn meanwhile; such an engine answers nothing and ends in seconds."""

@@ -20,7 +20,7 @@ from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.offline import OFFLINE
 from bedside_core.run import Run
-from bedside_inference.config import InferenceConfig
+from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.engine.door import NETWORK, Door
 from bedside_inference.engine.fit import check_complete, check_memory
 from bedside_inference.paths import (
@@ -68,14 +68,15 @@ class Candidate(NamedTuple):
     def verdict(self) -> Literal["PROMOTE", "UNPROVEN"]:
         return "PROMOTE" if self.evidence else "UNPROVEN"
 
-    @property
-    def served(self) -> ServedModel:
+    def served(self, engine: EngineConfig) -> ServedModel:
         """What the engine says of itself."""
         return ServedModel(
             model=self.model.digest,
             created=self.model.manifest.created,
             evidence=self.evidence.digest if self.evidence else None,
             verdict=self.verdict,
+            max_model_len=engine.max_model_len,
+            tools=engine.tool_call_parser is not None,
         )
 
 
@@ -237,7 +238,7 @@ def vllm_environment(
     passed = (*PASSED_ON, lifeline.PARENT)
     environment = {name: os.environ[name] for name in passed if name in os.environ}
     environment |= {
-        VARIABLE: chosen.served.model_dump_json(),
+        VARIABLE: chosen.served(config.engine).model_dump_json(),
         # For its look at the log, see `withdrawal`.
         "BEDSIDE_HOME": str(chosen.model.path.parents[1]),
         NETWORK: "1" if config.engine.url else "0",

@@ -187,7 +187,8 @@ def _api(gateway: Gateway) -> APIRouter:
         exchange.served = served
         exchange.record.model = name
         created = int(served.created.timestamp())
-        return {"id": name, "object": "model", "created": created, "owned_by": "bedside"}
+        window = {"max_model_len": served.max_model_len} if served.max_model_len else {}
+        return {"id": name, "object": "model", "created": created, "owned_by": "bedside", **window}
 
     def allowed(request: Request) -> bool:
         principal = exchange_of(request.scope).principal

@@ -284,6 +284,14 @@ GENERATIONS = {
 
 MODEL = _object(
     {"id": TEXT, "object": {"const": "model"}, "created": CREATED, "owned_by": TEXT},
+    {
+        "max_model_len": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Tokens that prompt and answer may have together, as vLLM names it; "
+            "missing if the engine does not say.",
+        }
+    },
     additionalProperties=False,
 )
 SCHEMAS = {
