@@ -1,9 +1,10 @@
-"""Spans as OTLP writes them; the only module that imports opentelemetry.
+"""Spans as OTLP writes them in JSON, with no library of OpenTelemetry.
 
-The SDK is not used: its variables `OTEL_*` can send spans elsewhere, add headers to them and load
-code, and its exporter follows the proxies of the environment. The messages alone do none of that.
+The SDK's variables `OTEL_*` can send spans elsewhere, add headers to them and load code, and its
+exporter follows the proxies of the environment. A few members of JSON do none of that.
 
-Format: OpenTelemetry Protocol 1.x, opentelemetry-proto, `collector/trace/v1`.
+Format: OpenTelemetry Protocol 1.x, "JSON Protobuf Encoding": names in lowerCamelCase, ids in hex,
+64-bit integers as text, enumerations as numbers.
 
 Tested in tests/inference/gateway/telemetry/test_tracing.py.
 """
@@ -11,65 +12,57 @@ Tested in tests/inference/gateway/telemetry/test_tracing.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
-from opentelemetry.proto.trace.v1 import trace_pb2
+from pydantic_core import from_json, to_json
 
 from bedside_inference.gateway.telemetry.spans import Span, Value
 
 SCOPE = "bedside_inference.gateway"
+KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3}
+STATUS_CODE_ERROR = 2
 
 
 def export_request(spans: Sequence[Span], resource: Mapping[str, Value]) -> bytes:
     """An `ExportTraceServiceRequest` with all these spans."""
-    request = ExportTraceServiceRequest()
-    group = request.resource_spans.add()
-    group.resource.attributes.extend(_attributes(resource))
-    scope = group.scope_spans.add()
-    scope.scope.name = SCOPE
-    scope.spans.extend(_message(span) for span in spans)
-    encoded: bytes = request.SerializeToString()
-    return encoded
+    scope = {"scope": {"name": SCOPE}, "spans": [_message(span) for span in spans]}
+    group = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}
+    return to_json({"resourceSpans": [group]})
 
 
 def rejected(response: bytes) -> int:
     """How many spans a collector says that it did not keep; none if it says nothing readable."""
     try:
-        said = ExportTraceServiceResponse.FromString(response)
-    except DecodeError:
+        return int(from_json(response)["partialSuccess"]["rejectedSpans"])
+    except (ValueError, LookupError, TypeError):
         return 0
-    return int(said.partial_success.rejected_spans)
 
 
-def _message(span: Span) -> trace_pb2.Span:
-    message = trace_pb2.Span(
-        name=span.name,
-        kind=trace_pb2.Span.SpanKind.Value(f"SPAN_KIND_{span.kind}"),
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_span_id=span.parent_id,
-        start_time_unix_nano=round(span.start * 1e9),
-        end_time_unix_nano=round(span.end * 1e9),
-        attributes=_attributes(span.attributes),
-    )
+def _message(span: Span) -> dict[str, Any]:
+    message = {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "name": span.name,
+        "kind": KINDS[span.kind],
+        "startTimeUnixNano": str(round(span.start * 1e9)),
+        "endTimeUnixNano": str(round(span.end * 1e9)),
+        "attributes": _attributes(span.attributes),
+    }
+    if span.parent_id:
+        message["parentSpanId"] = span.parent_id
     if span.failed:
-        message.status.code = trace_pb2.Status.STATUS_CODE_ERROR
+        message["status"] = {"code": STATUS_CODE_ERROR}
     return message
 
 
-def _attributes(values: Mapping[str, Value]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_value(value)) for key, value in values.items()]
+def _attributes(values: Mapping[str, Value]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _value(value)} for key, value in values.items()]
 
 
-def _value(value: Value) -> AnyValue:
+def _value(value: Value) -> dict[str, Any]:
     match value:
         case int():
-            return AnyValue(int_value=value)
+            return {"intValue": str(value)}
         case str():
-            return AnyValue(string_value=value)
-    return AnyValue(array_value=ArrayValue(values=[_value(item) for item in value]))
+            return {"stringValue": value}
+    return {"arrayValue": {"values": [_value(item) for item in value]}}

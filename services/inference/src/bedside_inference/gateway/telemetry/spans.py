@@ -31,9 +31,10 @@ class Span(NamedTuple):
 
     name: str
     kind: Literal["SERVER", "CLIENT", "INTERNAL"]
-    trace_id: bytes
-    span_id: bytes
-    parent_id: bytes
+    trace_id: str
+    """In hexadecimal digits, as all ids."""
+    span_id: str
+    parent_id: str
     """Empty for none."""
     start: float
     """Unix time in seconds, as `end`."""
@@ -50,7 +51,7 @@ def spans_of(exchange: Exchange, seconds: float) -> list[Span]:
         seconds: how long it took.
     """
     record, usage = exchange.record, exchange.usage
-    trace_id, root = bytes.fromhex(record.trace_id or ""), secrets.token_bytes(8)
+    trace_id, root = record.trace_id or "", secrets.token_hex(8)
     failed = exchange.status >= 500
     known = record.route != "unknown"
     method = "_OTHER" if record.method == "other" else record.method
@@ -79,7 +80,7 @@ def spans_of(exchange: Exchange, seconds: float) -> list[Span]:
             kind="SERVER",
             trace_id=trace_id,
             span_id=root,
-            parent_id=bytes.fromhex(exchange.parent_span or ""),
+            parent_id=exchange.parent_span or "",
             start=record.started,
             end=record.started + seconds,
             failed=failed,
@@ -89,7 +90,7 @@ def spans_of(exchange: Exchange, seconds: float) -> list[Span]:
 
     def part(name: str, kind: Literal["CLIENT", "INTERNAL"], begin: float, end: float) -> None:
         offset = record.started - exchange.started
-        span_id = secrets.token_bytes(8)
+        span_id = secrets.token_hex(8)
         times = (begin + offset, end + offset)
         spans.append(Span(name, kind, trace_id, span_id, root, *times, failed, {}))
 

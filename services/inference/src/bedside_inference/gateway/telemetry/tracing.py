@@ -26,6 +26,7 @@ from bedside_core.errors import ConfigError
 from bedside_inference.audit.record import RequestRecord
 from bedside_inference.background import Recurring
 from bedside_inference.config import TracingConfig
+from bedside_inference.gateway.telemetry import otlp
 from bedside_inference.gateway.telemetry.spans import Span, Value
 
 logger = logging.getLogger(__name__)
@@ -93,10 +94,7 @@ class Sender:
     """A bounded queue of spans and what empties it."""
 
     def __init__(self, config: TracingConfig, sending: Recurring) -> None:
-        # Whoever traces nothing does not pay for it.
-        from bedside_inference.gateway.telemetry import otlp
-
-        self._otlp, self._sending = otlp, sending
+        self._sending = sending
         self.dropped = 0
         self._url = f"{config.endpoint.rstrip('/')}/v1/traces"
         self._resource: dict[str, Value] = {
@@ -161,16 +159,16 @@ class Sender:
     async def _send(self, session: aiohttp.ClientSession, spans: list[Span]) -> None:
         taken = 0
         try:
-            body = await asyncio.to_thread(self._otlp.export_request, spans, self._resource)
+            body = await asyncio.to_thread(otlp.export_request, spans, self._resource)
             async with session.post(
                 self._url,
                 data=body,
-                headers={"Content-Type": "application/x-protobuf"},
+                headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             ) as answer:
                 if answer.status == 200:
                     said = await answer.content.read(MAX_ANSWER_BYTES)
-                    taken = len(spans) - min(len(spans), max(0, self._otlp.rejected(said)))
+                    taken = len(spans) - min(len(spans), max(0, otlp.rejected(said)))
                 self._note(None if answer.status == 200 else answer.status)
         except (aiohttp.ClientError, OSError) as error:
             self._note(type(error).__name__)
