@@ -104,12 +104,3 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
-
-{{/* Hash of the sections of the run config that a pod reads, so that only their change restarts it:
-list root section... */}}
-{{- define "bedside.checksum" -}}
-{{- $config := (index . 0).Values.config -}}
-{{- $read := dict -}}
-{{- range rest . }}{{ if hasKey $config . }}{{ $_ := set $read . (get $config .) }}{{ end }}{{ end -}}
-{{- $read | toJson | sha256sum -}}
-{{- end }}

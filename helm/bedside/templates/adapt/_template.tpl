@@ -6,7 +6,7 @@ metadata:
     {{- include "bedside.selectorLabels" (list . "adapt") | nindent 4 }}
   annotations:
     bedside/run: {{ .Values.adapt.run | quote }}
-    checksum/config: {{ include "bedside.checksum" (list . "name" "base" "corpus" "trainer" "merger" "eval") }}
+    checksum/config: {{ pick .Values.config "name" "base" "corpus" "trainer" "merger" "eval" | toJson | sha256sum }}
     {{- with .Values.adapt.annotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
