@@ -66,6 +66,19 @@ class HelmSchema(GenerateJsonSchema):
         return False
 
 
+def without_descriptions(schema: Any) -> Any:
+    """What Helm looks at; what a setting means stands in its config class."""
+    if isinstance(schema, list):
+        return [without_descriptions(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: without_descriptions(value)
+        for key, value in schema.items()
+        if key != "description" or not isinstance(value, str)
+    }
+
+
 def models() -> dict[str, type[Config]]:
     """The class of each section of a run config, as the verbs of its service declare it."""
     found: dict[str, type[Config]] = {}
@@ -82,8 +95,9 @@ def generated(written: str) -> str:
     definitions = {name: d for name, d in schema["definitions"].items() if "." not in name}
     sections = {}
     for section, model in models().items():
-        made = model.model_json_schema(
-            ref_template=f"#/definitions/{section}.{{model}}", schema_generator=HelmSchema
+        references = f"#/definitions/{section}.{{model}}"
+        made = without_descriptions(
+            model.model_json_schema(ref_template=references, schema_generator=HelmSchema)
         )
         for name, below in made.pop("$defs", {}).items():
             definitions[f"{section}.{name}"] = below
