@@ -15,11 +15,13 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -30,10 +32,16 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bedside_core import log
-from bedside_inference import aliases
-from bedside_inference.audit import chain
+from bedside_inference import aliases, keys
+from bedside_inference.audit import chain, manage
+from bedside_inference.audit.fhir import EXPORTED
+from bedside_inference.audit.journal import audit_directory, audited
+from bedside_inference.audit.pseudonyms import Pseudonyms
+from bedside_inference.audit.reader import snapshot
+from bedside_inference.audit.syslog import message
 from bedside_inference.config import (
     AdmissionConfig,
+    InferenceConfig,
     OidcConfig,
     OidcRole,
     StateConfig,
@@ -43,12 +51,14 @@ from bedside_inference.config import (
 from bedside_inference.gateway.api.events import Events
 from bedside_inference.gateway.api.fields import REQUESTS
 from bedside_inference.gateway.telemetry.metrics import Metrics
+from bedside_inference.state.records import Scope
 from bedside_inference.state.store import Store
 
 MARKER = "Kanarienvogel4711"
 WORDS = "Fehlertext0815"
 """Of an engine's error; a client gets our words instead."""
 CHAT = "/v1/chat/completions"
+CHATTING = json.dumps({"model": "test", "messages": [{"role": "user", "content": MARKER}]}).encode()
 LEAST = {"messages": [{"role": "user", "content": MARKER}], "prompt": MARKER, "input": MARKER}
 
 
@@ -102,6 +112,15 @@ class Witness:
                     found[relative] += b"\n" + path.read_bytes()
         return found
 
+    def identifiers(self, *ids: str) -> list[str]:
+        """Where any of these stands as a whole word, but for the state database: it is no log."""
+        words = re.compile("|".join(rf"(?<![0-9a-z.]){re.escape(one)}(?![0-9a-z.])" for one in ids))
+        return sorted(
+            where
+            for where, what in self.everything().items()
+            if "state.sqlite3" not in where and words.search(what.decode("latin-1").lower())
+        )
+
     def leaks(self, *secrets: str) -> list[str]:
         """Where, and in which form, any of these is found."""
         wanted = [(name, form) for secret in secrets for name, form in forms(secret).items()]
@@ -111,6 +130,31 @@ class Witness:
             for name, form in wanted
             if form in what.lower()
         )
+
+
+WORKSTATION = "10.98.76.54"
+
+
+@pytest.fixture
+def persons(witness, config, home, make_key) -> Callable[..., list[str]]:
+    """Where keys and the workstation are named in what the gateway has left, and exports of it."""
+
+    def search(capfd: pytest.CaptureFixture[str]) -> list[str]:
+        witness.hear("stdout and stderr so far", "".join(capfd.readouterr()))
+        manage.export_fhir(config, home)
+        exported = capfd.readouterr().out
+        assert exported.count("AuditEvent") > 3
+        witness.hear("FHIR", exported)
+        with snapshot(audit_directory(config.audit, home)) as chain:
+            for place in chain.places():
+                if place.entry.members["type"] in EXPORTED:
+                    witness.hear("syslog", message(place.entry.members, "site"))
+        with closing(Store.open(config.state, home)) as store:
+            ids = [key.id for key in store.snapshot().keys.values()]
+        assert len(ids) > 2
+        return witness.identifiers(WORKSTATION, *ids)
+
+    return search
 
 
 def configure_logging(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -683,6 +727,75 @@ async def test_audit_and_state_fail(
             while await ask(witness, gateway, body) != 503:
                 await asyncio.sleep(0.05)
         await measure(witness, gateway)
+
+
+async def test_no_key_and_no_workstation_is_named(
+    engine, config, home, open_gateway, witness, persons, heard, capfd, monkeypatch
+) -> None:
+    """Answers, refusals of a known key, a client that leaves, and what is done to keys."""
+    proxied = config.gateway.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
+    here = config.model_copy(update={"gateway": proxied})
+    from_there = {"X-Forwarded-For": WORKSTATION}
+    act = audited(config.audit, home)
+    with closing(Store.open(config.state, home)) as store:
+        officers = [keys.create(store, Scope(reidentify=True), days=1, audit=act) for _ in range(2)]
+        second = keys.rotate(store, officers[1].id, overlap=timedelta(hours=1), audit=act)
+        async with open_gateway(here) as gateway:
+            for body in (b"{}", json.dumps({"model": "test", **LEAST}).encode(), CHATTING):
+                await ask(witness, gateway, body, headers=from_there)
+            async with gateway.session.get(
+                f"{gateway.url}/v1/models", headers=gateway.authorization | from_there
+            ) as answer:
+                assert answer.status == 200
+            engine.script = begin
+            async with gateway.post(CHATTING[:-1] + b', "stream": true}', headers=from_there):
+                pass
+            await engine.freed()
+            async with asyncio.timeout(30):
+                while '"client_left"' not in heard():
+                    await asyncio.sleep(0.02)
+            await measure(witness, gateway)
+        [pseudonym, *_] = {
+            entry["pseudonym"] for entry in entries(config, home) if entry["type"] == "request"
+        }
+        for officer in officers:
+            monkeypatch.setenv("BEDSIDE_API_KEY", officer.secret)
+            find = keys.reidentifier(config.state, home)
+            manage.open_pseudonym(config, home, pseudonym, find)
+        [revealed] = [line for line in capfd.readouterr().out.split() if len(line) == 8]
+        assert revealed in {key.id for key in store.snapshot().keys.values()}
+        keys.revoke(store, second.id, audit=act)
+    assert persons(capfd) == []
+    for entry in entries(config, home):
+        assert "." in (entry.get("client_address") or ".")
+    # The search would have found them.
+    with closing(Store.open(config.state, home)) as store:
+        some = next(iter(store.snapshot().keys.values())).id
+    witness.hear("there", f'"{some}"')
+    witness.hear("here", f"from {WORKSTATION}")
+    assert persons(capfd) == ["here", "there"]
+
+
+async def test_a_scope_of_an_address_is_no_place_for_a_text(
+    engine, config, home, open_gateway, witness
+) -> None:
+    proxied = config.gateway.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
+    async with open_gateway(config.model_copy(update={"gateway": proxied})) as gateway:
+        for key in ({}, gateway.authorization):
+            headers = {"X-Forwarded-For": f"fe80::1%{MARKER}", "Content-Type": "application/json"}
+            async with gateway.session.post(
+                f"{gateway.url}{CHAT}", data=CHATTING, headers=headers | key
+            ) as answer:
+                await answer.read()
+    addresses = [e["client_address"] for e in entries(config, home) if e["type"] == "request"]
+    assert addresses[0] == "fe80::1"  # nobody was known, so abuse must be traced
+    opened = Pseudonyms(audit_directory(config.audit, home), config.audit)
+    assert opened.reveal(addresses[1]) == "address fe80::1"
+
+
+def entries(config: InferenceConfig, home: Path) -> list[dict[str, Any]]:
+    with snapshot(audit_directory(config.audit, home)) as chain:
+        return [place.entry.members for place in chain.places()]
 
 
 def broken(*arguments: object, **named: object) -> None:

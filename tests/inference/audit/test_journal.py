@@ -57,7 +57,7 @@ def test_a_record_is_written_with_every_member(audit, record, read) -> None:
         record(
             "r1", trace_id="ab" * 16, started=1_700_000_000.25, ended=1_700_000_001.5,
             duration_ms=1250.00049, queued_ms=1.5, first_byte_ms=300, pseudonym="1.abc",
-            auth_method="api_key", key_id="k1", department="icu", purpose_of_use="TREAT",
+            auth_method="api_key", department="icu", purpose_of_use="TREAT",
             model="bedside", model_digest="cd" * 32, evidence="ef" * 32, verdict="PROVEN",
             parameters="01" * 32, prompt_tokens=10, completion_tokens=20, status=200,
             finish_reason="stop", disconnect_phase="streaming", decisions=("quota",),
@@ -66,7 +66,7 @@ def test_a_record_is_written_with_every_member(audit, record, read) -> None:
     assert without_chain(read()[0]) == {
         "request_id": "r1", "trace_id": "ab" * 16, "started": "2023-11-14T22:13:20.250000Z",
         "ended": "2023-11-14T22:13:21.500000Z", "duration_ms": 1250.0, "queued_ms": 1.5,
-        "first_byte_ms": 300, "pseudonym": "1.abc", "auth_method": "api_key", "key_id": "k1",
+        "first_byte_ms": 300, "pseudonym": "1.abc", "auth_method": "api_key",
         "department": "icu", "purpose_of_use": "TREAT", "client_address": "192.0.2.7",
         "client_app": "openai-python", "method": "POST", "route": "/v1/chat/completions",
         "model": "bedside", "model_digest": "cd" * 32, "evidence": "ef" * 32,
@@ -96,7 +96,7 @@ def test_text_of_any_kind_stays_one_line(audit, record, read, directory) -> None
 
 def test_schema_knows_exactly_the_members_of_a_record() -> None:
     chain = {"seq", "time", "type", "prev", "hash"}
-    old = {"subject"}  # what versions before 0.2 called the pseudonym
+    old = {"subject", "key_id"}  # of 0.1 and 0.2
     said = [name for name in SCHEMA["$defs"]["request"]["properties"] if name not in old]
     assert said[3:-2] == list(MEMBERS)
     assert set(SCHEMA["$defs"]["begin"]["properties"]) - chain - old - {"worker"} == set(EARLY)
@@ -125,7 +125,8 @@ def test_what_a_dead_worker_left_is_completed_from_its_begin(
     directory, config, record, read
 ) -> None:
     with AuditLog(directory, config) as audit:
-        audit.begin(record("r1", pseudonym="1.abc", model="bedside", decisions=("quota",)))
+        seen = {"pseudonym": "1.abc", "client_address": "1.def"}
+        audit.begin(record("r1", **seen, model="bedside", decisions=("quota",)))
     with AuditLog(directory, config):
         pass
     with AuditLog(directory, config):

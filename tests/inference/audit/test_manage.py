@@ -56,9 +56,16 @@ def pseudonym(directory, config, record) -> str:
     return found
 
 
-def states(read) -> list[tuple[str, str | None, str | None]]:
-    return [
-        (e["state"], e["key_id"], e["requested_by"])
+@pytest.fixture
+def states(read, directory, config):
+    """What the log says of reidentifications, its seals opened."""
+    house = Pseudonyms(directory, config)
+
+    def opened(sealed: str | None) -> str | None:
+        return sealed and house.key_of(sealed)
+
+    return lambda: [
+        (e["state"], opened(e["asked_by"]), opened(e["requested_by"]))
         for e in read()
         if e["type"] == "reidentification"
     ]
@@ -116,7 +123,7 @@ def test_other_words_are_refused(words, message, monkeypatch, capsys) -> None:
     assert message in capsys.readouterr().err
 
 
-def test_two_people_open_a_pseudonym(verb, pseudonym, read, directory) -> None:
+def test_two_people_open_a_pseudonym(verb, pseudonym, read, directory, states) -> None:
     said = verb("reidentify", pseudonym, "first")
     assert "clear-name" not in said
     assert "second person" in said
@@ -124,27 +131,27 @@ def test_two_people_open_a_pseudonym(verb, pseudonym, read, directory) -> None:
     assert stat.S_IMODE(pending.stat().st_mode) == 0o600
     assert "clear-name" not in pending.read_text()
     assert verb("reidentify", pseudonym, "second") == "clear-name\n"
-    assert states(read) == [("requested", "k1", None), ("revealed", "k2", "k1")]
+    assert states() == [("requested", "k1", None), ("revealed", "k2", "k1")]
     assert "clear-name" not in json.dumps(read())
     # The agreement was for once.
     assert "second person" in verb("reidentify", pseudonym, "second")
 
 
 @pytest.mark.parametrize(("key", "key_id"), [("first", "k1"), ("rotated", "k4")])
-def test_one_person_is_not_two(verb, pseudonym, read, key, key_id) -> None:
+def test_one_person_is_not_two(verb, pseudonym, states, key, key_id) -> None:
     verb("reidentify", pseudonym, "first")
     with pytest.raises(PolicyError, match="a second person"):
         verb("reidentify", pseudonym, key)
-    assert states(read)[-1] == ("refused", key_id, None)
+    assert states()[-1] == ("refused", key_id, None)
     assert verb("reidentify", pseudonym, "second") == "clear-name\n"
 
 
 @pytest.mark.parametrize(("key", "key_id"), [("ward", "k3"), ("unknown", None)])
-def test_a_key_without_the_right_opens_nothing(verb, pseudonym, read, key, key_id) -> None:
+def test_a_key_without_the_right_opens_nothing(verb, pseudonym, read, key, key_id, states) -> None:
     verb("reidentify", pseudonym, "first")
     with pytest.raises(PolicyError, match="may not reidentify"):
         verb("reidentify", pseudonym, key)
-    assert states(read)[-1] == ("refused", key_id, None)
+    assert states()[-1] == ("refused", key_id, None)
     assert key not in json.dumps(read())
 
 
@@ -154,21 +161,21 @@ def test_a_key_must_be_given(verb, pseudonym) -> None:
 
 
 def test_an_agreement_for_one_pseudonym_opens_no_other(
-    verb, pseudonym, directory, config, read
+    verb, pseudonym, directory, config, states
 ) -> None:
     other = Pseudonyms(directory, config).of("other-name")
     verb("reidentify", pseudonym, "first")
     assert "other-name" not in verb("reidentify", other, "second")
-    assert [state for state, *_ in states(read)] == ["requested", "requested"]
+    assert [state for state, *_ in states()] == ["requested", "requested"]
 
 
 @pytest.mark.parametrize("days", [1.01, -1])
-def test_after_a_day_the_first_must_ask_again(verb, pseudonym, monkeypatch, read, days) -> None:
+def test_after_a_day_the_first_must_ask_again(verb, pseudonym, monkeypatch, states, days) -> None:
     verb("reidentify", pseudonym, "first")
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + days * 86400)
     assert "clear-name" not in verb("reidentify", pseudonym, "second")
-    assert states(read)[-1] == ("requested", "k2", None)
+    assert states()[-1] == ("requested", "k2", None)
 
 
 def test_garbage_is_refused_before_anything_is_pending(verb, pseudonym, directory) -> None:

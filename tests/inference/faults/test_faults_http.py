@@ -279,7 +279,7 @@ async def test_slow_bodies(engine, impatient, ledger, recovers) -> None:
         assert b"body_timeout" in answer
     for record in await ledger.take(len(bodies)):
         assert (record["outcome"], record["status"]) == ("body_timeout", 408)
-        assert record["key_id"]
+        assert record["pseudonym"]
     assert not engine.bodies
     await recovers(impatient, engine)
 
@@ -480,7 +480,7 @@ async def test_another_spelling_needs_the_same_key(engine, gateway, raw, ledger,
             b"HTTP/1.1 401", b"HTTP/1.1 404",
         )  # fmt: skip
         record = await ledger.one()
-        assert record["key_id"] is None
+        assert record["pseudonym"] is None
         assert record["route"] in ("/v1/models", "/v1/models/{name}", "unknown")
         await raw(get(target, b"Connection: close", bearer))
         await ledger.one()
@@ -510,7 +510,7 @@ async def test_a_host_opens_no_protected_route(engine, gateway, raw, ledger, rec
                 assert b'"object"' not in answer
                 sent += 1
         for record in await ledger.take(sent):
-            assert (record["route"].partition("{")[0] in path, record["key_id"]) == (True, None)
+            assert (record["route"].partition("{")[0] in path, record["pseudonym"]) == (True, None)
     assert not engine.bodies
     await recovers(gateway, engine)
 

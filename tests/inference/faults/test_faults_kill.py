@@ -138,7 +138,7 @@ async def test_kill_9_under_live_streams(slow, start, ledger, words, environment
     records = await ledger.take(STREAMS + 1)
     died = [record for record in records if record["outcome"] == "gateway_died"]
     assert Counter(record["request_id"] for record in died) == Counter(asked)
-    assert all(record["key_id"] and record["started"] for record in died)
+    assert all(record["pseudonym"] and record["started"] for record in died)
     assert records[-1]["outcome"] == "answered"
     # Beside the running gateway.
     checked = await asyncio.create_subprocess_exec(

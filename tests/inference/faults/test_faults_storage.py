@@ -111,7 +111,7 @@ async def test_the_state_database_is_damaged(
     records = await ledger.take(asked + 1)
     outcomes = [record["outcome"] for record in records]
     assert outcomes.count("state_unavailable") == 1
-    assert all(record["key_id"] for record in records if record["outcome"] == "answered")
+    assert all(record["pseudonym"] for record in records if record["outcome"] == "answered")
     mend(database, kept)
     asked = await until(gateway, "")
     await ledger.take(asked)

@@ -165,7 +165,6 @@ def exchange(**members) -> Exchange:
             "status": 200,
             "outcome": "answered",
             "pseudonym": "1.abc",
-            "key_id": "key-id",
             **members,
         }
     )
@@ -243,9 +242,10 @@ async def test_a_chat_within_the_trace_of_its_caller(
     sent = b"".join(collector.bodies)
     [recorded] = requests_of(home)
     assert recorded["trace_id"] == TRACE
-    for secret in ("Hallo", "Guten", "127.0.0.1", "Erika", str(recorded["key_id"])):
+    for secret in ("Hallo", "Guten", "127.0.0.1", "Erika"):
         assert secret.encode() not in sent
-    assert str(recorded["pseudonym"]).encode() not in sent
+    for sealed in ("pseudonym", "client_address"):
+        assert str(recorded[sealed]).encode() not in sent
 
 
 async def test_a_trace_of_our_own_is_named_in_the_record(

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from bedside_inference.audit.record import DIED, pseudonym_of
+from bedside_inference.audit.record import DIED, is_sealed, pseudonym_of, without_clear_ids
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 _BALP = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
-PSEUDONYM, KEY, DIGEST = "urn:bedside:pseudonym", "urn:bedside:key", "urn:bedside:sha256"
+PSEUDONYM, DIGEST = "urn:bedside:pseudonym", "urn:bedside:sha256"
 SERVER = "bedside-gateway"
-IP_ADDRESS, MACHINE_NAME = "2", "1"
+IP_ADDRESS, MACHINE_NAME, URI = "2", "1", "5"
 _OF_REQUEST = (
-    *("trace_id", "method", "route", "auth_method", "key_id", "department", "parameters"),
+    *("trace_id", "method", "route", "auth_method", "department", "parameters"),
     *("prompt_tokens", "completion_tokens", "duration_ms", "queued_ms", "first_byte_ms"),
     *("status", "finish_reason", "disconnect_phase"),
 )
@@ -42,6 +42,7 @@ def audit_event(entry: dict[str, Any], site: str) -> dict[str, Any]:
         entry: as it stands in the chain.
         site: name of this machine.
     """
+    entry = without_clear_ids(entry)
     about = _request(entry, site) if entry["type"] == "request" else _house(entry, site)
     source = {
         "site": site,
@@ -97,9 +98,9 @@ def _house(entry: dict[str, Any], site: str) -> dict[str, Any]:
         "network": {"address": site, "type": MACHINE_NAME},
     }
     agents = [agent]
-    if entry.get("key_id") is not None:
+    if entry.get("asked_by") is not None:
         agent["requestor"] = False
-        who = {"identifier": {"system": KEY, "value": entry["key_id"]}}
+        who = {"identifier": {"system": PSEUDONYM, "value": entry["asked_by"]}}
         agents.append({"who": who, "requestor": True})
     event: dict[str, Any] = {
         "type": _coding(DCM, *kind),
@@ -145,7 +146,7 @@ def _agents(entry: dict[str, Any], site: str) -> list[dict[str, Any]]:
             "type": _concept(DCM, "110153", "Source Role ID"),
             "who": {"identifier": {"value": entry["client_app"]}},
             "requestor": not known,
-            "network": {"address": entry["client_address"], "type": IP_ADDRESS},
+            "network": _network(entry["client_address"]),
         },
         {
             "type": _concept(DCM, "110152", "Destination Role ID"),
@@ -166,6 +167,12 @@ def _agents(entry: dict[str, Any], site: str) -> list[dict[str, Any]]:
             user["purposeOfUse"] = [_purpose(entry)]
         agents.append(user)
     return agents
+
+
+def _network(address: str) -> dict[str, str]:
+    if is_sealed(address):
+        return {"address": f"{PSEUDONYM}:{address}", "type": URI}
+    return {"address": address, "type": IP_ADDRESS if address != "unknown" else MACHINE_NAME}
 
 
 def _entities(entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -29,7 +29,9 @@ from bedside_inference.audit.checkpoint import (
     write_checkpoint,
 )
 from bedside_inference.audit.entries import AuditError, segment_path, segments, write_errors
+from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.record import (
+    OF_KEYS,
     RequestRecord,
     begin_content,
     died_content,
@@ -51,11 +53,17 @@ def audit_directory(config: AuditConfig, home: Path) -> Path:
 
 
 def audited(config: AuditConfig, home: Path) -> Callable[..., None]:
-    """`AuditLog.admin` for a command that may change something: opened when it does."""
+    """`AuditLog.admin` for a command that may change something: opened when it does.
+
+    Ids of API keys are sealed.
+    """
+    directory = audit_directory(config, home)
 
     def record(action: str, /, **ids: str | int) -> None:
-        with AuditLog(audit_directory(config, home), config) as audit:
-            audit.admin(action, **ids)
+        with AuditLog(directory, config) as audit:
+            seal = Pseudonyms(directory, config).of_key
+            sealed = {name: seal(str(ids[name])) for name in OF_KEYS if name in ids}
+            audit.admin(action, **{**ids, **sealed})
 
     return record
 

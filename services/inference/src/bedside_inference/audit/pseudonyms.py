@@ -28,6 +28,7 @@ CACHED = 4096
 GRACE_SECONDS = 86400
 """How long after its end a period's key is kept in any case: long requests end late."""
 _DAY = 86400
+_KEY = "key "
 
 
 class Period(BaseModel):
@@ -93,6 +94,33 @@ class Pseudonyms:
                 known.clear()
             found = known[subject] = period.hide(subject)
         return found
+
+    def of_address(self, address: str) -> str:
+        """Where somebody asks from: not to be told from another place without the key.
+
+        Raises:
+            AuditError: the keys cannot be read or written.
+        """
+        return self.of(f"address {address}")
+
+    def of_key(self, key_id: str) -> str:
+        """What an act on a key, or of its holder as an officer, is recorded as.
+
+        Another text than the subject of its requests, so that neither leads to the other.
+
+        Raises:
+            AuditError: the keys cannot be read or written.
+        """
+        return self.of(f"{_KEY}{key_id}")
+
+    def key_of(self, sealed: str) -> str:
+        """The id of the key in what `of_key` made.
+
+        Raises:
+            InputError: its key was deleted.
+            AuditError: the keys cannot be read.
+        """
+        return self.reveal(sealed).removeprefix(_KEY)
 
     def reveal(self, pseudonym: str) -> str:
         """Whose it is.

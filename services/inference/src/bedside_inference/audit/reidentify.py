@@ -29,7 +29,8 @@ class Wish(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    key_id: str
+    asked_by: str
+    """The first person's key, sealed."""
     at: float
     """Unix seconds."""
 
@@ -62,14 +63,14 @@ class Reidentification:
             AuditError: the question cannot be recorded; nothing is revealed.
         """
         found = self.find(key)
-        key_id = found[0] if found else None
         if found is None or not found[1]:
-            self._record("refused", pseudonym=None, key_id=key_id)
+            asked_by = self.pseudonyms.of_key(found[0]) if found else None
+            self._record("refused", pseudonym=None, asked_by=asked_by)
             raise PolicyError(
                 "this key may not reidentify - set BEDSIDE_API_KEY to one that was made with that "
                 "right; the attempt was recorded"
             )
-        subject = self.pseudonyms.reveal(pseudonym)
+        subject, asked_by = self.pseudonyms.reveal(pseudonym), self.pseudonyms.of_key(found[0])
         with self._changing():
             now = time.time()
             wishes = {
@@ -79,17 +80,17 @@ class Reidentification:
             }
             first = wishes.pop(pseudonym, None)
             if first is None:
-                self._record("requested", pseudonym=pseudonym, key_id=found[0])
-                self._write({**wishes, pseudonym: Wish(key_id=found[0], at=now)})
+                self._record("requested", pseudonym=pseudonym, asked_by=asked_by)
+                self._write({**wishes, pseudonym: Wish(asked_by=asked_by, at=now)})
                 return None
-            if first.key_id in found[2]:
-                self._record("refused", pseudonym=pseudonym, key_id=found[0])
+            if self.pseudonyms.key_of(first.asked_by) in found[2]:
+                self._record("refused", pseudonym=pseudonym, asked_by=asked_by)
                 raise PolicyError(
                     "the holder of this key asked before, and a second person must agree - let "
                     "somebody else with that right run the same command; the attempt was recorded"
                 )
             self._record(
-                "revealed", pseudonym=pseudonym, key_id=found[0], requested_by=first.key_id
+                "revealed", pseudonym=pseudonym, asked_by=asked_by, requested_by=first.asked_by
             )
             self._write(wishes)
         return subject

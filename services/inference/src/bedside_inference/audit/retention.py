@@ -14,7 +14,7 @@ from bedside_inference.audit.entries import segment_path, write_errors
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.reader import Snapshot, snapshot
-from bedside_inference.audit.record import pseudonym_of
+from bedside_inference.audit.record import sealed_in
 from bedside_inference.config import AuditConfig
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Segment:
     first_time: str = ""
     last_time: str = ""
     periods: set[int] = field(default_factory=set)
-    """Of the pseudonyms in it."""
+    """Of what is sealed in it."""
 
 
 @dataclass(slots=True)
@@ -96,8 +96,7 @@ def _read(chain: Snapshot) -> tuple[list[Segment], set[int]]:
         segment.last_seq, segment.last_hash = entry.seq, entry.hash
         segment.last_time = entry.members["time"]
         segment.records += 1
-        if pseudonym := pseudonym_of(entry.members):
-            segment.periods.add(int(pseudonym.partition(".")[0]))
+        segment.periods |= {int(found.partition(".")[0]) for found in sealed_in(entry.members)}
         if entry.members["type"] == "tombstone":
             buried.add(entry.members["first_seq"])
     return [held[first] for first in chain.firsts], buried

@@ -168,10 +168,10 @@ def _identifying(gateway: Gateway) -> Identify:
         exchange = exchange_of(request.scope)
         exchange.principal = principal
         record = exchange.record
-        record.auth_method, record.key_id = principal.method, principal.key_id
-        record.department = principal.department
-        record.purpose_of_use = purpose_of(request.headers, principal)
+        record.auth_method, record.department = principal.method, principal.department
         record.pseudonym = gateway.pseudonyms.of(principal.subject)
+        record.client_address = gateway.pseudonyms.of_address(record.client_address)
+        record.purpose_of_use = purpose_of(request.headers, principal)
         return principal
 
     return identify

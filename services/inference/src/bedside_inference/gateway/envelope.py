@@ -73,7 +73,6 @@ def _log(exchange: Exchange, seconds: float, level: int) -> None:
         route=record.route,
         status=record.status,
         outcome=record.outcome,
-        key=record.key_id,
         seconds=round(seconds, 4),
         first_byte_seconds=exchange.first_byte and round(exchange.first_byte, 4),
     )
@@ -185,7 +184,8 @@ _ip = lru_cache(maxsize=1024)(ipaddress.ip_address)
 
 def _address(text: str) -> str:
     try:
-        return str(_ip(text))
+        # A scope (RFC 4007) may be any text.
+        return str(_ip(text.partition("%")[0]))
     except ValueError:
         return "unknown"  # what a proxy passed on need not be an address
 
