@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from bedside_core.errors import ConfigError
 from bedside_core.registry.registry import Registry
-from bedside_inference.engine import withdrawal
+from bedside_inference.engine import ending, withdrawal
 from bedside_inference.engine.door import ALLOWED, Door
 from bedside_inference.gateway.api.fields import REQUESTS
 from bedside_inference.secret import make_secrets
@@ -126,3 +126,34 @@ async def test_a_withdrawn_model_answers_nothing_and_says_why(served, monkeypatc
             assert answer.status_code == 503
             said = ServedModel.model_validate_json(answer.headers[HEADER])
             assert said == served.model_copy(update={"withdrawn": True})
+
+
+async def test_from_the_signal_on_nothing_new_is_let_in_and_says_why(
+    served, monkeypatch, token
+) -> None:
+    app = door()
+    monkeypatch.setattr(ending.DRAINING, "is_set", lambda: True)
+    right = {"Authorization": f"Bearer {token}"}
+    async with client(app) as http:
+        for method, path in (("POST", CHAT), ("GET", "/health")):
+            answer = await http.request(method, path, headers=right)
+            assert answer.status_code == 503
+            said = ServedModel.model_validate_json(answer.headers[HEADER])
+            assert said == served.model_copy(update={"draining": True})
+        assert (await http.get("/metrics", headers=right)).text == "reached"
+        assert (await http.post(CHAT)).status_code == 401
+        assert (await http.get("/v1/models", headers=right)).status_code == 404
+
+
+async def test_what_was_let_in_before_the_signal_and_fails_by_it(monkeypatch) -> None:
+    """vLLM closes what tokenizes at the signal, and answers 500 to a request in between."""
+
+    async def signalled(request: Request) -> PlainTextResponse:
+        monkeypatch.setattr(ending.DRAINING, "is_set", lambda: True)
+        return PlainTextResponse("cannot schedule new futures after shutdown", 500)
+
+    app = Door(Starlette(routes=[Route(CHAT, signalled, methods=["POST"])]))
+    async with client(app) as http:
+        answer = await http.post(CHAT)
+    assert answer.status_code == 503
+    assert ServedModel.model_validate_json(answer.headers[HEADER]).draining

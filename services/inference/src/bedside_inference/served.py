@@ -35,3 +35,10 @@ class ServedModel(BaseModel):
     """Whether calls of tools are found in the model's words; none if the engine does not say."""
     withdrawn: bool = False
     """Whether it was withdrawn meanwhile; such an engine answers nothing and ends in seconds."""
+    draining: bool = False
+    """Whether it lets running answers finish and ends then; it takes no new request."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the engine takes no request any more and ends."""
+        return self.withdrawn or self.draining

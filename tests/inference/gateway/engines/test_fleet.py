@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bedside_inference import aliases
 from bedside_inference.config import HealthConfig
+from bedside_inference.gateway.engines import client as engine_client
 from bedside_inference.paths import socket_path
 from bedside_inference.state.store import Store
 
@@ -273,3 +274,23 @@ async def test_an_engine_that_comes_back_with_another_model_is_not_believed(
         assert await answering(door) == OLD
         engine.served = served.model_copy(update={"model": NEW})
         assert await answering(door) == "model_loading"
+
+
+async def test_an_engine_that_only_loads_is_loading_to_clients(
+    config, home, gateway, monkeypatch
+) -> None:
+    """Whoever takes its connections and says nothing, as the address of a pod that just begins."""
+    monkeypatch.setattr(engine_client, "PROBE_SECONDS", 0.05)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    path = socket_path(config, home)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    async with await asyncio.start_unix_server(silent, str(path)):
+        for _ in range(20):
+            assert await answering(gateway) == "model_loading"
+            async with gateway.session.get(f"{gateway.url}/readyz") as ready:
+                assert await ready.json() == {"status": "model loading"}
+            await asyncio.sleep(0.05)

@@ -179,3 +179,69 @@ async def test_an_engine_that_is_gone_is_not_waited_for(engine, watching) -> Non
     await engine.runner.cleanup()
     assert await look(monitor) is Condition.LOADING
     assert changes == [Condition.LOADING]
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take what comes and say nothing, as a machine does that is busy with loading."""
+    await reader.read()
+    writer.close()
+
+
+async def test_what_loads_is_never_called_stalled(config, home, watching, monkeypatch) -> None:
+    """However slowly or wrongly something at its address answers before the model is there."""
+    monkeypatch.setattr(engine_client, "PROBE_SECONDS", 0.05)
+    monitor = watching()
+    path = socket_path(config, home)
+    path.parent.mkdir(mode=0o700)
+    async with await asyncio.start_unix_server(silent, str(path)):
+        assert {await look(monitor) for _ in range(5)} == {Condition.LOADING}
+    path.unlink()
+
+    async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(closes, str(path)):
+        assert {await look(monitor) for _ in range(5)} == {Condition.LOADING}
+
+
+async def never(*_: object, **__: object) -> None:
+    await asyncio.sleep(600)
+
+
+async def test_an_engine_whose_connections_nobody_takes(engine, watching, monkeypatch) -> None:
+    """As behind a Kubernetes service without a ready pod: it was restarted and loads."""
+    monitor = watching()
+    assert await look(monitor) is Condition.READY
+    monkeypatch.setattr(engine_client, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(monitor.client, "_call", never)
+    assert await look(monitor, 2) is Condition.READY  # damped
+    assert {await look(monitor) for _ in range(5)} == {Condition.LOADING}
+
+
+async def test_a_fresh_engine_has_three_tries_to_show_that_it_works(engine, watching) -> None:
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(600)
+        return web.Response()
+
+    monitor = watching(idle_probe_timeout_seconds=0.05)
+    engine.healthy = False
+    assert await look(monitor, 5) is Condition.LOADING
+    engine.healthy, engine.script = True, hang
+    assert await look(monitor, 2) is Condition.LOADING
+    assert await look(monitor) is Condition.STALLED
+    await engine.freed()
+
+
+async def test_an_engine_that_drains(engine, watching) -> None:
+    monitor = watching()
+    await look(monitor)
+    monitor.load_seconds = 40
+    engine.healthy = False
+    engine.served = engine.served.model_copy(update={"draining": True})
+    assert await look(monitor) is Condition.DRAINING  # said, so at once
+    CLOCK.now += 25
+    assert monitor.remaining_load() == 40
+    await engine.runner.cleanup()
+    assert await look(monitor) is Condition.LOADING
+    CLOCK.now += 10
+    assert monitor.remaining_load() == 30

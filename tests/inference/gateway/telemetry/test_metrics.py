@@ -29,7 +29,7 @@ CLOSED = {
     "task": re.compile("audit|state|engines|traces"),
     "priority": re.compile("emergency|ward|batch"),
     "engine": re.compile(r"/tmp/bedside-[a-z0-9_]+/run/engine\.sock"),
-    "condition": re.compile("loading|ready|stalled|withdrawn"),
+    "condition": re.compile("loading|ready|stalled|draining|withdrawn"),
     "le": re.compile(r"[0-9.]+|\+Inf"),
 }
 """All labels, and what their values may be."""

@@ -2,7 +2,8 @@
 
 Covered: every path that is not listed is 404, whatever vLLM adds; on a network every listed path
 but `/health` wants the house's engine token; every response names the verified model; once that is
-withdrawn, everything is 503.
+withdrawn, everything is 503; from the signal that ends the engine on, so is every request but for
+its metrics, while the answers that run finish.
 Not covered: what a request's body asks for (the gateway's task), and encryption on the wire.
 """
 
@@ -12,6 +13,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING
 
+from bedside_inference.engine import ending
 from bedside_inference.engine.withdrawal import NOTICE
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, VARIABLE, ServedModel
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN = frozenset({("GET", "/health")})
+METRICS = ("GET", "/metrics")
 ALLOWED = OPEN | {
-    ("GET", "/metrics"),
+    METRICS,
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
@@ -44,40 +47,51 @@ class Door:
         served = ServedModel.model_validate_json(os.environ[VARIABLE])
         self.mark = _mark(served)
         self.withdrawn_mark = _mark(served.model_copy(update={"withdrawn": True}))
+        self.draining_mark = _mark(served.model_copy(update={"draining": True}))
         self.token = read_secret(ENGINE_TOKEN) if os.environ.get(NETWORK) == "1" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            ending.serving()  # vLLM's server starts, so it has its handlers
             await self.app(scope, receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
 
-        withdrawn = NOTICE.is_set()
-        mark = self.withdrawn_mark if withdrawn else self.mark
-
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), mark]
+                if message["status"] >= 500 and ending.DRAINING.is_set():
+                    # It was let in a moment too early, or cut off at the drain's end.
+                    message["status"] = 503
+                message["headers"] = [*message.get("headers", ()), self._said(message["status"])]
             await send(message)
 
-        status = 503 if withdrawn else self._refusal(scope)
+        status = self._refusal(scope)
         if status is None:
             await self.app(scope, receive, marked_send)
         else:
             await marked_send({"type": "http.response.start", "status": status, "headers": []})
             await marked_send({"type": "http.response.body", "body": b""})
 
+    def _said(self, status: int) -> tuple[bytes, bytes]:
+        """The mark of an answer; that of a refusal says why."""
+        if status == 503 and NOTICE.is_set():
+            return self.withdrawn_mark
+        return self.draining_mark if status == 503 and ending.DRAINING.is_set() else self.mark
+
     def _refusal(self, scope: Scope) -> int | None:
         asked = (scope["method"], scope["path"])
+        if NOTICE.is_set():
+            return 503
         if asked not in ALLOWED:
             return 404
-        if self.token is None or asked in OPEN:
-            return None
-        expected = f"Bearer {self.token}".encode()
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        return None if hmac.compare_digest(given, expected) else 401
+        if self.token is not None and asked not in OPEN:
+            expected = f"Bearer {self.token}".encode()
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(given, expected):
+                return 401
+        return 503 if ending.DRAINING.is_set() and asked != METRICS else None
 
 
 def _mark(served: ServedModel) -> tuple[bytes, bytes]:

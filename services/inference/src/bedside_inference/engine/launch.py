@@ -21,6 +21,7 @@ from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.offline import OFFLINE
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
+from bedside_inference.engine import ending
 from bedside_inference.engine.door import NETWORK, Door
 from bedside_inference.engine.fit import check_complete, check_memory
 from bedside_inference.paths import (
@@ -105,6 +106,7 @@ def serve(config: InferenceConfig, run: Run) -> None:
     private_directory(cache)
     arguments = vllm_arguments(config, chosen.model, listening, build)
     environment = vllm_environment(config, chosen, cache, temporary, build)
+    ending.hold_back()
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
 
 

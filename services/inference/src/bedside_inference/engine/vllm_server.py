@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from bedside_core import lifeline
-from bedside_inference.engine import out_of_memory
+from bedside_inference.engine import ending, out_of_memory
 
 lifeline.hold(signal.SIGKILL)
 
@@ -24,6 +24,7 @@ if __name__ == "__mp_main__":
     out_of_memory.mark_children()
 
 if __name__ == "__main__":
+    ending.loading()  # first of all: signals were held back until now, see launch.py
     # Here, not above: only the server looks, not each of its children.
     from bedside_core.registry.registry import Registry
     from bedside_inference.engine import withdrawal

@@ -250,6 +250,13 @@ model_loading = Refusal(
     headers=RETRY,
     about="shortly",
 )
+engine_draining = Refusal(
+    503,
+    "engine_draining",
+    "The engine is about to end and only finishes what it has begun; try again {about}.",
+    headers=RETRY,
+    about="shortly",
+)
 model_stalled = Refusal(
     503,
     "model_stalled",

@@ -51,12 +51,22 @@ KNOWN_PARAMETERS = frozenset(
 
 
 class Unreached(Exception):  # noqa: N818 - no failure of the request, another engine may take it
-    """The engine has not begun to work on a request."""
+    """The engine does not work on a request."""
 
-    def __init__(self, *, gone: bool) -> None:
-        """`gone`: nobody listens there; otherwise there is no room for a further request."""
+    def __init__(self, *, gone: bool, leaving: ServedModel | None = None) -> None:
+        """Tell why.
+
+        Args:
+            gone: nobody listens there; otherwise it has no room for a further request.
+            leaving: what an engine says that takes none any more: it drains or its model was
+                withdrawn.
+        """
         super().__init__()
-        self.gone = gone
+        self.gone, self.leaving = gone, leaving
+
+
+class Unconnected(Exception):  # noqa: N818 - as Unreached, but a busy machine may be the cause
+    """The engine did not take a connection in time."""
 
 
 class EngineClient:
@@ -82,12 +92,17 @@ class EngineClient:
 
         Raises:
             Unreached: nobody listens, or we cannot ask.
+            Unconnected: nobody takes the connection in time.
             Broken: the answer is none.
             TimeoutError: it does not answer in time.
         """
-        async with asyncio.timeout(PROBE_SECONDS):
-            call = await self._call(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
-            with closing(call):
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                call = await self._call(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
+        except TimeoutError:
+            raise Unconnected from None
+        with closing(call):
+            async with asyncio.timeout(PROBE_SECONDS):
                 await call.begun()
                 return call.status, served_by(call), await call.whole(PAGE_BYTES)
 
@@ -187,7 +202,8 @@ async def _refusal(answer: Call) -> ApiError | Unreached:
     """
     match answer.status:
         case 503:
-            return Unreached(gone=False)
+            served = served_by(answer)
+            return Unreached(gone=False, leaving=served if served and served.leaving else None)
         case 404 | 501:
             return not_offered()
         case 429:

@@ -22,7 +22,9 @@ from bedside_inference.gateway.engines.client import EngineClient, Unreached
 from bedside_inference.gateway.engines.monitor import Condition, Monitor
 from bedside_inference.gateway.errors import (
     ApiError,
+    Refusal,
     engine_busy,
+    engine_draining,
     engine_failed,
     model_loading,
     model_stalled,
@@ -92,7 +94,7 @@ class Fleet:
         """The engines of one model that may answer, first the one with the least to do.
 
         Raises:
-            ApiError: 503, the model is stopped, withdrawn, loading or stalled.
+            ApiError: 503, the model is stopped, withdrawn, stalled or loading, or its engine ends.
         """
         ready = self._ready(digest)
         allowed = [e for e in ready if e.served and e.served.model not in stopped]
@@ -103,11 +105,7 @@ class Fleet:
             return [first, *same]
         if ready or digest in stopped:
             raise model_stopped()
-        if any(engine.condition is Condition.WITHDRAWN for engine in self.engines):
-            raise model_withdrawn()
-        if any(engine.condition is Condition.STALLED for engine in self.engines):
-            raise model_stalled()
-        raise self._loading()
+        raise self._absent()
 
     @asynccontextmanager
     async def ask(
@@ -125,25 +123,25 @@ class Fleet:
         for engine in candidates:
             engine.in_flight += 1
             try:
-                answer, served = await engine.client.ask(path, body, request_id)
+                try:
+                    answer, served = await engine.client.ask(path, body, request_id)
+                except Unreached as unreached:
+                    busy = busy or engine.unreached(unreached)
+                    continue
                 with closing(answer):
                     if served != engine.served:
                         # Started anew since the last probe; whether that may answer is not known.
                         engine.gone()
-                        raise self._loading()
+                        raise self._absent()
                     engine.progress()
                     yield answer, served, engine
             except Broken:
                 raise engine_failed() from None
-            except Unreached as unreached:
-                busy = busy or not unreached.gone
-                if unreached.gone:
-                    engine.gone()
             else:
                 return
             finally:
                 engine.in_flight -= 1
-        raise engine_busy() if busy else self._loading()
+        raise engine_busy() if busy else self._absent()
 
     def _ready(self, digest: str | None) -> list[Monitor]:
         return [
@@ -154,14 +152,25 @@ class Fleet:
             and digest in (None, engine.served.model)
         ]
 
-    def _loading(self) -> ApiError:
-        loading = [e for e in self.engines if e.condition is Condition.LOADING]
+    def _absent(self) -> ApiError:
+        """Why no engine answers now."""
+        conditions = {engine.condition for engine in self.engines}
+        if Condition.WITHDRAWN in conditions:
+            return model_withdrawn()
+        if Condition.STALLED in conditions:
+            return model_stalled()
+        if Condition.DRAINING in conditions:
+            return self._later(engine_draining, Condition.DRAINING)
+        return self._later(model_loading, Condition.LOADING)
+
+    def _later(self, refusal: Refusal, condition: Condition) -> ApiError:
+        waited_for = [engine for engine in self.engines if engine.condition is condition]
         # The longest: one that was stopped on purpose has been due for long.
-        known = [s for engine in loading if (s := engine.remaining_load()) is not None]
+        known = [s for engine in waited_for if (s := engine.remaining_load()) is not None]
         longest = max(known, default=None)
         if not longest:
-            return model_loading()
-        return model_loading(about=f"in about {longest} s", headers={"Retry-After": str(longest)})
+            return refusal()
+        return refusal(about=f"in about {longest} s", headers={"Retry-After": str(longest)})
 
     def _remember(self) -> None:
         """Keep for the next start how long loading takes; to lose it costs nothing."""

@@ -19,7 +19,12 @@ from bedside_core import log
 from bedside_inference.background import Recurring
 from bedside_inference.config import HealthConfig
 from bedside_inference.gateway.engines.call import Broken
-from bedside_inference.gateway.engines.client import PAGE_BYTES, EngineClient, Unreached
+from bedside_inference.gateway.engines.client import (
+    PAGE_BYTES,
+    EngineClient,
+    Unconnected,
+    Unreached,
+)
 from bedside_inference.gateway.errors import ApiError
 from bedside_inference.served import ServedModel
 
@@ -36,6 +41,8 @@ class Condition(StrEnum):
     LOADING = "loading"
     READY = "ready"
     STALLED = "stalled"
+    DRAINING = "draining"
+    """It finishes what it has begun, and ends."""
     WITHDRAWN = "withdrawn"
     """Its model was; stays so until the engine serves another one."""
 
@@ -64,6 +71,8 @@ class Monitor:
         self._moved = self._worked = self._answered = self._down_since = now
         self._was_down = False
         self._failed = 0
+        self._doubted = False
+        """A probe has failed since it was fit, so only a token shows that it works."""
         self.load_seconds: float | None = None
         """How long it took the last time from going away, or the first probe, to being back."""
 
@@ -75,6 +84,8 @@ class Monitor:
         """Seconds until the model is there, by how long it took the last time."""
         if self.load_seconds is None:
             return None
+        if self.condition is Condition.DRAINING:
+            return max(1, round(self.load_seconds))
         return max(1, round(self.load_seconds - (time.monotonic() - self._down_since)))
 
     async def watch(self) -> None:
@@ -96,19 +107,23 @@ class Monitor:
         """Probe once, and change the condition if enough probes in a row say so."""
         try:
             status, served, _ = await self.client.page("/health")
-            if served is not None and served.withdrawn:
-                self._become(Condition.WITHDRAWN, served)
+            if served is not None and served.leaving:
+                self._leave(served)
                 return
             if status != 200 or served is None:
                 self._unfit(Condition.LOADING)
                 return
             alive = await self._progressing()
         except Unreached as unreached:
-            if unreached.gone:
-                self.gone()
+            self.unreached(unreached)
             return
-        except (Broken, TimeoutError):
-            self._unfit(Condition.STALLED)
+        except (Unconnected, Broken):
+            self._unfit(Condition.LOADING)
+            return
+        except TimeoutError:
+            # What has not been ready may be loading, or its machine may be too busy with that.
+            was_ready = self.condition in (Condition.READY, Condition.STALLED)
+            self._unfit(Condition.STALLED if was_ready else Condition.LOADING)
             return
         if alive:
             self._fit(served)
@@ -128,7 +143,7 @@ class Monitor:
             return now - self._moved < self.config.stall_seconds
         self._moved = now
         idle = now - self._worked >= self.config.idle_probe_seconds
-        return await self._one_token() if idle or self._failed else True
+        return await self._one_token() if idle or self._doubted else True
 
     async def _one_token(self) -> bool:
         try:
@@ -145,12 +160,15 @@ class Monitor:
         self._worked = time.monotonic()
         return True
 
-    def _fit(self, served: ServedModel) -> None:
-        if self._was_down:
-            self.load_seconds = time.monotonic() - self._down_since
-            self._was_down = False
-        self._failed = 0
-        self._become(Condition.READY, served)
+    def unreached(self, why: Unreached) -> bool:
+        """Take in that it did not take a request; whether it is only full."""
+        if why.leaving is not None:
+            self._leave(why.leaving)
+        elif why.gone:
+            self.gone()
+        else:
+            return True
+        return False
 
     def gone(self) -> None:
         """Nobody listens: the engine was ended or has not begun; nothing to wait for."""
@@ -159,11 +177,25 @@ class Monitor:
         if self.condition is not Condition.LOADING:
             self._down_since = time.monotonic()
         self._was_down = True
+        self._failed = 0
         self._become(Condition.LOADING, None)
+
+    def _leave(self, said: ServedModel) -> None:
+        self._become(Condition.WITHDRAWN if said.withdrawn else Condition.DRAINING, said)
+
+    def _fit(self, served: ServedModel) -> None:
+        if self._was_down:
+            self.load_seconds = time.monotonic() - self._down_since
+            self._was_down = False
+        self._failed, self._doubted = 0, False
+        self._become(Condition.READY, served)
 
     def _unfit(self, condition: Condition) -> None:
         self._failed += 1
-        if self.condition is not Condition.READY or self._failed >= self.config.failure_threshold:
+        self._doubted = True
+        if condition is Condition.LOADING and self.condition is not Condition.READY:
+            self.gone()
+        elif self._failed >= self.config.failure_threshold:
             if condition is Condition.LOADING:
                 self.gone()
             else:
