@@ -183,7 +183,8 @@ class AdmissionConfig(Config):
 
     max_running: Annotated[int, Field(ge=1)] = 64
     max_running_tokens: Annotated[int, Field(ge=1)] = 1 << 20
-    """Prompt and answer tokens of all running requests, estimated before and true afterwards."""
+    """Prompt and answer tokens that all running requests may have: of the prompt by its length, of
+    the answer by its limit, 512 without one. Shares are reckoned with what answers truly had."""
     max_queued: Annotated[int, Field(ge=0)] = 256
     max_queued_tokens: Annotated[int, Field(ge=0)] = 1 << 20
     queue_timeout_seconds: Annotated[float, Field(gt=0)] = 60

@@ -416,6 +416,27 @@ async def test_batch_is_not_starved_and_a_wrong_estimate_leaves_no_trace() -> No
     assert_empty(tested)
 
 
+async def test_a_high_limit_is_charged_as_what_the_caller_usually_has() -> None:
+    tested = admission(max_running=4, max_running_tokens=1 << 20)
+    for caller, limit in (("high", 100_000), ("low", 20)):
+        for _ in range(3):
+            async with tested.enter(caller, "ward", limit) as ticket:
+                ticket.correct(20)
+    blocks = [Client(tested, "blocks", "ward", 1) for _ in range(4)]
+    clients = [Client(tested, name, "ward", n) for n in (100_000, 20) for name in ("high", "low")]
+    await settle()
+    for block in blocks:
+        await block.finish()
+    await settle()
+    assert all(client.inside for client in clients)
+    callers = tested._groups["ward"].callers
+    assert callers["high"].running == callers["low"].running == 40
+    assert tested.running_tokens == 200_040  # what the engine may have to hold is another matter
+    for client in clients:
+        await client.finish()
+    assert_empty(tested)
+
+
 async def test_retry_after_follows_the_rate_at_which_places_come_free() -> None:
     time = [0.0]
     config = AdmissionConfig(

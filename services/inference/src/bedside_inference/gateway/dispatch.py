@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from bedside_inference.gateway.access.limits import Limits
 from bedside_inference.gateway.api.bodies import Prepared
+from bedside_inference.gateway.api.events import Usage
 from bedside_inference.gateway.engines.admission import Admission
 from bedside_inference.gateway.engines.fleet import Fleet
 from bedside_inference.gateway.engines.monitor import Monitor
@@ -75,12 +76,14 @@ class Dispatch:
                 candidates = self._candidates(principal)
                 exchange.chosen = candidates[0].served
                 exchange.record.decisions = self._decisions(principal, exchange.chosen)
-                yield candidates
+                try:
+                    yield candidates
+                finally:
+                    if used := _used(usage, prompt):
+                        ticket.correct(used)
         finally:
             exchange.queued, exchange.released = ticket.queued_seconds, time.monotonic()
-            if usage.completion_tokens is not None and usage.prompt_tokens is None:
-                usage.prompt_tokens = prompt
-            used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+            used = _used(usage, prompt)
             if exchange.left and exchange.admitted is not None and not used:
                 used = tokens  # the engine worked for it, nobody knows how much
             await self.limits.settle(grant, used)
@@ -128,3 +131,13 @@ class Dispatch:
         canary = self.watch.state.alias(self.model_name).canary
         trial = chosen is not None and chosen.model == canary
         return (f"class_{principal.priority}", *(("canary",) if trial else ()))
+
+
+def _used(usage: Usage, prompt: int) -> int:
+    """Tokens that a request is known to have used; its prompt counts from the first answer on.
+
+    `prompt`: its estimate, for an engine that has not said.
+    """
+    if usage.completion_tokens is not None and usage.prompt_tokens is None:
+        usage.prompt_tokens = prompt
+    return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)

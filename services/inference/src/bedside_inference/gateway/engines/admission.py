@@ -38,6 +38,8 @@ from bedside_inference.gateway.errors import (
 MAX_RETRY_SECONDS = 60
 SMOOTHING = 0.1
 """Weight of the newest gap between two freed places in their running mean."""
+LEARNING = 0.2
+"""Weight of the newest true cost in the running mean of a caller's or class's."""
 
 CALLERS_KEPT = 64
 """Idle callers are looked through for forgetting only beyond so many."""
@@ -61,18 +63,21 @@ class Flow:
     """One claim among others: a class among classes, or a caller within a class.
 
     What an answer costs is known only at its end, so a flow has two accounts: what it got, and what
-    it is about to get by the newest estimate. Its turn comes by their sum, and a wrong estimate
-    leaves no trace.
+    it is about to get. Its turn comes by their sum. The second is reckoned with what its requests
+    usually cost in truth, not with what they may have: whoever names a higher limit than he needs,
+    or none, does not wait for that. A wrong estimate leaves no trace once the truth is known.
     """
 
-    __slots__ = ("done", "queued", "running", "weight")
+    __slots__ = ("done", "queued", "running", "usual", "weight")
 
     def __init__(self, weight: int) -> None:
         self.weight = weight
         self.done = 0.0
         """Tokens of finished requests over the weight, in the virtual time of all its rivals."""
         self.running = 0
-        """Tokens of running requests."""
+        """Tokens that its running requests are charged with."""
+        self.usual: float | None = None
+        """Tokens that one of its requests cost in the mean, once one is known."""
         self.queued = Share(0, 0)
 
     @property
@@ -87,6 +92,11 @@ class Flow:
     def finish(self, tokens: int) -> None:
         self.running -= tokens
         self.done += tokens / self.weight
+
+    def learn(self, tokens: int) -> None:
+        """Take a true cost into the mean."""
+        usual = tokens if self.usual is None else self.usual
+        self.usual = usual + LEARNING * (tokens - usual)
 
     def queue(self, places: int, tokens: int) -> None:
         self.queued = Share(self.queued.places + places, self.queued.tokens + tokens)
@@ -168,7 +178,7 @@ class Ticket:
     """One request on its way through; an asynchronous context that holds its place."""
 
     __slots__ = (
-        *("_admission", "_caller", "_charged", "_emergency", "_group", "_subject"),
+        *("_admission", "_caller", "_charge", "_emergency", "_group", "_subject"),
         *("_state", "_turn", "queued_seconds", "tokens"),
     )
 
@@ -180,10 +190,11 @@ class Ticket:
         self._emergency = priority == "emergency"
         self._caller: Caller
         self._state: Literal["new", "queued", "running", "gone"] = "new"
-        self._charged = False
-        """Whether its tokens count against its class and caller; the reserve is free of charge."""
+        self._charge: int | None = None
+        """What its class and caller are charged while it runs; the reserve is free of charge."""
         self._turn: asyncio.Future[bool] | None = None
         self.tokens = tokens
+        """What it takes of the engine's tokens: the most that it may, then what it did."""
         self.queued_seconds = 0.0
 
     async def __aenter__(self) -> Ticket:
@@ -210,7 +221,10 @@ class Ticket:
         self._admission._leave(self)
 
     def correct(self, tokens: int) -> None:
-        """Replace the estimate by the true number of prompt and answer tokens."""
+        """Replace the estimate by the true number of prompt and answer tokens.
+
+        Without it, the usual cost stays charged.
+        """
         self._admission._correct(self, tokens)
 
 
@@ -299,14 +313,16 @@ class Admission:
 
     def _admit(self, ticket: Ticket, *, charged: bool) -> None:
         """Let a ticket that waits in no queue any more into the engine."""
-        ticket._state, ticket._charged = "running", charged
+        ticket._state = "running"
         self._count_running(ticket, 1, ticket.tokens)
         if charged:
             group, caller = ticket._group, ticket._caller
+            usual = caller.usual or group.usual or ticket.tokens
+            charge = ticket._charge = max(1, min(ticket.tokens, round(usual)))
             self._virtual = max(self._virtual, group.done)
             group.virtual = max(group.virtual, caller.done)
-            group.running += ticket.tokens
-            caller.running += ticket.tokens
+            group.running += charge
+            caller.running += charge
             group.sort(caller)
         if ticket._turn is not None:
             ticket._turn.set_result(True)
@@ -336,9 +352,9 @@ class Admission:
         elif ticket._state == "running":
             ticket._state = "gone"
             self._count_running(ticket, -1, -ticket.tokens)
-            if ticket._charged:
-                ticket._group.finish(ticket.tokens)
-                ticket._caller.finish(ticket.tokens)
+            if ticket._charge is not None:
+                ticket._group.finish(ticket._charge)
+                ticket._caller.finish(ticket._charge)
                 ticket._group.sort(ticket._caller)
             if self._queued.places:
                 now = self._clock()
@@ -356,13 +372,16 @@ class Admission:
     def _correct(self, ticket: Ticket, tokens: int) -> None:
         if ticket._state != "running":
             return
-        difference = tokens - ticket.tokens
+        group, caller = ticket._group, ticket._caller
+        self._count_running(ticket, 0, tokens - ticket.tokens)
         ticket.tokens = tokens
-        self._count_running(ticket, 0, difference)
-        if ticket._charged:
-            ticket._group.running += difference
-            ticket._caller.running += difference
-            ticket._group.sort(ticket._caller)
+        group.learn(tokens)
+        caller.learn(tokens)
+        if ticket._charge is not None:
+            group.running += tokens - ticket._charge
+            caller.running += tokens - ticket._charge
+            ticket._charge = tokens
+            group.sort(caller)
         self._dispatch()
 
     def _unqueue(self, ticket: Ticket) -> None:
