@@ -477,6 +477,7 @@ def rejecting(count: int) -> bytes:
         (answering(200, b'{"partialSuccess": {"rejectedSpans": 2, "later": [1]}}'), 2),
         (answering(200, b'{"partialSuccess": {"errorMessage": "Erika"}}'), 0),
         (answering(200, b'{"partialSuccess": null}'), 0),
+        (answering(200, b'{"partialSuccess": {"rejectedSpans": 1e999}}'), 0),
         (answering(200, b'{"partialSuccess": {"rejectedSpans": "%s"}}' % (b"9" * 5000)), 0),
         (answering(200, b"[" * 60_000), 0),
         (answering(204), 5),

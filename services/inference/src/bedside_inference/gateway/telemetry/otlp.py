@@ -34,7 +34,7 @@ def rejected(response: bytes) -> int:
     """How many spans a collector says that it did not keep; none if it says nothing readable."""
     try:
         return int(from_json(response)["partialSuccess"]["rejectedSpans"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, OverflowError, LookupError, TypeError):
         return 0
 
 
