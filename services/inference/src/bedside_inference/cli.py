@@ -65,7 +65,7 @@ def _gateway(config: InferenceConfig, run: Run) -> None:
 
 
 def _openapi(registry: Registry) -> None:
-    from bedside_inference.gateway.api.openapi import print_document
+    from bedside_inference.gateway.app import print_document
 
     print_document(registry)
 

@@ -19,8 +19,9 @@ from bedside_core.cli import main
 from bedside_inference.gateway.api import openapi
 from bedside_inference.gateway.api.bodies import prepare_body
 from bedside_inference.gateway.api.fields import REQUESTS
-from bedside_inference.gateway.api.openapi import ERRORS, document
+from bedside_inference.gateway.api.openapi import ERRORS
 from bedside_inference.gateway.api.routes import ONE_MODEL, PUBLIC, ROUTES
+from bedside_inference.gateway.app import document
 from bedside_inference.gateway.errors import CLIENT_CLOSED, TABLE
 
 DOCUMENT = document()

@@ -28,7 +28,8 @@ from schemathesis.schemas import BaseSchema
 
 from bedside_inference.config import AdmissionConfig
 from bedside_inference.gateway.api.fields import MAX_ANSWERS, REQUESTS
-from bedside_inference.gateway.api.openapi import ERRORS, EXAMPLE_MODEL, document
+from bedside_inference.gateway.api.openapi import ERRORS, EXAMPLE_MODEL
+from bedside_inference.gateway.app import document
 
 RECORDED = json.loads((Path(__file__).parent / "engine_answers.json").read_text())
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,11 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bedside_core.console import say
 from bedside_core.errors import ArtifactError
+from bedside_core.registry.registry import Registry
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.config import InferenceConfig
@@ -23,8 +25,10 @@ from bedside_inference.gateway import handlers
 from bedside_inference.gateway.access.authentication import Authentication, owned, purpose_of
 from bedside_inference.gateway.access.limits import make_limits
 from bedside_inference.gateway.access.oidc import TokenVerifier
+from bedside_inference.gateway.api import openapi
 from bedside_inference.gateway.api.bodies import prepare_body, read_body, require_json
 from bedside_inference.gateway.api.fields import REQUESTS
+from bedside_inference.gateway.api.openapi import OPERATIONS, taking
 from bedside_inference.gateway.api.routes import MODELS, ONE_MODEL, PUBLIC, route_of
 from bedside_inference.gateway.dispatch import Dispatch
 from bedside_inference.gateway.engines.admission import Admission
@@ -131,7 +135,21 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
         ConfigError: an engine's address, a certificate or a database's URL cannot be used.
     """
     gateway = Gateway(config, home, salt_key)
+    shortcut = Shortcut(_routes(gateway), {path: _generating(gateway, path) for path in REQUESTS})
+    return Envelope(shortcut, route_of, PUBLIC, gateway.reporter, gateway.tracing, gateway.audit)
 
+
+def document() -> dict[str, Any]:
+    """The API's OpenAPI document, the same for every house: no setting changes it."""
+    return openapi.document(_routes(Gateway(InferenceConfig(), Path(), b"")).routes)
+
+
+def print_document(registry: Registry) -> None:
+    """Print it as JSON."""
+    say(json.dumps(document(), indent=2, ensure_ascii=False))
+
+
+def _routes(gateway: Gateway) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with gateway.running():
@@ -149,9 +167,10 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     handlers.install(app)
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
-    app.include_router(pages())
-    shortcut = Shortcut(app, {path: _generating(gateway, path) for path in REQUESTS})
-    return Envelope(shortcut, route_of, PUBLIC, gateway.reporter, gateway.tracing, gateway.audit)
+    app.include_router(pages(OPERATIONS))
+    for path in REQUESTS:
+        app.post(path, **OPERATIONS[path])(taking(path))
+    return app
 
 
 def _identifying(gateway: Gateway) -> Identify:
@@ -194,13 +213,13 @@ def _api(gateway: Gateway) -> APIRouter:
         principal = exchange_of(request.scope).principal
         return principal is not None and principal.may_use(name)
 
-    @router.get(MODELS)
+    @router.get(MODELS, **OPERATIONS[MODELS])
     async def models(request: Request) -> dict[str, Any]:
         return {"object": "list", "data": [describe(request)] if allowed(request) else []}
 
-    @router.get(ONE_MODEL)
-    async def model(request: Request, name: str) -> dict[str, Any]:
-        if name != gateway.config.model_name or not allowed(request):
+    @router.get(ONE_MODEL, **OPERATIONS[ONE_MODEL])
+    async def model(request: Request) -> dict[str, Any]:
+        if request.path_params["name"] != name or not allowed(request):
             raise unknown_model()
         return describe(request)
 
@@ -210,14 +229,11 @@ def _api(gateway: Gateway) -> APIRouter:
 class Shortcut:
     """Takes generating requests past FastAPI, whose layers cost more than the handler itself.
 
-    FastAPI knows the same routes and answers whatever else is asked of their paths.
+    FastAPI knows the same routes, describes them and answers whatever else is asked of their paths.
     """
 
     def __init__(self, app: FastAPI, generating: dict[str, Endpoint]) -> None:
         self.app, self.generating = app, generating
-        app.router.routes.extend(
-            Route(path, endpoint, methods=["POST"]) for path, endpoint in generating.items()
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = None
@@ -258,11 +274,11 @@ def _generating(gateway: Gateway, path: str) -> Endpoint:
 def _probes(gateway: Gateway) -> APIRouter:
     router = APIRouter(redirect_slashes=False)
 
-    @router.get("/livez")
+    @router.get("/livez", **OPERATIONS["/livez"])
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/readyz")
+    @router.get("/readyz", **OPERATIONS["/readyz"])
     async def readyz() -> Response:
         try:
             if not gateway.audit.writable:
@@ -276,7 +292,7 @@ def _probes(gateway: Gateway) -> APIRouter:
         found = {"model": served.model, "verdict": served.verdict}
         return JSONResponse({"status": "ready", "name": gateway.config.model_name, **found})
 
-    @router.get("/metrics")
+    @router.get("/metrics", **OPERATIONS["/metrics"])
     async def metrics(request: Request) -> Response:
         gateway.reporter.report()
         gateway.sampling()

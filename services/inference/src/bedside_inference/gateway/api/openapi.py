@@ -10,16 +10,16 @@ Form: OpenAPI Specification 3.1.1. What cannot be said in JSON Schema stands in 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
-from pydantic_core import core_schema
+from fastapi import Body
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
-from bedside_core.console import say
-from bedside_core.registry.registry import Registry
 from bedside_inference.gateway.api.fields import (
     MAX_ANSWERS,
     MAX_PATTERN,
@@ -138,6 +138,13 @@ PARAMETERS: dict[str, Json] = {
         "schema": TEXT,
     },
 }
+NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": TEXT,
+    "example": EXAMPLE_MODEL,
+}
 
 
 def _object(required: Json, optional: Json | None = None, **more: Any) -> Json:
@@ -173,69 +180,36 @@ class Generation(NamedTuple):
     example: Json
 
 
+def _chosen(kind: str, choice: Json, more: Json | None = None) -> Json:
+    """An answer or an event with choices."""
+    choices = _list(_object({"index": COUNT, **choice}))
+    head = {"id": TEXT, "object": {"const": kind}, "created": CREATED, "model": TEXT}
+    return _object({**head, "choices": choices, **(more or {})})
+
+
+FINISH = {"finish_reason": FINISHED}
+USED = {"usage": _usage("prompt_tokens", "completion_tokens")}
+SAID = _object(
+    {"role": {"const": "assistant"}, "content": {"type": ["string", "null"]}},
+    {"tool_calls": _list(_ref("schemas", "ToolCall"))},
+)
+EMBEDDING = {
+    "description": "Numbers, or base64 of 32-bit floats.",
+    "anyOf": [_list({"type": "number"}), TEXT],
+}
 GENERATIONS = {
     "/v1/chat/completions": Generation(
         "ChatCompletion",
         "Answer a conversation",
-        _object(
-            {
-                "id": TEXT,
-                "object": {"const": "chat.completion"},
-                "created": CREATED,
-                "model": TEXT,
-                "choices": _list(
-                    _object(
-                        {
-                            "index": COUNT,
-                            "message": _object(
-                                {
-                                    "role": {"const": "assistant"},
-                                    "content": {"type": ["string", "null"]},
-                                },
-                                {"tool_calls": _list(_ref("schemas", "ToolCall"))},
-                            ),
-                            "finish_reason": FINISHED,
-                        }
-                    )
-                ),
-                "usage": _usage("prompt_tokens", "completion_tokens"),
-            }
-        ),
-        _object(
-            {
-                "id": TEXT,
-                "object": {"const": "chat.completion.chunk"},
-                "created": CREATED,
-                "model": TEXT,
-                "choices": _list(_object({"index": COUNT, "delta": {"type": "object"}})),
-            }
-        ),
+        _chosen("chat.completion", {"message": SAID, **FINISH}, USED),
+        _chosen("chat.completion.chunk", {"delta": {"type": "object"}}),
         {"messages": [{"role": "user", "content": "Was senkt den Blutdruck?"}]},
     ),
     "/v1/completions": Generation(
         "Completion",
         "Go on with a text",
-        _object(
-            {
-                "id": TEXT,
-                "object": {"const": "text_completion"},
-                "created": CREATED,
-                "model": TEXT,
-                "choices": _list(
-                    _object({"index": COUNT, "text": TEXT, "finish_reason": FINISHED})
-                ),
-                "usage": _usage("prompt_tokens", "completion_tokens"),
-            }
-        ),
-        _object(
-            {
-                "id": TEXT,
-                "object": {"const": "text_completion"},
-                "created": CREATED,
-                "model": TEXT,
-                "choices": _list(_object({"index": COUNT, "text": TEXT})),
-            }
-        ),
+        _chosen("text_completion", {"text": TEXT, **FINISH}, USED),
+        _chosen("text_completion", {"text": TEXT}),
         {"prompt": "Den Blutdruck senkt"},
     ),
     "/v1/embeddings": Generation(
@@ -250,10 +224,7 @@ GENERATIONS = {
                         {
                             "index": COUNT,
                             "object": {"const": "embedding"},
-                            "embedding": {
-                                "description": "Numbers, or base64 of 32-bit floats.",
-                                "anyOf": [_list({"type": "number"}), TEXT],
-                            },
+                            "embedding": EMBEDDING,
                         }
                     )
                 ),
@@ -357,82 +328,76 @@ Known to OpenAI or vLLM and refused by all routes where they are not declared:
 """
 
 
-def print_document(registry: Registry) -> None:
-    """Print the document as JSON."""
-    say(json.dumps(document(), indent=2, ensure_ascii=False))
+TAGS = [
+    {"name": "generation", "description": BOUNDS},
+    {"name": "models", "description": "What is served."},
+    {"name": "monitoring", "description": "For the house's probes; no key is asked for."},
+    {"name": "page", "description": "The page for people, which asks for a key itself."},
+]
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key of the house, or an access token of its identity provider where it "
+    "has set one up.",
+}
 
 
-def document() -> Json:
-    """The OpenAPI document, the same for every house: no setting changes it."""
-    return {
-        "openapi": "3.1.1",
-        "info": {
-            "title": "Bedside",
-            "version": version("bedside-inference"),
-            "description": INTRODUCTION,
-        },
-        "servers": [{"url": "/", "description": "Where the house has put its gateway."}],
-        "tags": [
-            {"name": "generation", "description": BOUNDS},
-            {"name": "models", "description": "What is served."},
-            {"name": "monitoring", "description": "For the house's probes; no key is asked for."},
-            {"name": "page", "description": "The page for people, which asks for a key itself."},
-        ],
-        "security": [{"bearer": []}],
-        "paths": {
-            path: {"get" if path not in REQUESTS else "post": operation}
-            for path, operation in _operations()
-        },
-        "components": {
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An API key of the house, or an access token of its identity "
-                    "provider where it has set one up.",
-                }
-            },
-            "parameters": PARAMETERS,
-            "responses": {str(status): _refusal(status) for status in ERRORS},
-            "schemas": {
-                **_requests(),
-                **{generation.name: generation.answer for generation in GENERATIONS.values()},
-                **SCHEMAS,
-            },
-        },
+def document(routes: Sequence[BaseRoute]) -> Json:
+    """The OpenAPI document of FastAPI's routes, with what they share under one name each."""
+    found = get_openapi(
+        title="Bedside",
+        version=version("bedside-inference"),
+        openapi_version="3.1.1",
+        description=INTRODUCTION,
+        routes=routes,
+        tags=TAGS,
+        servers=[{"url": "/", "description": "Where the house has put its gateway."}],
+    )
+    made: Json = json.loads(json.dumps(found), parse_float=_number)
+    for path in made["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if "content" not in response:
+                    operation["responses"][status] = _ref("responses", status)
+    schemas = made["components"]["schemas"]
+    for request in REQUESTS.values():
+        for name in request.IGNORED:
+            ignored = schemas[request.__name__]["properties"][name]
+            ignored["description"] = "Accepted, because clients send it, and not passed on."
+    answers = {generation.name: generation.answer for generation in GENERATIONS.values()}
+    made["components"] = {
+        "securitySchemes": {"bearer": BEARER},
+        "parameters": PARAMETERS,
+        "responses": {str(status): _refusal(status) for status in ERRORS},
+        "schemas": {**schemas, **answers, **SCHEMAS},
     }
+    return made | {"security": [{"bearer": []}]}
+
+
+def _number(digits: str) -> int | float:
+    """Whole again: FastAPI makes a float of each bound, and one of 64 bits is then another."""
+    number = float(digits)
+    return int(number) if number.is_integer() else number
 
 
 def _operations() -> Iterator[tuple[str, Json]]:
     for path, generation in GENERATIONS.items():
-        yield path, _generation(path, generation)
+        yield path, _generation(generation)
     asked = [_ref("parameters", parameter) for parameter in PARAMETERS]
     listed = _answer("What the caller may use.", "Models", may=MARKS)
-    yield (
-        MODELS,
-        _operation("models", "listModels", "List models", listed, FOR_CALLERS, parameters=asked),
-    )
-    name = {
-        "name": "name",
-        "in": "path",
-        "required": True,
-        "schema": TEXT,
-        "example": EXAMPLE_MODEL,
-    }
+    yield MODELS, _route("models", "listModels", "List models", listed, parameters=asked)
     found = _answer("The model.", "Model", must=MARKS)
-    errors = (*FOR_CALLERS, 404)
+    errors, asked = (*FOR_CALLERS, 404), [NAME, *asked]
     yield (
         ONE_MODEL,
-        _operation(
-            "models", "getModel", "Describe a model", found, errors, parameters=[name, *asked]
-        ),
+        _route("models", "getModel", "Describe a model", found, errors, parameters=asked),
     )
     alive = _answer("The gateway runs.", "Status")
     yield "/livez", _unprotected("monitoring", "getLive", "Is it there?", alive)
     ready = _unprotected(
         "monitoring", "getReady", "Would it answer?", _answer("It would.", "Ready")
     )
-    ready["responses"]["503"] = _answer("It would not.", "Status", may=("Retry-After",))
+    ready["responses"][503] = _answer("It would not.", "Status", may=("Retry-After",))
     yield "/readyz", ready
     numbers = _file("In Prometheus' text format or OpenMetrics.", "text/plain")
     numbers["content"]["application/openmetrics-text"] = {"schema": TEXT}
@@ -443,39 +408,55 @@ def _operations() -> Iterator[tuple[str, Json]]:
 
 
 def _unprotected(tag: str, name: str, summary: str, answer: Json) -> Json:
-    return _operation(tag, name, summary, answer, ANY_ROUTE, security=[])
+    return _route(tag, name, summary, answer, ANY_ROUTE, security=[])
 
 
-def _operation(
-    tag: str, name: str, summary: str, answer: Json, errors: tuple[int, ...], **more: Any
+def _route(
+    tag: str,
+    name: str,
+    summary: str,
+    answer: Json,
+    errors: tuple[int, ...] = FOR_CALLERS,
+    **more: Any,
 ) -> Json:
-    refusals = {str(status): _ref("responses", str(status)) for status in sorted(errors)}
     return {
         "tags": [tag],
-        "operationId": name,
+        "operation_id": name,
         "summary": summary,
-        **more,
-        "responses": {"200": answer, **refusals},
+        "response_class": JSONResponse if "application/json" in answer["content"] else Response,
+        "response_model": None,
+        "responses": {200: answer, **{status: {} for status in sorted(errors)}},
+        "openapi_extra": more,
     }
 
 
-def _generation(path: str, generation: Generation) -> Json:
+def _generation(generation: Generation) -> Json:
     answer = _answer("The answer.", generation.name, must=(*MARKS, "X-AI-Generated"), may=RATES)
     if generation.event is not None:
         answer["content"]["text/event-stream"] = {"schema": _stream(generation.event)}
-    body: Json = {
-        "schema": _ref("schemas", REQUESTS[path].__name__),
-        "examples": {"least": {"value": {"model": EXAMPLE_MODEL, **generation.example}}},
-    }
-    return _operation(
+    return _route(
         "generation",
         f"create{generation.name}",
         generation.summary,
         answer,
         GENERATING,
         parameters=[_ref("parameters", parameter) for parameter in PARAMETERS],
-        requestBody={"required": True, "content": {"application/json": body}},
     )
+
+
+def taking(path: str) -> Callable[..., None]:
+    """What FastAPI takes for the endpoint of a generating route, to describe its request.
+
+    `Shortcut` answers before it.
+    """
+
+    def generate(body: Any) -> None:
+        raise NotImplementedError
+
+    least = {"model": EXAMPLE_MODEL, **GENERATIONS[path].example}
+    said = Body(openapi_examples={"least": {"value": least}})
+    generate.__annotations__["body"] = Annotated[REQUESTS[path], said]
+    return generate
 
 
 def _stream(event: Json) -> Json:
@@ -536,25 +517,5 @@ def _refusal(status: int) -> Json:
     }
 
 
-class _Requests(GenerateJsonSchema):
-    """Without a title for each field, and without null as the default of what is left out."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        if schema.get("default", ...) is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-
-def _requests() -> Json:
-    kinds: list[tuple[type[BaseModel], Any]] = [(k, "validation") for k in REQUESTS.values()]
-    template = "#/components/schemas/{model}"
-    _, made = models_json_schema(kinds, ref_template=template, schema_generator=_Requests)
-    schemas: Json = made["$defs"]
-    for request in REQUESTS.values():
-        for name in request.IGNORED:
-            ignored = schemas[request.__name__]["properties"][name]
-            ignored["description"] = "Accepted, because clients send it, and not passed on."
-    return schemas
+OPERATIONS: dict[str, Json] = dict(_operations())
+"""By route, what FastAPI's decorators are told of it."""

@@ -12,7 +12,9 @@ Tested in tests/inference/gateway/page/test_page.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -57,8 +59,10 @@ HEADERS = {
 }
 
 
-def pages() -> APIRouter:
+def pages(described: Mapping[str, dict[str, Any]]) -> APIRouter:
     """The routes of the page; its files are read now, so that none can be missing later.
+
+    `described`: by path, what the OpenAPI document says.
 
     Raises:
         OSError: the package was installed without them.
@@ -67,7 +71,7 @@ def pages() -> APIRouter:
     folder = resources.files(__package__)
 
     def serving(path: str, content: bytes, media_type: str) -> None:
-        @router.get(path)
+        @router.get(path, **described[path])
         async def file() -> Response:
             return Response(content, headers=HEADERS, media_type=media_type)
 
