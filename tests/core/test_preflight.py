@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from bedside_core import cli, dispatch, memory, preflight
-from bedside_core.inspection import Finding, Inspection
+from bedside_core.inspection import EXTENT, Finding, Inspection
 from bedside_core.registry.registry import Registry
 
 ITEM = {"id": "q1", "question": "Frage?", "options": ["a", "b", "c", "d"], "answer": 0,
@@ -262,3 +262,38 @@ def test_a_registry_that_cannot_be_written(tmp_path, monkeypatch):
     [finding] = preflight._of_registry(home, writes=True)
     assert finding.kind == "fault"
     assert f"BEDSIDE_HOME: {tmp_path} cannot be written" in finding.text
+
+
+# --- where the steps run on other machines ---
+
+
+def test_a_look_at_files_says_something_of_the_machine(house, capsys, monkeypatch):
+    monkeypatch.setenv(EXTENT, "files")
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1)
+    with socket.create_server(("127.0.0.1", house["inference"]["gateway"]["port"])):
+        assert check(house) == 0
+    out = capsys.readouterr().out
+    assert "eval.policy: policy.yaml" in out
+    for word in ("port", "memory", "disk", "registry", "environment"):
+        assert word not in out
+
+
+def test_a_look_at_files_does_not_open_them(house, capsys, monkeypatch):
+    monkeypatch.setenv(EXTENT, "files")
+    assert check(house, "eval.policy=nowhere.yaml") == 2
+    assert "eval.policy" in capsys.readouterr().err
+
+
+def test_files_are_missed_where_their_volume_is_not_there_yet(house, capsys, monkeypatch):
+    monkeypatch.setenv(EXTENT, "settings")
+    assert check(house, "eval.policy=nowhere.yaml", "trainer.heldout=nowhere") == 0
+    out = capsys.readouterr().out
+    assert "  eval: the files that it names, which are not present here\n" in out
+    assert check(house, "eval.max_length=1") == 2
+    assert "eval.max_length: must be at least 16" in capsys.readouterr().err
+
+
+def test_an_unknown_extent_looks_at_everything(house, capsys, monkeypatch):
+    monkeypatch.setenv(EXTENT, "file")
+    assert check(house) == 2
+    assert "BEDSIDE_CHECK: 'file' is neither settings nor" in capsys.readouterr().err

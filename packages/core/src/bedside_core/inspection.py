@@ -8,12 +8,13 @@ Tested in tests/core/test_preflight.py.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from bedside_core.config import Config
-from bedside_core.errors import BedsideError
+from bedside_core.errors import BedsideError, ConfigError
 
 Kind = Literal["checked", "unsure", "fault", "has", "needs"]
 Thing = Literal[
@@ -34,11 +35,32 @@ class Finding(Config):
     amount: int = 0
 
 
+Extent = Literal["settings", "files", "machine"]
+"""How far a look goes; each includes the one before."""
+EXTENT = "BEDSIDE_CHECK"
+"""Where the steps run on other machines: `files` looks at no port, memory or disk, `settings` at no
+file either."""
+
+
+def extent() -> Extent:
+    """How far to look, by the variable.
+
+    Raises:
+        ConfigError: it says something else.
+    """
+    match os.environ.get(EXTENT, "machine"):
+        case "settings" | "files" | "machine" as found:
+            return found
+        case other:
+            raise ConfigError(f"{EXTENT}: {other!r} is neither settings nor files nor machine")
+
+
 class Inspection:
     """A look at one service: what it found, and what it can be asked."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
+        self.extent = extent()
         self.findings: list[Finding] = []
 
     def checked(self, text: str) -> None:

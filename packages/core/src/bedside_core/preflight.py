@@ -22,7 +22,7 @@ from bedside_core import dispatch, lifeline, memory
 from bedside_core.commands import leaves
 from bedside_core.config import Config, load_document, load_section
 from bedside_core.errors import BedsideError, ConfigError, InputError
-from bedside_core.inspection import Finding, Inspection
+from bedside_core.inspection import Finding, Inspection, extent
 from bedside_core.registry.registry import Registry
 from bedside_core.services import SERVICES, STEPS
 
@@ -61,11 +61,12 @@ def look(config: Path, overrides: list[str], registry: Registry, *, to_run: bool
     """
     document = load_document(config, overrides)
     found = _of_services(config, overrides, document, to_run=to_run)
-    # An image of one service says little of the machine that another step runs on.
-    runs_here = to_run or all(_is_here(service) for service, _ in STEPS)
-    found += _of_registry(registry, writes=runs_here)
-    trained = registry.slot(document["name"], "checkpoint") is not None
-    found += _side_by_side(found, registry, lenient=trained or not runs_here)
+    if to_run or extent() == "machine":
+        # An image of one service says little of the machine that another step runs on.
+        runs_here = to_run or all(_is_here(service) for service, _ in STEPS)
+        found += _of_registry(registry, writes=runs_here)
+        trained = registry.slot(document["name"], "checkpoint") is not None
+        found += _side_by_side(found, registry, lenient=trained or not runs_here)
     return Report(
         [finding.text for finding in found if finding.kind == "checked"],
         [finding.text for finding in found if finding.kind == "unsure"],
@@ -89,6 +90,9 @@ def inspect(service: str, document: dict[str, Any]) -> list[Finding]:
             config = load_section(model, document, section)
         if config is None and checks:
             inspection.unsure(f"{section}: files and sizes, before its settings are right")
+        elif checks and inspection.extent == "settings":
+            inspection.unsure(f"{section}: the files that it names, which are not present here")
+            checks = []
         for check in checks if config is not None else ():
             # Standard output belongs to the findings.
             with redirect_stdout(sys.stderr):

@@ -23,6 +23,12 @@ def check(config: InferenceConfig, inspection: Inspection) -> None:
     for setting, path in _files(config).items():
         with inspection.looking(f"inference.{setting}: {path}"):
             _open(setting, path)
+    if inspection.extent == "machine":
+        _look_at_machine(config, inspection)
+    inspection.needs("tokens", config.engine.max_model_len, "inference.engine.max_model_len")
+
+
+def _look_at_machine(config: InferenceConfig, inspection: Inspection) -> None:
     _try_port(config.gateway, inspection)
     if dispatch.program("engine") or importlib.util.find_spec("vllm"):
         inspection.checked("inference: the engine's environment is there")
@@ -31,7 +37,6 @@ def check(config: InferenceConfig, inspection: Inspection) -> None:
             "inference: the engine's environment is not here - `bash scripts/setup.sh engine`, or "
             "the image bedside/engine"
         )
-    inspection.needs("tokens", config.engine.max_model_len, "inference.engine.max_model_len")
 
 
 def _files(config: InferenceConfig) -> dict[str, Path]:
