@@ -30,6 +30,7 @@ COPY --from=builder /opt/core /opt/core
 COPY --from=builder /opt/bedside.pth /opt/pth-path /opt/
 ENV PATH=/opt/code/bin:${PATH} \
     HOME=/tmp \
+    USER=bedside \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     BEDSIDE_SERVICE=engine \
@@ -44,8 +45,9 @@ ENV PATH=/opt/code/bin:${PATH} \
     VLLM_NO_USAGE_STATS=1 \
     DO_NOT_TRACK=1
 RUN mv /opt/bedside.pth "$(cat /opt/pth-path)" \
-    && install -d -o 10001 -g 10001 /app /run/bedside /var/lib/bedside /run/secrets/bedside \
+    && install -d -o 10001 -g 0 -m 0775 /app /run/bedside /var/lib/bedside /run/secrets/bedside \
     && echo 'bedside:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
+    && echo engine > /etc/bedside-image \
     && python3 -IB -c "import bedside_core.cli, bedside_inference.engine.launch" \
     && bedside --help > /dev/null
 USER 10001:10001

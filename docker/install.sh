@@ -34,6 +34,7 @@ case $1 in
       echo "install: no CPU build of torch here - taking the general one, 3 GB more" >&2
       $uv pip install "${into[@]}" -r requirements/torch-general.lock
     fi
+    rm -f /opt/torch/.lock
     # Headers, static libraries and torch's own tests: for compiling against it, which nobody does.
     rm -rf /opt/torch/torch/include /opt/torch/torch/test /opt/torch/torch/share
     find /opt/torch/torch -name '*.a' -delete
@@ -57,5 +58,7 @@ case $1 in
       $uv build --quiet --offline --wheel --out-dir /tmp/own "$package"
     done
     $uv pip install --quiet --offline --python /opt/bedside/bin/python --target /opt/code --no-deps /tmp/own/*.whl
+    # uv's lock on its target, which everybody may write.
+    rm -f /opt/code/.lock
     ;;
 esac

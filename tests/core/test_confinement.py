@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bedside_core import confinement, offline
+from bedside_core.cli import main
 from bedside_core.confinement import Check
 from bedside_core.errors import ConfigError, PolicyError
 
@@ -151,3 +155,43 @@ def test_listener_without_an_address(monkeypatch, value) -> None:
     monkeypatch.setenv(confinement.LISTENER, value)
     with pytest.raises(ConfigError, match="write address:port"):
         confinement.listener()
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """What is sent or looked up meanwhile, as Python itself sees it."""
+    tried: list[str] = []
+    watching = True
+
+    def watch(event: str, _: object) -> None:
+        if watching and event in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
+            tried.append(event)
+
+    sys.addaudithook(watch)  # for ever
+    try:
+        yield tried
+    finally:
+        watching = False
+
+
+def test_something_is_tried_on_a_workstation(monkeypatch, capsys) -> None:
+    """An image sets the variable of its service; a person may have it set too."""
+    monkeypatch.setenv(confinement.SERVICE, "engine")
+    monkeypatch.setenv(confinement.LISTENER, "192.0.2.9:9000")
+    with watched() as tried:
+        assert main(["selftest"]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, tried) == ("", [])
+    assert "this is not a container of Bedside" in printed.err
+    assert "scripts/selftest.sh" in printed.err
+
+
+def test_nothing_is_tried_in_a_container(monkeypatch, capsys, tmp_path: Path) -> None:
+    marker = tmp_path / "bedside-image"
+    marker.write_text("engine\n")
+    monkeypatch.setattr(confinement, "MARKER", marker)
+    monkeypatch.setattr(confinement, "ways_out", lambda: iter([Check("no way", True, "none")]))
+    monkeypatch.setattr(confinement, "rights", lambda: iter([Check("not root", False, "user 0")]))
+    assert main(["selftest"]) == 5
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["check"] for line in lines] == ["no way", "not root"]

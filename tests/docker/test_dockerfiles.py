@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bedside_core.confinement import MARKER
 from bedside_core.offline import OFFLINE
 
 BOTH = ("Dockerfile", "engine-cuda.Dockerfile")
@@ -100,6 +101,13 @@ def test_both_images_set_different_places(dockerfiles: Any) -> None:
         ]
         * 2
     )
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_an_image_does_not_say_that_it_is_ours(dockerfiles: Any, name: str) -> None:
+    """`bedside selftest` tries nothing anywhere else."""
+    runs = [words for key, words in dockerfiles[name].stages["runtime"] if key == "RUN"]
+    assert f"> {MARKER}" in runs[-1]
 
 
 def test_an_image_is_not_tried_while_it_is_built(dockerfiles: Any) -> None:

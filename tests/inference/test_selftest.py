@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
+from bedside_core import confinement
 from bedside_core.artifacts import Artifact
 from bedside_core.cli import main
 from bedside_core.config import Config
@@ -46,6 +47,7 @@ def elsewhere_tested(monkeypatch) -> None:
     """Confinement has tests of its own and fails on a developer's machine."""
     monkeypatch.setattr(selftest, "confinement", lambda: iter([Check("ways out", True, "")]))
     monkeypatch.setattr(selftest, "rights", lambda: iter([Check("rights", True, "")]))
+    monkeypatch.setattr(selftest, "refuse_elsewhere", lambda: None)
     for name in ("BEDSIDE_SELFTEST_LISTENER", "BEDSIDE_URL", "BEDSIDE_API_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
@@ -577,3 +579,18 @@ def test_no_address_is_a_slip(config_file, capsys) -> None:
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "BEDSIDE_URL is not set" in printed.err
+
+
+@pytest.mark.parametrize("what", ["engine", "gateway"])
+def test_something_is_tried_on_a_workstation(config_file, monkeypatch, capsys, what) -> None:
+    def tried(*_: object) -> None:
+        raise AssertionError("tried")
+
+    monkeypatch.setattr(selftest, "refuse_elsewhere", confinement.refuse_elsewhere)
+    for name in ("confinement", "rights", "ask"):
+        monkeypatch.setattr(selftest, name, tried)
+    assert main(["inference", "selftest", "--config", config_file, what]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "this is not a container of Bedside" in printed.err
+    assert "nothing was tried" in printed.err

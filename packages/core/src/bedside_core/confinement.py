@@ -1,5 +1,8 @@
 """`bedside selftest`: prove that this container is confined; any image can.
 
+Outside our containers it tries nothing: there it would prove nothing, and its connections would be
+noise in somebody's firewall.
+
 Covered: ways out (routes, name resolution, proxies, two connections that must fail), rights (user,
 capabilities, root file system, container engine's socket), telemetry switches.
 Not covered: what the host itself could do, and other containers - run it in each.
@@ -32,6 +35,9 @@ LISTENER = "BEDSIDE_SELFTEST_LISTENER"
 SERVICE = "BEDSIDE_SERVICE"
 """Which service's image this is; the image sets it."""
 
+MARKER = Path("/etc/bedside-image")
+"""Only our images have this file, whose one line is the service."""
+
 NOWHERE = ("192.0.2.1", 443)
 """An address of TEST-NET-1 (RFC 5737): it belongs to nobody, so trying it disturbs nobody."""
 
@@ -60,9 +66,24 @@ def selftest(registry: Registry) -> None:
     """Check this container.
 
     Raises:
+        ConfigError: this is none of ours; nothing was tried.
         PolicyError: a check failed.
     """
+    refuse_elsewhere()
     report(os.environ.get(SERVICE, "container"), chain(ways_out(), rights()))
+
+
+def refuse_elsewhere() -> None:
+    """Begin no check of a container where there is none.
+
+    Raises:
+        ConfigError: this process does not run in a container of ours.
+    """
+    if not MARKER.is_file():
+        raise ConfigError(
+            f"this is not a container of Bedside ({MARKER} is missing), so nothing was tried - "
+            "`scripts/selftest.sh` asks every container of the running stack"
+        )
 
 
 def report(where: str, checks: Iterable[Check]) -> None:

@@ -20,7 +20,16 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from bedside_core.confinement import LISTENER, Check, connect, listener, no_proxy, report, rights
+from bedside_core.confinement import (
+    LISTENER,
+    Check,
+    connect,
+    listener,
+    no_proxy,
+    refuse_elsewhere,
+    report,
+    rights,
+)
 from bedside_core.confinement import ways_out as confinement
 from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.run import Run
@@ -44,9 +53,11 @@ def selftest(config: InferenceConfig, run: Run, what: str) -> None:
     """Check one place and print the report.
 
     Raises:
-        ConfigError: `what` is none of the three.
+        ConfigError: `what` is none of the three, or not where it could be tested.
         PolicyError: a check failed.
     """
+    if what in ("engine", "gateway"):
+        refuse_elsewhere()
     match what:
         case "engine":
             checks = engine(config, run)
