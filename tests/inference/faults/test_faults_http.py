@@ -420,22 +420,134 @@ async def test_http_1_0(engine, gateway, raw, ledger) -> None:
     assert (await ledger.one())["outcome"] == "answered"
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0", "nonsense"])
-async def test_no_other_protocol(engine, gateway, raw, recovers, protocol) -> None:
-    """Java's client asks for h2c with every request; the parser would lose the body."""
-    lines = (f"Upgrade: {protocol}", "Connection: Upgrade, close", "HTTP2-Settings: AAMAAABk")
-    for request in (
-        asks(gateway, *lines, f"Content-Length: {len(GOOD)}") + GOOD,
-        asks(gateway, *lines, "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n",
-        head(*lines, request="GET /v1/models HTTP/1.1") + get(b"/metrics"),
-        b"CONNECT db:5432 HTTP/1.1\r\nHost: db\r\n\r\n" + get(b"/metrics"),
-    ):
-        status, body = parts(await raw(request))
-        assert (status, body["error"]["code"]) == (400, "no_upgrade")
+JAVA = ("Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAA")
+"""What java.net.http.HttpClient sends with its first request, beside the offer itself."""
+
+
+def framed(gateway, body: bytes, *lines: str) -> tuple[bytes, ...]:
+    """A chat request whose body is counted, in one chunk, and in chunks of a byte."""
+    counted = asks(gateway, *lines, f"Content-Length: {len(body)}") + body
+    chunked = asks(gateway, *lines, "Transfer-Encoding: chunked")
+    single = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    return counted, chunked + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), chunked + single
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0", "nonsense", ""])
+async def test_an_offer_of_another_protocol_is_ignored(
+    engine, gateway, raw, ledger, recovers, protocol
+) -> None:
+    """As RFC 9110, section 7.8, allows; the request is answered as if it made none."""
+    offer = (f"Upgrade: {protocol}", *JAVA, "Connection: close")
+    said = "Grüß Gott" * 99
+    body = json.dumps(json.loads(GOOD) | {"messages": [{"role": "user", "content": said}]}).encode()
+    for request in framed(gateway, body, *offer):
+        answer = await raw(request)
+        assert (answer[:12], answer.count(b"HTTP/1.1 ")) == (b"HTTP/1.1 200", 1)
+        assert (await ledger.one())["outcome"] == "answered"
+        [got] = engine.bodies
+        assert json.loads(got)["messages"] == [{"role": "user", "content": said}]
+        engine.bodies.clear()
+    lines = [line.encode() for line in offer]
+    answer = await raw(get(b"/v1/models", *lines, f"Authorization: Bearer {gateway.key}".encode()))
+    assert b'"object":"list"' in answer
+    await ledger.one()
+    await recovers(gateway, engine)
+
+
+async def test_an_offer_byte_by_byte(engine, gateway, ledger, recovers) -> None:
+    """Wherever the packets end; and the connection goes on, with and without an offer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    for lines in (("Upgrade: h2c", *JAVA), (), ("Upgrade: h2c", *JAVA)):
+        for request in framed(gateway, GOOD, *lines):
+            for byte in request:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0)
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+            assert (await ledger.one())["outcome"] == "answered"
+            await asyncio.sleep(0.05)
+            await reader.read(65536)
+    assert len(engine.bodies) == 9
+    writer.close()
+    await recovers(gateway, engine)
+
+
+async def test_an_offer_smuggles_nothing(engine, gateway, raw, ledger, recovers) -> None:
+    """What follows the head is the body that it declares; what lies about that is refused."""
+    upgrade = ("Upgrade: h2c", *JAVA)
+    hidden = get(b"/metrics", b"Connection: close")
+    for request, outcome in (
+        # A request in the place of the other protocol's first bytes is one that came too early.
+        (head(*upgrade, request="GET /v1/models HTTP/1.1") + hidden, "invalid_api_key"),
+        (asks(gateway, *upgrade, "Content-Length: 0") + hidden, "invalid_json"),
+        (asks(gateway, *upgrade, "Transfer-Encoding: chunked") + b"0\r\n\r\n" + hidden,
+         "invalid_json"),
+        (asks(gateway, *upgrade, "Connection: close", f"Content-Length: {len(hidden)}") + hidden,
+         "invalid_json"),
+        # An offer within the body or among trailers is none.
+        (asks(gateway, "Content-Length: 16") + b"Upgrade: h2c\r\n\r\n" + hidden, "invalid_json"),
+        (asks(gateway, "Transfer-Encoding: chunked")
+         + b"2\r\n{}\r\n0\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n" + hidden,
+         "missing_model"),
+    ):  # fmt: skip
+        answer = await raw(request)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"bedside_gateway" not in answer
+        assert (await ledger.one())["outcome"] == outcome
+    bad = {
+        "length and chunks": ("Content-Length: 2", "Transfer-Encoding: chunked"),
+        "two lengths": ("Content-Length: 2", "Content-Length: 3"),
+        "a space before the colon": ("Content-Length : 2",),
+        "a folded header": ("X-A: b", "  Content-Length: 2"),
+        "a line end within a header": ("X-A: a\rContent-Length: 2",),
+        "null in a header": ("X-A: a\x00b",),
+        "chunks that are not the last coding": ("Transfer-Encoding: chunked, identity",),
+    }
+    for what, lines in bad.items():
+        for order in ((*upgrade, *lines), (*lines, *upgrade)):
+            status, body = parts(await raw(asks(gateway, *order) + b"{}"))
+            assert (what, status, body["error"]["code"]) == (what, 400, "bad_http")
+    many = [f"X-{number}: 1" for number in range(MAX_HEADERS)]
+    assert parts(await raw(asks(gateway, *upgrade, *many)))[0] == 431
     assert not engine.bodies
-    # A header alone asks for nothing.
-    for line in (f"Upgrade: {protocol}", "Connection: upgrade"):
-        assert b'"ready"' in await raw(get(b"/readyz", line.encode()) + b"\x00")
+    await recovers(gateway, engine)
+
+
+async def test_a_body_behind_an_offer_must_hurry_too(engine, impatient, ledger, recovers) -> None:
+    lines = ("Upgrade: h2c", *JAVA, "Content-Length: 5000")
+    answer = await drip(impatient.port, asks(impatient, *lines), b"{")
+    assert b"body_timeout" in answer
+    assert (await ledger.one())["outcome"] == "body_timeout"
+    await recovers(impatient, engine)
+
+
+async def test_it_is_no_proxy(engine, gateway, raw, recovers) -> None:
+    for lines in ((), ("Upgrade: h2c", *JAVA)):
+        request = head(*lines, request="CONNECT db:5432 HTTP/1.1")
+        status, body = parts(await raw(request + get(b"/metrics")))
+        assert (status, body["error"]["code"]) == (400, "no_tunnel")
+    await recovers(gateway, engine)
+
+
+async def test_one_host(engine, gateway, raw, recovers) -> None:
+    """RFC 9112, section 3.2; before that version a request needed none."""
+    end = "Connection: close\r\n\r\n"
+    for version, hosts, status in (
+        ("1.1", "Host: x\r\n", 200),
+        ("1.1", "Host:\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: x\r\nHost: x\r\n", 400),
+        ("1.1", "Host: x\r\nhost: y\r\n", 400),
+        ("1.1", "X-Forwarded-Host: x\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "Host: x\r\n", 200),
+        ("1.0", "Host: x\r\nHost: y\r\n", 400),
+    ):
+        for offer in ("", "Upgrade: h2c\r\n" + "\r\n".join((*JAVA, ""))):
+            request = f"GET /livez HTTP/{version}\r\n{hosts}{offer}{end}"
+            found, body = parts(await raw(request.encode()))
+            assert (version, hosts, found) == (version, hosts, status)
+            if status == 400:
+                assert body["error"]["code"] == "bad_host"
     await recovers(gateway, engine)
 
 
@@ -504,7 +616,10 @@ async def test_a_host_opens_no_protected_route(engine, gateway, raw, ledger, rec
                 "X-Rewrite-URL",
                 "Forwarded",
             ):
-                request = f"{method} {path} HTTP/1.1\r\n{name}: {host}\r\nConnection: close\r\n\r\n"
+                lines = f"{name}: {host}\r\nConnection: close"
+                if name != "Host":
+                    lines += "\r\nHost: x"
+                request = f"{method} {path} HTTP/1.1\r\n{lines}\r\n\r\n"
                 answer = await raw(request.encode("latin-1"))
                 assert answer[:12] == b"HTTP/1.1 401", (host, name)
                 assert b'"object"' not in answer

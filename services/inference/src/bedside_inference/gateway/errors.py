@@ -168,9 +168,8 @@ engine_refused = Refusal(
 )
 bad_request = Refusal(400, "bad_request", "This request cannot be answered.")
 bad_http = Refusal(400, "bad_http", "This is not a valid HTTP/1.1 request.")
-no_upgrade = Refusal(
-    400, "no_upgrade", "Only HTTP/1.1 is spoken here; send the request without 'Upgrade'."
-)
+bad_host = Refusal(400, "bad_host", "A request over HTTP/1.1 has one 'Host' header, no more.")
+no_tunnel = Refusal(400, "no_tunnel", "This is no proxy, so it does not take CONNECT.")
 
 # 401, 403: who asks.
 invalid_key = Refusal(

@@ -2,12 +2,14 @@
 
 Covered: a connection that sends no request, a request line and headers that do not end in time,
 more or larger headers than anybody needs, what comes after a request that was refused early,
-clients that do not read, errors in the API's own form for what is no HTTP. Trailers are dropped,
-and of pipelined requests only the first is answered (RFC 9112, section 9.3.2, has the client send
-the others again): whoever leaves must be noticed while that is done.
+clients that do not read, errors in the API's own form for what is no HTTP, a `Host` that is missing
+or double (RFC 9112, section 3.2). Trailers are dropped, and of pipelined requests only the first is
+answered (RFC 9112, section 9.3.2, has the client send the others again): whoever leaves must be
+noticed while that is done. An offer of another protocol is ignored (RFC 9110, section 7.8): Java's
+client makes one with its first request.
 Not covered: how many connections one address may hold; a proxy or firewall in front does that.
 
-Tested in tests/inference/faults/test_faults_http.py.
+Tested in tests/inference/faults/test_faults_http.py, tests/inference/gateway/test_protocol.py.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ import socket
 from collections.abc import Callable
 from typing import ClassVar
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bedside_inference.gateway.connection import CONNECTION, Connection
 from bedside_inference.gateway.errors import (
     ApiError,
+    bad_host,
     bad_http,
     headers_timeout,
     headers_too_large,
-    no_upgrade,
+    no_tunnel,
 )
 
 MAX_HEADER_BYTES = 32 << 10
@@ -36,6 +40,22 @@ MAX_HEADERS = 100
 
 class Refused(Exception):  # noqa: N818 - a verdict on the client, not a failure of ours
     """Ends the parsing of a connection."""
+
+
+class Parser(HttpRequestParser):
+    """Reads requests on; the parser beneath stops behind the head of one that offers an upgrade."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        super().__init__(protocol)
+        # As uvicorn sets it, for the first of pipelined requests.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.protocol = protocol
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]
+        try:
+            super().feed_data(data)
+        except HttpParserUpgrade as offer:
+            self.protocol.read_without_offer(data[offer.args[0] :])
 
 
 class Protocol(HttpToolsProtocol):
@@ -48,6 +68,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.parser = Parser(self)
         # The kernel's, because what is written last nobody waits for; see tcp(7).
         transport.get_extra_info("socket").setsockopt(
             socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self.TAKE_SECONDS * 1000)
@@ -98,14 +119,29 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._end_headers()
+        if self.parser.get_method() == b"CONNECT":
+            self._refusal = no_tunnel()
+            raise Refused
         if self.parser.should_upgrade():
-            # It cannot be ignored: the parser takes the body for the other protocol's.
-            self._refusal = no_upgrade()
+            return  # the same head comes again, without the offer
+        self._end_headers()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            self._refusal = bad_host()
             raise Refused
         connection: Connection = self
         self.scope["extensions"] = {CONNECTION: connection}  # type: ignore[dict-item] # ours
         super().on_headers_complete()
+
+    def read_without_offer(self, rest: bytes) -> None:
+        """Read a request's head again as if it offered no other protocol, and what follows it."""
+        lines = [
+            b"%b %b HTTP/%b"
+            % (self.parser.get_method(), self.url, self.parser.get_http_version().encode()),
+            *(b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"),
+        ]
+        self.parser = Parser(self)
+        self.parser.feed_data(b"\r\n".join((*lines, b"", rest)))
 
     # What `connection.Connection` promises.
 
@@ -129,6 +165,8 @@ class Protocol(HttpToolsProtocol):
             self._begin_headers()  # for the rest of a body that nobody waits for
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # it has not begun
         super().on_message_complete()
         if self.cycle.response_complete:  # refused early, and this was the rest of the body
             self._end_headers()
