@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bedside_core.registry.registry import Registry
 from bedside_inference.config import StateConfig, TimeoutsConfig
+from bedside_inference.gateway.api.routes import PUBLIC
 from bedside_inference.gateway.engines.admission import engine_priority
 from bedside_inference.gateway.engines.client import EngineClient
 from bedside_inference.keys import revoke
@@ -26,6 +27,8 @@ API = (
     ("POST", CHAT),
     ("POST", "/v1/completions"),
 )
+CHANGING = frozenset({"date", "x-request-id"})
+"""Headers that differ from one answer to the next."""
 GOOD = json.dumps({"model": "test", "messages": [{"role": "user", "content": "Hallo"}]}).encode()
 
 
@@ -283,6 +286,46 @@ async def test_unknown_routes(engine, gateway) -> None:
             assert answer.status == status
             assert (await error_of(answer))["code"] == code
     assert not engine.bodies
+
+
+async def test_head_is_get_without_a_body(engine, gateway) -> None:
+    """RFC 9110, section 9.3.2; uptime monitors ask so."""
+    found = {}
+    for path in ("/v1/models", "/v1/models/test", "/v1/models/other", *sorted(PUBLIC)):
+        for headers in (gateway.authorization, {}):
+            for method in ("GET", "HEAD"):
+                url = f"{gateway.url}{path}"
+                async with gateway.session.request(method, url, headers=headers) as answer:
+                    said = {k.lower(): v for k, v in answer.headers.items()}
+                    found[method] = answer.status, {k: said[k] for k in said.keys() - CHANGING}
+                    assert bool(await answer.read()) == (method == "GET")
+            if path == "/metrics":  # whose size differs from one time to the next
+                for _, said in found.values():
+                    del said["content-length"]
+            assert found["HEAD"] == found["GET"]
+    async with gateway.session.head(f"{gateway.url}/livez") as answer:
+        assert answer.status == 200
+    async with gateway.session.head(f"{gateway.url}{CHAT}") as answer:
+        assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    async with gateway.session.delete(f"{gateway.url}/livez") as answer:
+        assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("path", "hinted"),
+    [
+        ("/chat/completions", True),
+        ("/v1/chat/completions/", True),
+        ("/v1/v1/responses", True),
+        ("/models", True),
+        ("/api/v1/embeddings", True),
+        ("/v1/moderations", False),
+        ("/", False),
+    ],
+)
+async def test_a_wrong_base_url_is_hinted(gateway, path, hinted) -> None:
+    async with gateway.post(GOOD, path=path) as answer:
+        assert ("base URL ends in /v1" in (await error_of(answer))["message"]) == hinted
 
 
 async def test_only_our_headers_reach_the_engine(engine, gateway) -> None:

@@ -239,6 +239,9 @@ class Shortcut:
         endpoint = None
         if scope["type"] == "http" and scope["method"] == "POST":
             endpoint = self.generating.get(scope["path"])
+        elif scope["type"] == "http" and scope["method"] == "HEAD":
+            # The same headers (RFC 9110, section 9.3.2); the server leaves the body out.
+            scope = {**scope, "method": "GET"}
         if endpoint is None:
             await self.app(scope, receive, send)
             return

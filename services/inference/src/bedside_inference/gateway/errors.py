@@ -195,7 +195,7 @@ forbidden_model = Refusal(
 )
 
 # 404 to 431: what is not there, and what HTTP sets bounds to.
-unknown_route = Refusal(404, "unknown_route", "There is no such route.")
+unknown_route = Refusal(404, "unknown_route", "There is no such route{hint}.", hint="")
 unknown_model = Refusal(
     404,
     "model_not_found",

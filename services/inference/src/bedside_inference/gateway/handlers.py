@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from bedside_core.errors import ArtifactError
+from bedside_inference.gateway.api.fields import REQUESTS
+from bedside_inference.gateway.api.routes import MODELS
 from bedside_inference.gateway.errors import (
     CLIENT_CLOSED,
     ApiError,
@@ -26,6 +28,9 @@ from bedside_inference.gateway.errors import (
 from bedside_inference.gateway.exchange import exchange_of, refused
 
 BY_STATUS = {404: unknown_route, 405: method_not_allowed}
+
+ENDINGS = tuple(path.removeprefix("/v1") for path in (*REQUESTS, MODELS))
+MISPLACED = "; a client's base URL ends in /v1, and its routes have no slash at their end"
 
 
 def install(app: FastAPI) -> None:
@@ -57,8 +62,17 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    headers = {**(error.headers or {})}
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
     refusal = BY_STATUS.get(error.status_code, bad_request)
-    return _refuse(request, refusal(status=error.status_code, headers=error.headers))
+    hint = {"hint": MISPLACED} if error.status_code == 404 and misplaced(request) else {}
+    return _refuse(request, refusal(status=error.status_code, headers=headers, **hint))
+
+
+def misplaced(request: Request) -> bool:
+    """Whether a path ends as one of the API's does, so that a client's base URL is at fault."""
+    return request.url.path.rstrip("/").endswith(ENDINGS)
 
 
 async def _client_left(request: Request, error: Exception) -> Response:
