@@ -28,6 +28,9 @@ CLIENT_CLOSED = 499
 RETRY_SECONDS = 5
 RETRY: Mapping[str, str] = {"Retry-After": str(RETRY_SECONDS)}
 CLOSE: Mapping[str, str] = {"Connection": "close"}
+FINAL: Mapping[str, str] = {"X-Should-Retry": "false"}
+"""What OpenAI's SDKs obey, where a second try only costs: the engine would do the same work again,
+or nothing would have changed."""
 
 
 class ApiError(Exception):
@@ -240,8 +243,10 @@ class_queue_full = Refusal(
 client_stalled = Refusal(CLIENT_CLOSED, "client_stalled", "The answer was not taken in time.")
 
 # 500 and above: the house.
-internal_error = Refusal(500, "internal_error", "The gateway failed; this is a bug.")
-engine_failed = Refusal(502, "engine_error", "The engine failed to answer this request.")
+internal_error = Refusal(500, "internal_error", "The gateway failed; this is a bug.", headers=FINAL)
+engine_failed = Refusal(
+    502, "engine_error", "The engine failed to answer this request.", headers=FINAL
+)
 model_loading = Refusal(
     503,
     "model_loading",
@@ -263,13 +268,18 @@ model_stalled = Refusal(
     headers=RETRY,
 )
 model_stopped = Refusal(
-    503, "model_stopped", "This model was taken out of service by the house.", param="model"
+    503,
+    "model_stopped",
+    "This model was taken out of service by the house.",
+    param="model",
+    headers=FINAL,
 )
 model_withdrawn = Refusal(
     503,
     "model_withdrawn",
     "This model was withdrawn and may not be used any more.",
     param="model",
+    headers=FINAL,
 )
 engine_busy = Refusal(
     503,
@@ -304,7 +314,9 @@ provider_unavailable = Refusal(
     "Tokens cannot be checked now because the identity provider is away; try again shortly.",
     headers=RETRY,
 )
-engine_silent = Refusal(504, "engine_timeout", "The engine gave no sign of life in time.")
+engine_silent = Refusal(
+    504, "engine_timeout", "The engine gave no sign of life in time.", headers=FINAL
+)
 
 
 def known(error: Exception) -> ApiError | None:

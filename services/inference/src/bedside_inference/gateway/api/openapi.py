@@ -100,6 +100,10 @@ HEADERS: dict[str, Json] = {
         "description": "After so many seconds it is worth trying again.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "X-Should-Retry": {
+        "description": "The same request again would not help.",
+        "schema": {"const": "false"},
+    },
     "WWW-Authenticate": {"description": "RFC 6750, section 3.", "schema": TEXT},
     "Allow": {"description": "The methods that the route takes.", "schema": TEXT},
     **{
@@ -113,12 +117,17 @@ HEADERS: dict[str, Json] = {
     },
 }
 
-ALWAYS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",)}
+ALWAYS = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After",),
+    **dict.fromkeys((500, 502, 504), ("X-Should-Retry",)),
+}
 """Status -> headers that an error of it has."""
 SOMETIMES = {
     **dict.fromkeys((400, 408, 431), ("X-Request-Id",)),
     403: ("WWW-Authenticate",),
-    503: ("Retry-After",),
+    503: ("Retry-After", "X-Should-Retry"),
 }
 """The same for some of its errors; what comes before a whole request has no id."""
 WITHIN = frozenset({400, 404, 413, 415, 422, 429, 502, 503, 504})
@@ -397,7 +406,7 @@ def _operations() -> Iterator[tuple[str, Json]]:
     ready = _unprotected(
         "monitoring", "getReady", "Would it answer?", _answer("It would.", "Ready")
     )
-    ready["responses"][503] = _answer("It would not.", "Status", may=("Retry-After",))
+    ready["responses"][503] = _answer("It would not.", "Status", may=SOMETIMES[503])
     yield "/readyz", ready
     numbers = _file("In Prometheus' text format or OpenMetrics.", "text/plain")
     numbers["content"]["application/openmetrics-text"] = {"schema": TEXT}
