@@ -83,6 +83,21 @@ class HealthConfig(Config):
     """How long the answer may take."""
 
 
+class PageConfig(Config):
+    """What the clinician page asks with; no secret, as whoever reaches the page can read it."""
+
+    system_prompt: Annotated[str, Field(min_length=1, max_length=8000)] | None = None
+    """The house's words before every conversation."""
+    max_tokens: Annotated[int, Field(ge=16)] = 1024
+    """Longest answer, but never more than half of the model's window."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """This and the next three: by default the engine's own."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Small models fall into loops without one; 0.8 helps."""
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+
+
 class GatewayConfig(Config):
     """The door to the engine."""
 
@@ -101,6 +116,7 @@ class GatewayConfig(Config):
     OpenMetrics; one worker only."""
     timeouts: TimeoutsConfig = TimeoutsConfig()
     health: HealthConfig = HealthConfig()
+    page: PageConfig = PageConfig()
     drain_seconds: Annotated[int, Field(ge=0)] = 60
     """How long a stopping gateway lets answers finish, in seconds."""
 

@@ -167,7 +167,7 @@ def _routes(gateway: Gateway) -> FastAPI:
     handlers.install(app)
     app.include_router(_api(gateway))
     app.include_router(_probes(gateway))
-    app.include_router(pages(OPERATIONS))
+    app.include_router(pages(gateway.config.gateway.page, OPERATIONS))
     for path in REQUESTS:
         app.post(path, **OPERATIONS[path])(taking(path))
     return app

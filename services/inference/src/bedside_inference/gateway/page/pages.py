@@ -19,15 +19,25 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from bedside_inference.config import PageConfig
+
+SETTINGS = "/page/settings.json"
 FILES = {
     "/": ("index.html", "text/html"),
     "/page/page.css": ("page.css", "text/css"),
     "/page/page.js": ("page.js", "text/javascript"),
-    "/page/api.js": ("api.js", "text/javascript"),
-    "/page/texts.js": ("texts.js", "text/javascript"),
+    **{
+        f"/page/{name}.js": (f"{name}.js", "text/javascript")
+        for name in (
+            *("answers", "api", "clipboard", "dom", "languages", "markdown", "memory", "texts"),
+        )
+    },
     "/page/icon.svg": ("icon.svg", "image/svg+xml"),
+    SETTINGS: ("settings.json", "application/json"),
 }
-"""Path -> file and media type; a client's path is looked up here, never in a file system."""
+"""Path -> file and media type; a client's path is looked up here, never in a file system. The
+settings are no file of the package but what the house has set; like the files they are there for
+everybody."""
 
 POLICY = {
     "default-src": "'none'",
@@ -59,7 +69,7 @@ HEADERS = {
 }
 
 
-def pages(described: Mapping[str, dict[str, Any]]) -> APIRouter:
+def pages(settings: PageConfig, described: Mapping[str, dict[str, Any]]) -> APIRouter:
     """The routes of the page; its files are read now, so that none can be missing later.
 
     `described`: by path, what the OpenAPI document says.
@@ -75,6 +85,7 @@ def pages(described: Mapping[str, dict[str, Any]]) -> APIRouter:
         async def file() -> Response:
             return Response(content, headers=HEADERS, media_type=media_type)
 
+    told = settings.model_dump_json(exclude_none=True).encode()
     for path, (name, media_type) in FILES.items():
-        serving(path, (folder / name).read_bytes(), media_type)
+        serving(path, told if path == SETTINGS else (folder / name).read_bytes(), media_type)
     return router
