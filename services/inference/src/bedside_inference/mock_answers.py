@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 TEXT = (
-    "Hier antwortet die Attrappe einer Maschine, kein Sprachmodell: "
+    "Hier antwortet die *Attrappe* einer Maschine, **kein Sprachmodell**: "
     "was hier steht, heißt für Kranke nichts."
 )
-"""What every answer repeats; a token is a word."""
+"""What every answer repeats, in Markdown as models write it; a token is a word."""
 
 WORDS = tuple(f" {word}" for word in TEXT.split())
 DIMENSIONS = 64

@@ -6,80 +6,24 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import BrowserContext, Page, Route, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from bedside_inference import aliases
+from bedside_inference.config import PageConfig
 from bedside_inference.gateway import page as page_package
-from bedside_inference.gateway.page.pages import FILES, HEADERS
+from bedside_inference.gateway.page.pages import FILES, HEADERS, SETTINGS
 from bedside_inference.state.store import Store
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 SCREENSHOT = Path(__file__).parents[4] / "docs/images/clinician-page.png"
 CHAT = "/v1/chat/completions"
-NETWORK = re.compile(
-    r"Failed to load resource: (the server responded|"
-    r"net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING))"
-)
-"""What Chromium reports of every answer from 400 on and of every gateway that is gone."""
 DONE = b"data: [DONE]\n\n"
-
-Open = Callable[..., Awaitable[Page]]
-
-
-@pytest.fixture
-def config(config):
-    return config.model_copy(update={"model_name": "bedside"})
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator:
-    if not CHROMIUM.exists():
-        if os.environ.get("BEDSIDE_REQUIRE_CHROMIUM") == "1":
-            pytest.fail(f"no {CHROMIUM}, and BEDSIDE_REQUIRE_CHROMIUM=1 - install Chromium")
-        pytest.skip(f"no {CHROMIUM}")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=list(ARGUMENTS)
-        )
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def open_page(gateway) -> AsyncIterator[Open]:
-    """Opens the page; none may complain, or ask anyone but the gateway."""
-    complaints, asked = [], []
-
-    def hear(message) -> None:
-        if message.type in ("error", "warning") and not NETWORK.match(message.text):
-            complaints.append(message.text)
-
-    async with chromium() as browser:
-
-        async def opened(locale: str = "de-DE", **options) -> Page:
-            context = await browser.new_context(locale=locale, **options)
-            page = await context.new_page()
-            page.on("console", hear)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("request", lambda request: asked.append(request.url))
-            await page.goto(gateway.url)
-            return page
-
-        yield opened
-    assert complaints == []
-    assert {url for url in asked if not url.startswith(f"{gateway.url}/")} == set()
 
 
 async def sign_in(page: Page, key: str) -> None:
@@ -135,12 +79,13 @@ async def answered(page: Page, number: int = 1) -> None:
 async def test_fixed_files_with_headers_that_shut_everything_else(engine, gateway) -> None:
     folder = resources.files(page_package)
     files = {file.name for file in folder.iterdir()} - {"__init__.py", "__pycache__", "pages.py"}
-    assert {name for name, _ in FILES.values()} == files
+    assert {name for name, _ in FILES.values()} == files | {"settings.json"}
     for path, (name, media_type) in FILES.items():
         async with gateway.session.get(gateway.url + path) as answer:
             assert answer.status == 200
             assert answer.content_type == media_type
-            assert await answer.read() == (folder / name).read_bytes()
+            if path != SETTINGS:
+                assert await answer.read() == (folder / name).read_bytes()
             for header, value in HEADERS.items():
                 assert answer.headers[header] == value
             policy = answer.headers["Content-Security-Policy"]
@@ -248,6 +193,7 @@ async def test_signing_out_and_a_new_conversation_leave_nothing(engine, signed_i
         await expect(page.locator("#growing")).to_contain_text("Halb")
         await page.locator("#question").fill("noch ein Entwurf")
         await page.locator(button).click()
+        await page.locator("#discard").click()
         await engine.freed()
         await expect(page.locator(shown)).to_be_focused()
         await expect(page.locator("article")).to_have_count(0)
@@ -266,7 +212,7 @@ async def test_an_answer_grows_and_says_where_it_comes_from(engine, signed_in, s
     log, growing = page.locator("#log"), page.locator("#growing")
     await expect(page.locator("#chat-status")).to_have_text("Die KI antwortet …")
     go.release()
-    await expect(growing.locator(".text")).to_have_text("Ramipril ")
+    await expect(growing.locator(".text")).to_have_text("Ramipril")
     await expect(log).to_have_attribute("aria-busy", "true")
     await expect(log.locator(".answer")).to_have_count(0)  # nothing to read out yet
     go.release()
@@ -395,7 +341,16 @@ async def test_refusals_are_explained_and_the_question_is_kept(engine, gateway, 
         (401, "invalid_api_key", "Dieser Schlüssel wird nicht angenommen"),
         (403, "not_allowed", "keine Berechtigung"),
         (429, "rate_limited", "zu viele Anfragen"),
-        (503, "engine_busy", "nimmt zurzeit keine Anfragen an"),
+        (503, "engine_busy", "Zurzeit stellen zu viele Personen Anfragen"),
+        (503, "audit_unavailable", "nimmt zurzeit keine Anfragen an"),
+        (401, "invalid_token", "Ihre Anmeldung ist abgelaufen"),
+        (404, "model_not_found", "gibt es hier nicht mehr"),
+        (429, "caller_queue_full", "warten schon so viele Anfragen"),
+        (400, "context_length_exceeded", "zu lang, auch ohne das bisherige Gespräch"),
+        (400, "too_many_tokens", "als der Dienst oder Ihr Schlüssel auf einmal zulässt"),
+        (400, "engine_refused", "Das Modell hat diese Anfrage nicht angenommen"),
+        (400, "invalid_value", "Das liegt nicht an Ihrer Frage"),
+        (504, "engine_timeout", "nicht rechtzeitig geantwortet"),
         (503, "model_loading", "Das Modell wird gerade geladen"),
         (503, "model_stopped", "Dieses Modell wurde außer Betrieb genommen."),
         (500, "internal_error", "konnte die Anfrage nicht beantworten"),
@@ -410,9 +365,9 @@ async def test_refusals_are_explained_and_the_question_is_kept(engine, gateway, 
 
     engine.script = busy
     await put(page, "Meine Frage")
-    await refused("nimmt zurzeit keine Anfragen an")
+    await refused("Zurzeit stellen zu viele Personen Anfragen")
     await put(page, "x" * 5000)  # more than the gateway takes
-    await refused("vermutlich weil die Unterhaltung zu lang ist")
+    await refused("Diese Frage ist für das Modell zu lang")
     say(engine, DONE)
     await put(page, "Nichts")
     await refused("konnte die Anfrage nicht beantworten")
@@ -446,10 +401,10 @@ async def test_markup_in_an_answer_stays_text(engine, signed_in) -> None:
     say(engine, evil[:30], evil[30:], DONE)
     await put(page, evil)
     await answered(page)
-    for place in (".answer .text", ".question .text"):
+    for place, tags in ((".answer .text", ["P"]), (".question .text", [])):
         text = page.locator(f"#log {place}")
         assert await text.text_content() == evil
-        assert await text.locator("*").count() == 0
+        assert await text.locator("*").evaluate_all("all => all.map((e) => e.tagName)") == tags
     assert await page.title() == "Bedside – KI-Textassistent dieses Hauses"
     # Even a bug of ours that made markup of it would be stopped; this page may complain.
     other = await page.context.new_page()
@@ -490,6 +445,264 @@ async def test_events_survive_every_cut(open_page) -> None:
     assert wrong == []
 
 
+# --- what the house has set, and what the model is given ---
+
+
+HOUSE = PageConfig(
+    system_prompt="Antworte knapp.", max_tokens=300, temperature=0.3, frequency_penalty=0.8
+)
+
+
+@pytest.mark.parametrize("page_settings", [HOUSE])
+async def test_the_house_decides_what_the_page_asks_with(engine, gateway, signed_in) -> None:
+    async with gateway.session.get(gateway.url + SETTINGS) as answer:
+        assert await answer.json() == HOUSE.model_dump(exclude_none=True)
+    say(engine, "Ja.", DONE)
+    for number in (1, 2):
+        await put(signed_in, "Frage")
+        await answered(signed_in, number)
+        sent = json.loads(engine.bodies[-1])
+        assert sent["messages"][0] == {"role": "system", "content": "Antworte knapp."}
+        assert [message["role"] for message in sent["messages"]].count("system") == 1
+        settings = {"max_tokens": 300, "temperature": 0.3, "frequency_penalty": 0.8}
+        assert settings.items() <= sent.items()
+
+
+async def with_window(engine, gateway, served, tokens: int) -> None:
+    """Let the engine name its window, and the gateway know it."""
+    engine.served = served.model_copy(update={"max_model_len": tokens})
+    async with asyncio.timeout(30):
+        while True:
+            async with gateway.session.get(
+                f"{gateway.url}/v1/models", headers=gateway.authorization
+            ) as answer:
+                if (await answer.json())["data"][0].get("max_model_len") == tokens:
+                    return
+
+
+def say_using(engine, prompt: int, completion: int, text: str = "Ja.") -> None:
+    """Let the engine answer, and say what that took."""
+    total = {"total_tokens": prompt + completion}
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, **total}
+    event = json.dumps({"choices": [], "usage": usage}).encode()
+    say(engine, text, b"data: " + event + b"\n\n", DONE)
+
+
+def questions(engine) -> list[str]:
+    """What of the conversation the last request held."""
+    messages = json.loads(engine.bodies[-1])["messages"]
+    return [message["content"] for message in messages if message["role"] == "user"]
+
+
+async def test_old_turns_leave_the_memory_with_a_note(engine, gateway, served, open_page) -> None:
+    await with_window(engine, gateway, served, 1000)
+    page = await open_page()
+    await sign_in(page, gateway.key)
+    await expect(page.locator("#memory")).to_be_hidden()
+    note = page.locator("#log .forgotten")
+    for number, (prompt, completion, percent) in enumerate(
+        ((100, 100, "20 %"), (220, 180, "40 %"), (410, 90, "50 %"), (380, 120, "50 %")), 1
+    ):
+        say_using(engine, prompt, completion)
+        await put(page, f"Frage {number}")
+        await answered(page, number)
+        await expect(page.locator("#fill-percent")).to_have_text(percent)
+        assert json.loads(engine.bodies[-1])["max_tokens"] == 500  # half of the window
+        if number < 4:
+            assert questions(engine) == [f"Frage {past}" for past in range(1, number + 1)]
+            await expect(note).to_have_count(0)
+    assert questions(engine) == ["Frage 2", "Frage 3", "Frage 4"]
+    await expect(note).to_contain_text("kennt das Modell nicht mehr")
+    following = note.locator("xpath=following-sibling::*[1]")
+    await expect(following).to_contain_text("Frage 2")
+
+    # Nothing but the question itself is left where the question is long; it is always sent.
+    await put(page, "x" * 1200)
+    await answered(page, 5)
+    assert questions(engine) == ["x" * 1200]
+    await expect(note).to_have_count(1)
+    await expect(following).to_contain_text("xxx")
+    await page.locator("#new").click()
+    await page.locator("#discard").click()
+    await expect(note).to_have_count(0)
+    await expect(page.locator("#memory")).to_be_hidden()
+
+
+async def test_a_refused_length_is_asked_again_with_fewer_turns(engine, signed_in) -> None:
+    page = signed_in
+    say(engine, "Ja.", DONE)
+    for number in range(1, 6):
+        await put(page, f"Frage {number}")
+        await answered(page, number)
+    asked = []
+
+    async def refuse_more_than(route: Route, most: int) -> None:
+        body = json.loads(route.request.post_data)
+        asked.append((len(body["messages"]), body.get("max_tokens")))
+        if len(body["messages"]) <= most:
+            await route.fallback()
+            return
+        error = json.dumps({"error": {"code": "context_length_exceeded", "message": "x"}})
+        await route.fulfill(status=400, body=error)
+
+    await page.route(f"**{CHAT}", lambda route: refuse_more_than(route, 5))
+    await put(page, "Frage 6")
+    await answered(page, 6)
+    assert asked == [(11, 1024), (9, 1024), (5, 1024)]  # without one turn, without three
+    assert questions(engine) == ["Frage 4", "Frage 5", "Frage 6"]
+    following = page.locator("#log .forgotten").locator("xpath=following-sibling::*[1]")
+    await expect(following).to_contain_text("Frage 4")
+
+    # Even alone it is too long: said so, bounded, and the conversation is as it was.
+    await page.unroute(f"**{CHAT}")
+    asked.clear()
+    await page.route(f"**{CHAT}", lambda route: refuse_more_than(route, 0))
+    await put(page, "Zu lang")
+    alert = page.locator("#chat-alert")
+    await expect(alert).to_contain_text("zu lang, auch ohne das bisherige Gespräch")
+    assert asked == [(7, 1024), (5, 1024), (1, 1024), (1, None)]
+    await expect(page.locator("#question")).to_have_value("Zu lang")
+    await expect(following).to_contain_text("Frage 4")
+
+
+@pytest.mark.parametrize("page_settings", [PageConfig(max_tokens=40)])
+async def test_a_conversation_with_the_mock_engine_has_no_end(
+    mock_engine, gateway, open_page
+) -> None:
+    """It counts what it is sent and refuses what is too long, as vLLM does."""
+    page = await open_page()
+    await sign_in(page, gateway.key)
+    for number in range(1, 13):
+        await put(page, f"Frage {number}")
+        await answered(page, number)
+        answer = page.locator("#log .answer").last
+        await expect(answer.locator(".text strong").first).to_have_text("kein Sprachmodell")
+        await expect(answer.locator(".note")).to_contain_text("Die Höchstlänge ist erreicht")
+    await expect(page.locator("#log .forgotten")).to_have_count(1)
+
+
+# --- taking an answer along, and losing none by mistake ---
+
+TABLE = "**Plan**\n\n| Mittel | Dosis |\n|---|---|\n| Ramipril | 5 mg |\n"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_copying_an_answer_says_where_it_is_from(
+    allowed, engine, gateway, served, open_page
+) -> None:
+    page = await open_page()
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    if not allowed:  # as on plain HTTP
+        await page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    await sign_in(page, gateway.key)
+    say(engine, TABLE, b"")
+    await put(page, "Dosis?")
+    await answered(page)
+    button = page.get_by_role("button", name="Kopieren")
+    await button.focus()
+    await page.keyboard.press("Enter")
+    status = page.locator("#log .answer [role=status]")
+    await expect(status).to_have_text("Die Antwort ist mit Herkunftsangabe kopiert.")
+    await expect(button).to_be_focused()
+    field = page.locator("#question")
+    await field.focus()
+    await page.keyboard.press("Control+V")
+    plan, table, note, origin = (await field.input_value()).split("\n\n")
+    assert plan == "Plan"
+    assert table == "Mittel   | Dosis\n---------|------\nRamipril | 5 mg"
+    assert note == "Die Verbindung ist abgebrochen; die Antwort ist unvollständig."
+    assert re.fullmatch(
+        rf"\[KI-generiert: Modell bedside, Version {served.model[:12]}, "
+        r"\d\d\.\d\d\.\d{4}, \d\d:\d\d\. "
+        r"Fachlich prüfen, bevor Sie etwas daraus verwenden\.\]",
+        origin,
+    )
+    if not allowed:
+        await page.evaluate("document.execCommand = () => false")
+        await button.click()
+        await expect(status).to_contain_text("Kopieren ist hier nicht möglich.")
+
+
+async def test_nothing_is_dropped_without_being_asked(engine, signed_in) -> None:
+    page = signed_in
+    dialog = page.locator("#drop")
+    await page.locator("#new").click()  # nothing to lose
+    await expect(dialog).to_be_hidden()
+    say(engine, "Guten Tag", DONE)
+    await put(page, "Hallo")
+    await answered(page)
+    for button in ("#new", "#sign-out"):
+        for how in ("#keep", "Escape"):
+            await page.locator(button).click()
+            await expect(dialog).to_contain_text("Gespräch verwerfen?")
+            if how == "Escape":
+                await page.keyboard.press("Escape")
+            else:
+                await page.locator(how).click()
+            await expect(dialog).to_be_hidden()
+            await expect(page.locator("article")).to_have_count(2)
+    # Leaving the page: the browser's own question, as often as there is something to lose.
+    asked = []
+
+    async def stay(question) -> None:
+        asked.append(question.type)
+        await question.dismiss()
+
+    page.on("dialog", stay)
+    await page.evaluate("location.reload()")
+    async with asyncio.timeout(30):
+        while not asked:
+            await asyncio.sleep(0.02)
+    assert asked == ["beforeunload"]
+    await expect(page.locator("article")).to_have_count(2)
+    await page.locator("#new").click()
+    await page.locator("#discard").click()
+    await expect(page.locator("article")).to_have_count(0)
+    await page.reload()
+    assert asked == ["beforeunload"]
+
+
+async def test_the_question_stays_in_view_while_its_answer_grows(
+    engine, gateway, open_page
+) -> None:
+    page = await open_page(viewport={"width": 1280, "height": 900})
+    await sign_in(page, gateway.key)
+    lines = "".join(f"Zeile {number}\n\n" for number in range(80))
+    for number, question in enumerate(("Erste", "Zweite"), 1):
+        go = asyncio.Semaphore(1)
+        say(engine, "Anfang\n\n", lines, DONE, go=go)
+        await put(page, question)
+        await expect(page.locator("#growing .text")).to_contain_text("Anfang")
+        asked = page.locator("#log .question").last
+        top = (await asked.bounding_box())["y"]
+        assert top < 200
+        await expect(page.locator("#stop")).to_be_in_viewport()
+        go.release()
+        await expect(page.locator("#growing .text")).to_contain_text("Zeile 79")
+        assert (await asked.bounding_box())["y"] == top
+        go.release()
+        await answered(page, number)
+        assert (await asked.bounding_box())["y"] == top
+
+
+async def test_an_answer_has_the_language_that_it_is_in(engine, gateway, open_page) -> None:
+    page = await open_page("fr-FR")
+    await sign_in(page, gateway.key)
+    for number, (text, language) in enumerate(
+        (
+            ("Das Mittel wird mit der Nahrung aufgenommen und ist nicht für Kinder.", "de"),
+            ("Le médicament est pris avec les repas et ne convient pas aux enfants.", "fr"),
+            ("The drug is taken with food and should not be used in children.", "en"),
+            ("5 mg 1-0-0", None),
+        ),
+        1,
+    ):
+        say(engine, text, DONE)
+        await put(page, "?")
+        await answered(page, number)
+        assert await page.locator("#log .answer .text").last.get_attribute("lang") == language
+
+
 # --- for everyone ---
 
 
@@ -500,7 +713,8 @@ async def test_three_complete_languages(engine, gateway, open_page) -> None:
     assert set(texts["de"]) == set(texts["fr"]) == set(texts["en"])
     assert all(text.strip() for catalogue in texts.values() for text in catalogue.values())
     folder = resources.files(page_package)
-    used = "".join((folder / name).read_text() for name in ("index.html", "page.js", "api.js"))
+    names = {name for name, _ in FILES.values()} - {"texts.js", "icon.svg", "settings.json"}
+    used = "".join((folder / name).read_text() for name in names)
     assert {name for name in texts["de"] if f'"{name}"' not in used} == set()
 
     await expect(page.locator("html")).to_have_attribute("lang", "fr")
@@ -577,6 +791,9 @@ async def test_everything_by_keyboard(engine, gateway, open_page) -> None:
     await expect(page.locator("#main")).to_be_focused()
     await page.locator("#sign-out").focus()
     await keyboard.press("Enter")
+    await expect(page.locator("#keep")).to_be_focused()
+    await keyboard.press("Tab")
+    await keyboard.press("Enter")
     await expect(page.locator("#key")).to_be_focused()
 
 
@@ -604,14 +821,17 @@ async def test_the_accessibility_tree_names_everything(engine, signed_in) -> Non
         ("banner", ""),
         ("main", ""),
         ("complementary", "Modell und Grenzen"),
-        ("log", "Unterhaltung"),
+        ("log", "Gespräch"),
         ("heading", "Bedside"),
-        ("heading", "Antwort"),
+        ("heading", "Antwort 1"),
+        ("article", "Sie 1"),
+        ("article", "Antwort 1"),
+        ("button", "Kopieren"),
         ("heading", "Wofür Sie diese Seite nicht verwenden dürfen"),
         ("textbox", "Ihre Frage"),
         ("combobox", "Sprache"),
         ("button", "Senden"),
-        ("button", "Neue Unterhaltung"),
+        ("button", "Neues Gespräch"),
         ("button", "Abmelden"),
     ):
         assert node in found
@@ -687,13 +907,13 @@ async def test_contrast(engine, gateway, served, open_page) -> None:
     await put(page, "Hallo")
     await answered(page)
     await serve_promoted(engine, gateway, served)
-    say(engine, "Ganz", DONE)
+    say(engine, "## H\n\n`Code`\n\n> Zitat\n\n- Punkt\n\n|A|\n|-|\n|b|\n\n```\nx\n```\n", DONE)
     await put(page, "Und?")
     await answered(page, 2)
     engine.script = busy
     await put(page, "Noch eine")
     await expect(page.locator("#chat-alert")).not_to_be_empty()
-    for kind in (".badge.warn", ".badge.good", ".note", ".warning", ".alert .reference"):
+    for kind in (".badge.warn", ".badge:not(.warn)", ".note", ".warning", ".alert .reference"):
         await expect(page.locator(kind).first).to_be_visible()
     await legible(page, 30)
 
@@ -712,6 +932,14 @@ async def test_it_fits_a_phone_and_400_percent_zoom(engine, gateway, open_page) 
     go.release()
     await answered(page)
     assert not await page.evaluate(wide)
+    table = "|" + "Eine Spalte mit Inhalt|" * 6 + "\n|" + "---|" * 6 + "\n"
+    say(engine, table, "\n```\n" + "code " * 60, "\n```\n", DONE)
+    await put(page, "Tabelle")
+    await answered(page, 2)
+    assert not await page.evaluate(wide)
+    for block in ("div", "pre"):
+        scrolls = f"#log .answer:last-child {block}.scrolling"
+        assert await page.locator(scrolls).evaluate("e => e.scrollWidth > e.clientWidth")
     # The field to type in does not stay over the text where there is no room for both.
     assert await page.evaluate("getComputedStyle(composer).position") == "static"
 
@@ -720,18 +948,19 @@ async def test_it_fits_a_phone_and_400_percent_zoom(engine, gateway, open_page) 
 
 TALK = (
     (
-        "Welche Nebenwirkungen von ACE-Hemmern soll ich in der Sprechstunde ansprechen?",
-        "Häufig sind trockener Reizhusten, Schwindel zu Beginn der Behandlung und ein Anstieg von "
-        "Kalium und Kreatinin. Selten, aber gefährlich ist das Angioödem.\n\n"
-        "Zu besprechen:\n"
-        "– Husten: er verschwindet nach dem Absetzen.\n"
-        "– Schwellung von Lippen, Zunge oder Gesicht: sofort ärztliche Hilfe.\n"
-        "– Laborkontrolle von Kalium und Kreatinin ein bis zwei Wochen nach Beginn.",
-    ),
-    (
-        "Bitte in einem Satz für ein Merkblatt in einfacher Sprache.",
+        "Was macht ein ACE-Hemmer? Bitte ein Satz für ein Merkblatt in einfacher Sprache.",
         "Das Mittel senkt Ihren Blutdruck; wenn Sie Husten oder Schwindel bekommen, sagen Sie es "
         "uns, und wenn Lippen, Zunge oder Gesicht anschwellen, holen Sie sofort Hilfe.",
+    ),
+    (
+        "Welche Nebenwirkungen soll ich in der Sprechstunde ansprechen?",
+        "Häufig sind trockener **Reizhusten**, Schwindel zu Beginn und ein Anstieg von Kalium und "
+        "Kreatinin. Selten, aber gefährlich ist das **Angioödem**.\n\n"
+        "| Beobachtung | Was zu tun ist |\n"
+        "|---|---|\n"
+        "| Husten | er verschwindet nach dem Absetzen |\n"
+        "| Schwellung von Lippen oder Zunge | *sofort* ärztliche Hilfe |\n"
+        "| Kalium, Kreatinin | Labor nach 1 bis 2 Wochen |\n",
     ),
 )
 
@@ -746,8 +975,12 @@ async def test_a_promoted_model_in_the_picture(engine, gateway, served, open_pag
         say(engine, *re.findall(r"\S+\s*", answer), DONE)
         await put(page, question)
         await answered(page, number)
-        await expect(page.locator("#log .answer").last).to_contain_text("Interne Prüfung bestanden")
-        await expect(page.locator("#log .text").last).to_have_text(answer)
+        await expect(page.locator("#log .answer").last).to_contain_text(
+            "Besser als sein Ausgangsmodell"
+        )
+    strong = page.locator("#log .answer .text strong")
+    await expect(strong).to_have_text(["Reizhusten", "Angioödem"])
+    await expect(page.locator("#log .answer tbody tr")).to_have_count(3)
     await expect(page.locator(".warning")).to_have_count(0)
     await expect(page.locator("#model")).to_contain_text("7c41e09b52d8")
     await expect(page.locator("#send")).to_be_in_viewport()

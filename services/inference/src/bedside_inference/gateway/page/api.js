@@ -1,39 +1,72 @@
 // The gateway's API as the page uses it: the model's name, and an answer piece by piece.
 
-const BY_CODE = { model_loading: "loading", model_stopped: "withdrawn", model_withdrawn: "withdrawn" };
+const BY_CODE = {
+  context_length_exceeded: "tooLong",
+  body_too_large: "tooLong",
+  too_many_tokens: "tooManyTokens",
+  engine_refused: "engineRefused",
+  invalid_token: "expired",
+  model_not_found: "modelGone",
+  rate_limit_exceeded: "tooMany",
+  caller_queue_full: "waiting",
+  class_queue_full: "overloaded",
+  overloaded: "overloaded",
+  queue_timeout: "overloaded",
+  engine_busy: "overloaded",
+  engine_timeout: "timeout",
+  model_loading: "loading",
+  model_stalled: "loading",
+  model_stopped: "withdrawn",
+  model_withdrawn: "withdrawn",
+};
 const BY_STATUS = {
   400: "refused",
   401: "invalidKey",
   403: "forbidden",
-  413: "refused",
+  413: "tooLong",
   429: "tooMany",
   503: "unavailable",
 };
 
-/** What went wrong: a key of the texts, when to try again (a Date), the gateway's id of the request. */
+const FETCHED = { cache: "no-store", credentials: "omit", redirect: "error" };
+
+/**
+ * What went wrong: a key of the texts, when to try again (a Date), the gateway's id of the request and
+ * its code, where there is no text for that.
+ */
 export class Problem extends Error {
-  constructor(kind, retryAt = null, request = null) {
+  constructor(kind, { retryAt = null, request = null, code = null } = {}) {
     super(kind);
-    Object.assign(this, { kind, retryAt, request });
+    Object.assign(this, { kind, retryAt, request, code });
   }
 }
 
-/** The model that this key may ask: its name, and its origin at this moment. Throws a Problem. */
+/** What the house has set for this page: a system prompt, `max_tokens`, sampling. Throws a Problem. */
+export async function findSettings() {
+  const response = await fetch("/page/settings.json", FETCHED).catch(() => {
+    throw new Problem("unreachable");
+  });
+  if (!response.ok) throw await refusal(response);
+  return response.json();
+}
+
+/** The model that this key may ask: its name, window and origin at this moment. Throws a Problem. */
 export async function findModel(key) {
   const response = await call("/v1/models", key);
   const { data } = await response.json().catch(() => {
     throw new Problem("failed");
   });
   if (!data?.length) throw new Problem("forbidden");
-  return { name: data[0].id, ...origin(response) };
+  return { name: data[0].id, window: data[0].max_model_len ?? null, ...origin(response) };
 }
 
 /**
- * Ask; resolves when the answer begins to its origin and its pieces, an async iterator of
- * `{ text }` and `{ truncated: true }`. Both throw a Problem, or an AbortError if `signal` says so.
+ * Ask with `asked`, model, messages and sampling; resolves when the answer begins to its origin and
+ * its pieces, an async iterator of `{ text }`, `{ truncated: true }` and `{ usage }`. Both throw a
+ * Problem, or an AbortError if `signal` says so.
  */
-export async function ask(key, model, messages, signal) {
-  const body = { model, messages, stream: true, stream_options: { include_usage: true } };
+export async function ask(key, asked, signal) {
+  const body = { ...asked, stream: true, stream_options: { include_usage: true } };
   const response = await call("/v1/chat/completions", key, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -71,11 +104,12 @@ async function* pieces(stream) {
   try {
     for await (const data of events(stream)) {
       if (data === "[DONE]") return;
-      const { choices, error } = JSON.parse(data);
+      const { choices, error, usage } = JSON.parse(data);
       if (error) throw new Problem(BY_CODE[error.code] ?? "broken");
       const { delta, finish_reason: reason } = choices[0] ?? {}; // the usage has none
       if (delta?.content) yield { text: delta.content };
       if (reason === "length") yield { truncated: true };
+      if (usage) yield { usage };
     }
   } catch (error) {
     if (error instanceof Problem || error.name === "AbortError") throw error;
@@ -88,11 +122,9 @@ async function call(path, key, options = {}) {
   let response;
   try {
     response = await fetch(path, {
+      ...FETCHED,
       ...options,
       headers: { ...options.headers, Authorization: `Bearer ${key}` },
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -107,7 +139,8 @@ async function refusal(response) {
   const kind = BY_CODE[code] ?? BY_STATUS[response.status] ?? "failed";
   const seconds = Number.parseInt(response.headers.get("Retry-After"), 10);
   const retryAt = Number.isNaN(seconds) ? null : new Date(Date.now() + seconds * 1000);
-  return new Problem(kind, retryAt, response.headers.get("X-Request-Id"));
+  const request = response.headers.get("X-Request-Id");
+  return new Problem(kind, { retryAt, request, code: kind === "refused" ? code : null });
 }
 
 function origin(response) {

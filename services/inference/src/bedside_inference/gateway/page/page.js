@@ -1,66 +1,33 @@
 // The clinician page. The key and the conversation live in this module's variables and nowhere else;
 // whatever comes from the gateway becomes a text node, never markup.
 
-import { Problem, ask, findModel } from "./api.js";
-import { names, texts } from "./texts.js";
+import { Answer, questionElement, short, verdict } from "./answers.js";
+import { Problem, ask, findModel, findSettings } from "./api.js";
+import { byId, clock, plain, reference, sentence, speak, spoken, tell, told } from "./dom.js";
+import { Memory } from "./memory.js";
+import { names } from "./texts.js";
 
-const SHORT_DIGEST = 12;
-const NEAR_END = 120; // pixels
+const TOO_MUCH = ["tooLong", "tooManyTokens"]; // what a shorter conversation may mend
+const GAP = 36; // pixels between question, answer and composer
 
-const byId = (id) => document.getElementById(id);
 const page = byId("page");
 const entrance = byId("entrance");
 const keyField = byId("key");
 const chat = byId("chat");
+const talk = byId("talk");
 const log = byId("log");
 const growing = byId("growing");
 const composer = byId("composer");
 const question = byId("question");
 const stop = byId("stop");
+const drop = byId("drop");
 
-let language = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in texts) ?? "en";
 let key = null;
 let model = null;
-let turns = []; // { question, answer }: what the next request repeats
+let settings = null; // the house's, for every request
+let memory = null; // the turns, and what of them the next request repeats
+let asked = 0; // questions of this conversation, the one that is being answered included
 let running = null; // AbortController of the answer that grows
-
-// --- texts ---
-
-/** An element that shows a text of the catalogue and follows the language. */
-function told(tag, name, className = "") {
-  const made = plain(tag, texts[language][name], className);
-  made.dataset.text = name;
-  return made;
-}
-
-/** An element that shows what was said as it was said. */
-function plain(tag, text, className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  made.className = className;
-  return made;
-}
-
-function speak(chosen) {
-  language = chosen;
-  document.documentElement.lang = chosen;
-  for (const found of document.querySelectorAll("[data-text]")) {
-    found.textContent = texts[chosen][found.dataset.text];
-  }
-  for (const found of document.querySelectorAll("[data-label]")) {
-    found.setAttribute("aria-label", texts[chosen][found.dataset.label]);
-  }
-  for (const found of document.querySelectorAll("time")) found.textContent = clock(found.dateTime);
-}
-
-function clock(moment) {
-  return new Intl.DateTimeFormat(language, { timeStyle: "medium" }).format(new Date(moment));
-}
-
-/** Fill a status or an alert; without parts, empty it. */
-function tell(place, ...parts) {
-  place.replaceChildren(...parts);
-}
 
 function explain(place, problem, ...more) {
   const parts = [told("span", problem.kind)];
@@ -70,20 +37,8 @@ function explain(place, problem, ...more) {
     parts.push(sentence(told("span", "retryAt"), time));
   }
   parts.push(...more);
-  if (problem.request) parts.push(reference(problem.request));
+  if (problem.request) parts.push(reference(problem.request, problem.code));
   tell(place, ...parts);
-}
-
-function sentence(...parts) {
-  const made = document.createElement("span");
-  made.append(...parts.flatMap((part) => [part, " "]));
-  return made;
-}
-
-function reference(request) {
-  const made = sentence(told("span", "reference"), plain("code", request));
-  made.className = "reference";
-  return made;
 }
 
 // --- signing in and out ---
@@ -97,8 +52,9 @@ async function signIn() {
     if (!entered) throw new Problem("keyMissing");
     button.setAttribute("aria-disabled", "true");
     tell(byId("sign-in-status"), told("span", "checking"));
-    model = await findModel(entered);
+    [model, settings] = await Promise.all([findModel(entered), findSettings()]);
     key = entered;
+    begin();
     keyField.value = "";
     showModel(model);
     show(true);
@@ -116,8 +72,8 @@ async function signIn() {
 }
 
 function signOut() {
-  forget();
-  key = model = null;
+  if (key) begin();
+  key = model = memory = null;
   keyField.value = "";
   keyField.removeAttribute("aria-invalid");
   tell(byId("sign-in-alert"));
@@ -138,87 +94,140 @@ function showModel({ name, digest, proven }) {
   byId("model").classList.toggle("unproven", !proven);
 }
 
-function short(digest) {
-  return digest ? plain("span", digest.slice(0, SHORT_DIGEST)) : told("span", "unknown");
-}
-
-function verdict(proven) {
-  return proven ? told("span", "proven", "badge good") : told("span", "unproven", "badge warn");
-}
-
 // --- conversation ---
 
-/** Drop the conversation and what is being answered. */
-function forget() {
+/** Begin a conversation: drop the one before and what is being answered. */
+function begin() {
   running?.abort();
   finish();
-  turns = [];
+  memory = new Memory(model.window, settings);
+  asked = 0;
   question.value = "";
+  talk.style.minHeight = "";
   byId("empty").hidden = false;
   tell(byId("chat-alert"));
   for (const place of [log, growing]) place.replaceChildren();
+  showMemory();
+}
+
+/** Whether something would be lost. */
+function isStarted() {
+  return Boolean(running || memory?.turns.length || question.value.trim());
+}
+
+/** Ask once before a conversation is dropped; an empty one is none. */
+async function mayDrop() {
+  if (!isStarted()) return true;
+  drop.returnValue = "";
+  drop.showModal();
+  await new Promise((closed) => drop.addEventListener("close", closed, { once: true }));
+  return drop.returnValue === "discard";
 }
 
 async function send() {
-  const asked = question.value.trim();
-  if (running || !asked) return;
+  const wanted = question.value.trim();
+  if (running || !wanted) return;
   const mine = new AbortController();
   running = mine;
   question.value = "";
-  question.focus();
+  question.focus({ preventScroll: true });
   tell(byId("chat-alert"));
   byId("empty").hidden = true;
-  const bubble = showQuestion(asked);
-  begin();
-  showEnd();
+  const bubble = questionElement(++asked, wanted);
+  log.append(bubble);
+  beginAnswer();
+  showAtTop(bubble);
 
+  const { first } = memory;
   let answer = null;
+  let usage = null;
   let problem = null;
   try {
-    const messages = [...history(), { role: "user", content: asked }];
-    const found = await ask(key, model.name, messages, mine.signal);
-    model = { ...found, name: model.name };
+    const found = await askWithin(wanted, bubble, mine);
+    if (running !== mine) return; // already thrown away
+    model = { ...model, ...found };
     showModel(model);
     for await (const piece of found.pieces) {
-      if (running !== mine) return; // already thrown away
-      const following = atEnd();
-      answer ??= showAnswer(model);
-      answer.take(piece);
-      if (following) showEnd();
+      if (running !== mine) return;
+      if (piece.usage) usage = piece.usage;
+      else {
+        answer ??= showAnswer();
+        answer.take(piece);
+      }
     }
-    if (!answer) problem = new Problem("failed", null, found.request);
+    if (!answer) problem = new Problem("failed", { request: found.request });
   } catch (error) {
     problem = error;
   }
+  answer?.end();
   if (running !== mine) return; // signed out, or a new conversation began
   finish();
 
   if (mine.signal.aborted) problem = new Problem("stopped");
   else if (problem && !(problem instanceof Problem)) throw problem;
-  const following = atEnd();
   if (answer) {
-    turns.push({ question: asked, answer: answer.text });
+    memory.add({ question: wanted, answer: answer.text, bubble }, usage);
+    showMemory();
     if (problem) answer.note(problem.kind);
     log.append(answer.element); // now whole: this is what a screen reader says
-  } else {
-    bubble.remove();
-    byId("empty").hidden = turns.length > 0;
-    const kept = !question.value.trim(); // who has typed on meanwhile keeps that
-    if (kept) question.value = asked;
-    if (mine.signal.aborted) problem = new Problem("stoppedEmpty");
-    explain(byId("chat-alert"), problem, ...(kept ? [told("span", "questionKept")] : []));
+    return;
   }
-  if (following) showEnd();
+  memory.first = first;
+  takeBack(bubble, wanted, mine.signal.aborted ? new Problem("stoppedEmpty") : problem);
 }
 
-function history() {
-  return turns.flatMap((turn) => [
-    { role: "user", content: turn.question },
-    { role: "assistant", content: turn.answer },
-  ]);
+/**
+ * Ask with as much of the conversation as fits; where it was still too much, with ever fewer turns:
+ * so the number of requests is bounded by the logarithm of their number. A question that is alone
+ * gets what room its own length leaves for an answer.
+ */
+async function askWithin(wanted, bubble, { signal }) {
+  memory.makeRoom(wanted);
+  let limit = { max_tokens: memory.answerTokens };
+  for (let count = 1; ; count *= 2) {
+    showForgotten(bubble);
+    const body = { ...memory.sampling, ...limit, model: model.name, messages: memory.messages(wanted) };
+    try {
+      return await ask(key, body, signal);
+    } catch (error) {
+      if (!TOO_MUCH.includes(error.kind)) throw error;
+      if (memory.canShrink) memory.shrink(count);
+      else if (limit.max_tokens && error.kind === "tooLong") limit = { max_tokens: undefined };
+      else throw error;
+    }
+  }
 }
 
-function begin() {
+/** Mark where the model's memory begins: at the oldest turn that is sent, or at the question. */
+function showForgotten(bubble) {
+  const begin = memory.first ? (memory.turns[memory.first]?.bubble ?? bubble) : null;
+  const mark = log.querySelector(".forgotten");
+  if (begin && mark?.nextElementSibling === begin) return; // said already
+  mark?.remove();
+  begin?.before(told("p", "memoryBegins", "note forgotten"));
+}
+
+function showMemory() {
+  const { fill } = memory;
+  byId("memory").hidden = !fill;
+  byId("fill").value = fill ?? 0;
+  byId("fill-percent").textContent = `${Math.round((fill ?? 0) * 100)} %`;
+}
+
+/** Nothing was answered: the question goes back to where it was typed. */
+function takeBack(bubble, wanted, problem) {
+  bubble.remove();
+  asked--;
+  talk.style.minHeight = "";
+  showForgotten();
+  byId("empty").hidden = memory.turns.length > 0;
+  const kept = !question.value.trim(); // who has typed on meanwhile keeps that
+  if (kept) question.value = wanted;
+  explain(byId("chat-alert"), problem, ...(kept ? [told("span", "questionKept")] : []));
+  composer.scrollIntoView({ block: "nearest" });
+}
+
+function beginAnswer() {
   log.setAttribute("aria-busy", "true");
   tell(byId("chat-status"), told("span", "answering", "pulse"));
   byId("send").hidden = true;
@@ -235,55 +244,21 @@ function finish() {
   if (lost) question.focus({ preventScroll: true }); // who reads further up stays there
 }
 
-function showQuestion(text) {
-  const made = document.createElement("article");
-  made.className = "question";
-  made.append(told("h3", "you"), plain("p", text, "text"));
-  log.append(made);
-  return made;
+function showAnswer() {
+  const answer = new Answer(asked, model);
+  growing.append(answer.element);
+  return answer;
 }
 
-/** An answer that grows: its origin, its text, and what stands behind it. */
-function showAnswer({ name, digest, proven, request }) {
-  const element = plain("article", "", "card answer");
-  const text = document.createTextNode("");
-  const said = plain("p", "", "text");
-  said.append(text);
-  const origin = plain("p", "", "origin");
-  const fingerprint = plain("code", "");
-  fingerprint.append(short(digest));
-  origin.append(told("span", "generated", "badge ai"), " ", verdict(proven), " ");
-  origin.append(sentence(plain("strong", name), told("span", "digest"), fingerprint));
-  element.append(told("h3", "answer"), origin);
-  if (!proven) element.append(told("p", "unprovenExplained", "warning"));
-  const foot = document.createElement("footer");
-  foot.append(told("p", "check", "check"));
-  if (request) foot.append(reference(request));
-  element.append(said, foot);
-  growing.append(element);
-
-  return {
-    element,
-    get text() {
-      return text.data;
-    },
-    take(piece) {
-      if (piece.truncated) this.note("truncated");
-      else text.appendData(piece.text);
-    },
-    note(name) {
-      said.after(told("p", name, "note"));
-    },
-  };
-}
-
-/** Whether the end of the conversation is in view; who has scrolled up is reading and is not moved. */
-function atEnd() {
-  return chat.getBoundingClientRect().bottom < innerHeight + NEAR_END;
-}
-
-function showEnd() {
-  chat.scrollIntoView({ block: "end" });
+/** Bring a question to the top, with room below it in which its answer grows; nothing moves then. */
+function showAtTop(bubble) {
+  const above = Number.parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) || 0;
+  const room = innerHeight - above - composer.offsetHeight - GAP;
+  const offset = bubble.getBoundingClientRect().top - talk.getBoundingClientRect().top;
+  talk.style.minHeight = `${offset + Math.max(room, 0)}px`;
+  bubble.scrollIntoView({ block: "start" });
+  const said = bubble.querySelector(".text");
+  if (said.scrollHeight > said.clientHeight) said.tabIndex = 0; // so that the keyboard can scroll it
 }
 
 // --- events ---
@@ -303,15 +278,22 @@ question.addEventListener("keydown", (event) => {
 });
 stop.addEventListener("click", () => running?.abort());
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !event.isComposing) running?.abort();
+  if (event.key === "Escape" && !event.isComposing && !drop.open) running?.abort();
 });
-byId("new").addEventListener("click", () => {
-  forget();
+byId("new").addEventListener("click", async () => {
+  if (!(await mayDrop())) return;
+  begin();
   question.focus();
 });
-byId("sign-out").addEventListener("click", () => {
+byId("sign-out").addEventListener("click", async () => {
+  if (!(await mayDrop())) return;
   signOut();
   keyField.focus();
+});
+byId("keep").addEventListener("click", () => drop.close());
+byId("discard").addEventListener("click", () => drop.close("discard"));
+addEventListener("beforeunload", (event) => {
+  if (isStarted()) event.preventDefault();
 });
 // A browser may keep a left page to show it again: without its key.
 addEventListener("pagehide", signOut);
@@ -322,8 +304,8 @@ for (const [tag, name] of Object.entries(names)) {
   option.value = option.lang = tag;
   choice.append(option);
 }
-choice.value = language;
+choice.value = spoken();
 choice.addEventListener("change", () => speak(choice.value));
-speak(language);
+speak(spoken());
 page.hidden = false;
 keyField.focus();
