@@ -137,6 +137,22 @@ def test_promote_takes_what_this_run_has_made(root, tmp_path, registry, chain, j
     assert registry.promotions() == [entry]
 
 
+def test_a_step_that_runs_by_itself_does_not_undo_a_rollback(
+    root, tmp_path, registry, chain, judge, run_config
+):
+    """What an upgrade of a chart, a timer or `docker compose run promote` would repeat."""
+    registry.promote(judge(chain["checkpoint"], chain["base"]))
+    registry.set_slot("ward", "evidence", chain["evidence"].digest)
+    words = ("promote", "--config", run_config)
+    assert bedside(*words, root=root, home=tmp_path / "home").returncode == 0
+    kept = registry.rollback()
+    for _ in range(2):
+        done = bedside(*words, root=root, home=tmp_path / "home")
+        assert (done.returncode, done.stdout) == (5, "")
+        assert f"{chain['merged'].digest[:12]} was rolled back on" in done.stderr
+    assert registry.current() == kept
+
+
 def test_promote_follows_the_name_that_an_override_gives(
     root, tmp_path, registry, chain, run_config
 ):

@@ -80,7 +80,9 @@ def test_nothing_is_lost(registry, old, capsys) -> None:
     assert (registry.home / "promotions-0.1.jsonl").exists()
     assert bedside("verify") == 0
     # Evidence that 0.1 signed still promotes.
-    assert registry.promote(registry.get(old[1]["evidence"])).model == old[1]["model"]
+    assert (
+        registry.promote(registry.get(old[1]["evidence"]), again="tried").model == old[1]["model"]
+    )
     assert registry.rollback().model == old[0]["model"]
 
 

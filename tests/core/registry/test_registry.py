@@ -378,11 +378,57 @@ def test_rollback_twice(registry, three):
     with pytest.raises(PolicyError, match="nothing was promoted before"):
         registry.rollback()
     assert registry.current().model == a
-    assert registry.promote(three[2]).model == c
+    assert registry.promote(three[2], again="the fault was elsewhere").model == c
     assert registry.rollback().model == a
     assert [entry.action for entry in registry.promotions()] == [
         "promote", "promote", "promote", "rollback", "rollback", "promote", "rollback",
     ]  # fmt: skip
+
+
+def test_what_was_rolled_back_is_promoted_by_a_person_only(registry, three, judge, put, capsys):
+    """An automatic step cannot undo a rollback, whatever evidence it brings along."""
+    a, b, c = (registry.promote(evidence) for evidence in three)
+    registry.rollback()
+    other_evidence = judge(registry.get(c.model), put("base", config={"other": 1}))
+    for evidence in (three[2], other_evidence):
+        assert bedside("promote", evidence.digest) == 5
+        said = capsys.readouterr().err
+        assert f"model {c.model[:12]} was rolled back on" in said
+        assert '--again "WHY"' in said
+    assert registry.current().model == b.model
+    assert registry.promote(three[1]) == registry.current()  # what is served already is no matter
+    assert registry.promote(three[0]).model == a.model  # nor is what no rollback has left
+    assert bedside("list") == 0
+    assert "rolled back" in capsys.readouterr().out
+    assert bedside("promote", three[2].digest, "--again", "") == 2
+    assert bedside("promote", three[2].digest, "--again", "a line\nmore") == 2
+    assert bedside("promote", three[2].digest, "--again", "the fault was elsewhere") == 0
+    assert registry.current().model == c.model
+    assert bedside("log") == 0
+    assert 'again="the fault was elsewhere"' in capsys.readouterr().out
+
+
+def test_a_model_that_rollbacks_left_and_came_back_to_is_free_again(registry, three):
+    a, b, _ = (registry.promote(evidence) for evidence in three)
+    registry.promote(three[0])  # a, b, c, a
+    registry.rollback()  # to c, a is left; but then to b, and to a itself
+    registry.rollback()
+    assert registry.rollback().model == a.model
+    with pytest.raises(PolicyError, match="was rolled back"):
+        registry.promote(three[1])
+    assert registry.promote(three[0]).model == a.model
+    assert registry.promote(three[1], again="tried").model == b.model
+
+
+def test_a_withdrawn_model_stays_out_whatever_is_said(registry, three, capsys):
+    registry.promote(three[0])
+    c = registry.promote(three[2])
+    assert bedside("withdraw", c.model, "--reason", "wrong doses") == 0
+    registry.rollback()
+    for more in ([], ["--again", "I insist"]):
+        assert bedside("promote", three[2].digest, *more) == 5
+        assert "was withdrawn" in capsys.readouterr().err
+    assert registry.current().model != c.model
 
 
 def test_rollback_to_changed_weights_is_refused(registry, three):

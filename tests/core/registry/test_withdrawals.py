@@ -151,7 +151,7 @@ def test_rollback_passes_over_the_withdrawn_one_again_and_again(registry, three)
     removal.withdraw(registry, three[1].digest, WHY)
     last = registry.current().evidence
     assert registry.rollback().model == three[0].digest
-    registry.promote(registry.get(last))
+    registry.promote(registry.get(last), again="tried")
     assert registry.rollback().model == three[0].digest
 
 

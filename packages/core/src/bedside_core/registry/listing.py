@@ -10,6 +10,7 @@ from bedside_core.console import table
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import describe_sources
 from bedside_core.kinds.evidence import read_evidence
+from bedside_core.registry.promotions import history
 from bedside_core.registry.registry import Registry
 
 
@@ -22,13 +23,16 @@ class Standing:
         promotions = registry.promotions()
         self.now = promotions[-1] if promotions else None
         self._before = {p.model for p in promotions}
+        self._left = history(promotions).left
 
     def of(self, artifact: Artifact) -> str:
-        """`withdrawn`, `promoted`, `promoted before`, or nothing."""
+        """`withdrawn`, `promoted`, `rolled back`, `promoted before`, or nothing."""
         if self.withdrawn.of(artifact.digest) is not None:
             return "withdrawn"
         if self.now is not None and artifact.digest == self.now.model:
             return "promoted"
+        if artifact.digest in self._left:
+            return "rolled back"
         return "promoted before" if artifact.digest in self._before else ""
 
     def mark(self, artifact: Artifact) -> str:

@@ -19,13 +19,25 @@ class Promotion(NamedTuple):
     action: Literal["promote", "rollback"]
     model: str
     evidence: str
+    by: str
+    """The account of the machine that did it."""
 
     @classmethod
     def read(cls, entry: Entry) -> Promotion:
         members = entry.members
         # An adopted one was made before there was this log; see `adoption`.
         moment = datetime.fromisoformat(members.get("adopted") or members["time"])
-        return cls(moment, members["type"], members["model"], members["evidence"])
+        about = (members["model"], members["evidence"], members["by"])
+        return cls(moment, members["type"], *about)
+
+
+class History(NamedTuple):
+    """What a house's promotions and rollbacks leave."""
+
+    standing: list[Promotion]
+    """The promotions that no rollback has undone yet: what the next ones could go back to."""
+    left: dict[str, Promotion]
+    """By model: the rollback that left it, if nobody has promoted or rolled back to it since."""
 
 
 def promotions_of(entries: Iterable[Entry]) -> list[Promotion]:
@@ -33,14 +45,17 @@ def promotions_of(entries: Iterable[Entry]) -> list[Promotion]:
     return [Promotion.read(entry) for entry in entries if entry.type in ("promote", "rollback")]
 
 
-def standing(promotions: list[Promotion]) -> list[Promotion]:
-    """What each rollback could go back to: the promotions that none has undone yet."""
-    stack: list[Promotion] = []
+def history(promotions: Iterable[Promotion]) -> History:
+    """Replay them."""
+    standing: list[Promotion] = []
+    left: dict[str, Promotion] = {}
     for past in promotions:
         if past.action == "promote":
-            stack.append(past)
-            continue
-        del stack[-1:]
-        while stack and (stack[-1].model, stack[-1].evidence) != (past.model, past.evidence):
-            stack.pop()
-    return stack
+            standing.append(past)
+        else:
+            undone = [standing.pop()] if standing else []
+            while standing and (standing[-1].model, standing[-1].evidence) != past[2:4]:
+                undone.append(standing.pop())
+            left |= {promotion.model: past for promotion in undone}
+        left.pop(past.model, None)
+    return History(standing, left)

@@ -11,6 +11,9 @@ BEDSIDE_HOME/
 What is promoted is the model of the log's last promotion or rollback. If it is withdrawn, it stays
 that, so that nobody serves another one by accident, and nothing may serve it: an operator promotes
 another, or rolls back to the last one before it that is neither withdrawn nor deleted.
+
+A model that a rollback left is not promoted again by a step that runs by itself: a person says so,
+and why.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
 from bedside_core.registry import signed_log
-from bedside_core.registry.promotions import Promotion, promotions_of, standing
+from bedside_core.registry.promotions import Promotion, history, promotions_of
 from bedside_core.registry.signed_log import SignedLog, Writing
 from bedside_core.registry.withdrawals import Withdrawals
 from bedside_core.signing import Keys
@@ -276,11 +279,16 @@ class Registry:
         log = self.promotions()
         return log[-1] if log else None
 
-    def promote(self, evidence: Artifact) -> Promotion:
+    def promote(self, evidence: Artifact, *, again: str | None = None) -> Promotion:
         """Promote the model that an evidence artifact is about.
 
+        Args:
+            evidence: with the verdict.
+            again: why, if a rollback has left this model; stays in the log.
+
         Raises:
-            PolicyError: the verdict is not PROMOTE, or it was withdrawn.
+            PolicyError: the verdict is not PROMOTE, it was withdrawn, or rolled back and `again`
+                is not said.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         model = self.check_promotable(evidence)
@@ -289,7 +297,15 @@ class Registry:
             if past and (past[-1].model, past[-1].evidence) == (model.digest, evidence.digest):
                 return past[-1]
             self.refuse_withdrawn(model.kind, model.digest)  # nobody can withdraw it any more now
-            return self._decide(log, "promote", model.digest, evidence.digest)
+            left = history(past).left.get(model.digest)
+            if left is not None and again is None:
+                raise PolicyError(
+                    f"model {model.digest[:12]} was rolled back on {left.time:%Y-%m-%d %H:%M} UTC "
+                    f"by {left.by} and is not promoted again by itself - if it shall be: `bedside "
+                    f'registry promote {evidence.digest[:12]} --again "WHY"`'
+                )
+            why = {} if left is None else {"again": again}
+            return self._decide(log, "promote", model.digest, evidence.digest, **why)
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
         """The model that signed evidence allows to serve, with its own hashes checked.
@@ -328,7 +344,7 @@ class Registry:
 
     def _earlier(self, entries: list[Entry]) -> Promotion:
         withdrawn = Withdrawals(entries, self.store)
-        for past in reversed(standing(promotions_of(entries))[:-1]):
+        for past in reversed(history(promotions_of(entries)).standing[:-1]):
             named = (past.model, past.evidence)
             if all((self.store / d).is_dir() and withdrawn.of(d) is None for d in named):
                 return past
@@ -337,8 +353,10 @@ class Registry:
             "back; promote another one, or stop it with `bedside inference models stop`"
         )
 
-    def _decide(self, log: Writing, action: str, model: str, evidence: str) -> Promotion:
-        members = {"model": model, "evidence": evidence, "by": account()}
+    def _decide(
+        self, log: Writing, action: str, model: str, evidence: str, **why: str | None
+    ) -> Promotion:
+        members = {"model": model, "evidence": evidence, **why, "by": account()}
         return Promotion.read(log.add(action, members))
 
 

@@ -27,6 +27,13 @@ class Why(Config):
     """Why, in one short line without anything of a document; it stays in the log."""
 
 
+class Again(Config):
+    """What `promote` needs for a model that a rollback has left."""
+
+    again: str | None = None
+    """Promote it although it was rolled back, and why: one short line, which stays in the log."""
+
+
 class Collection(Config):
     """What `gc` does."""
 
@@ -115,9 +122,11 @@ def lineage(registry: Registry, what: str | None) -> None:
         say(f"  {_line(node, '')}{standing.mark(node)}")
 
 
-def promote(registry: Registry, evidence: str) -> None:
+def promote(registry: Registry, evidence: str, asked: Again) -> None:
     """Promote the model that evidence is about, if its verdict allows it."""
-    entry = registry.promote(registry.get(evidence))
+    if asked.again is not None:
+        removal.check_reason(asked.again)
+    entry = registry.promote(registry.get(evidence), again=asked.again)
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
 
@@ -207,7 +216,14 @@ COMMANDS = (
         words=("what?",),
     ),
     Command("log", "what was decided, each entry checked", log),
-    Command("promote", "promote the model of an evidence artifact", promote, words=("evidence",)),
+    Command(
+        "promote",
+        "promote the model of an evidence artifact",
+        promote,
+        words=("evidence",),
+        arguments=Again,
+        examples=("demo/evidence", 'demo/evidence --again "the fault was in the template"'),
+    ),
     Command("rollback", "return to the model promoted before", rollback),
     Command(
         "withdraw",
