@@ -45,6 +45,21 @@ def test_lines_at_intervals_without_counting_resumed_work(
         assert line["rate"] == pytest.approx((done - 90) / seconds, abs=0.01)
 
 
+def test_more_than_was_foreseen_moves_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 6))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    with Progress("examine", total=3, unit="sequence") as bar:
+        for _ in range(9):
+            bar.update()
+    found = lines(capsys)
+    assert found[-1]["done"] == found[-1]["total"] == 9
+    for line in found:
+        assert int(str(line["done"])) <= int(str(line["total"]))
+        assert float(str(line["eta_seconds"])) >= 0
+
+
 def test_nothing_done_has_no_eta_and_an_error_still_tells(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -17,7 +17,7 @@ from bedside_core.kinds.exam import ExamItem
 from bedside_core.progress import Progress
 from bedside_eval import harness
 from bedside_eval.exam import Paper
-from bedside_eval.harness import check_lengths, examine
+from bedside_eval.harness import check_lengths, encode_all, examine, num_sequences
 from bedside_eval.records import ModelScores
 from bedside_models.load import load_tokenizer
 
@@ -51,11 +51,15 @@ def path(models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scores(path: Path, paper: Paper = PAPER, batch_size: int = 2) -> ModelScores:
-    with Progress("examine", total=paper.num_requests, unit="sequence") as progress:
+    tokenizer = load_tokenizer(path)
+    encoded = encode_all(paper, tokenizer)
+    total = num_sequences(paper, encoded, MAX_LENGTH)
+    with Progress("examine", total=total, unit="sequence") as progress:
         return examine(
             path,
             paper,
-            load_tokenizer(path),
+            encoded,
+            tokenizer,
             max_length=MAX_LENGTH,
             batch_size=batch_size,
             progress=progress,

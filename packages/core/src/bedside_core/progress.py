@@ -36,8 +36,11 @@ class Progress:
     def update(self, count: int = 1, **facts: float) -> None:
         """Count `count` more units; `facts` are shown beside the bar (a loss, a learning rate)."""
         self.done += count
+        # Where more came than was foreseen, the end moves; nobody is past it.
+        self.total = max(self.total, self.done)
         self.facts.update(facts)
         if self.bar is not None:
+            self.bar.total = self.total
             if facts:
                 self.bar.set_postfix(facts, refresh=False)
             self.bar.update(count)

@@ -23,6 +23,8 @@ def conclude(
     digests: Mapping[str, str],
     results: dict[Role, ModelScores],
     setting: Setting,
+    *,
+    exploratory: bool = False,
 ) -> Evidence:
     """From answers to a verdict on the merged model.
 
@@ -32,6 +34,7 @@ def conclude(
         digests: of the models, by role.
         results: every model's answers to the same paper.
         setting: recorded as it is.
+        exploratory: whether the answers were known before the policy was.
     """
     differences = tuple(compare(*roles, results, bootstrap) for roles in PAIRS)
     decision = decide(policy, judged(differences).heldout)
@@ -39,6 +42,7 @@ def conclude(
         candidate=digests["merged"],
         base=digests["base"],
         verdict=decision.verdict,
+        exploratory=exploratory,
         reasons=decision.reasons,
         checkpoint=digests["checkpoint"],
         policy=policy,

@@ -53,6 +53,8 @@ class Evidence(EvidencePart):
     """Digest of the merged model, which the verdict is about."""
     base: str
     verdict: Verdict
+    exploratory: bool = False
+    """Whether the answers were known before policy and bootstrap were chosen; cannot promote."""
     reasons: tuple[str, ...]
     checkpoint: str
     policy: Policy

@@ -25,12 +25,6 @@ class Paper(NamedTuple):
         """All held-out texts."""
         return [text for texts in self.heldout.values() for text in texts]
 
-    @property
-    def num_requests(self) -> int:
-        """Sequences to score, if no text needs a second window."""
-        options = sum(len(item.options) for items in self.exams.values() for item in items)
-        return len(self.texts) + options
-
 
 def read_paper(heldout: Mapping[str, Path], exams: Mapping[str, Path]) -> Paper:
     """Read all held-out folders and exam files.

@@ -29,7 +29,14 @@ from bedside_core.kinds.exam import ExamItem
 from bedside_core.progress import Progress
 from bedside_eval.exam import Paper
 from bedside_eval.records import METRICS, ItemScore, Metric, ModelScores
-from bedside_models.likelihood import EncodedSet, EncodedText, encode, finite, score
+from bedside_models.likelihood import (
+    EncodedSet,
+    EncodedText,
+    encode,
+    finite,
+    score,
+    windows,
+)
 from bedside_models.load import load_model
 from bedside_models.options import likeliest, log_likelihoods
 from bedside_models.scores import TextScore
@@ -82,6 +89,26 @@ def check_lengths(paper: Paper, tokenizer: Any, max_length: int) -> None:
             )
 
 
+def encode_all(paper: Paper, tokenizer: Any) -> dict[str, EncodedSet]:
+    """Every held-out set as token ids.
+
+    Raises:
+        InputError: a text has no token.
+    """
+    return {name: encode(texts, tokenizer) for name, texts in paper.heldout.items()}
+
+
+def num_sequences(paper: Paper, encoded: Mapping[str, EncodedSet], max_length: int) -> int:
+    """How many sequences a model sees: every window of every text, every option of every item."""
+    options = sum(len(item.options) for items in paper.exams.values() for item in items)
+    return options + sum(
+        1
+        for part in encoded.values()
+        for text in part.texts
+        for _ in windows(text.ids, part.prefix_id, max_length)
+    )
+
+
 def longest_sequence(paper: Paper, tokenizer: Any) -> int:
     """Tokens of the longest text or question of the paper."""
     questions = [
@@ -94,6 +121,7 @@ def longest_sequence(paper: Paper, tokenizer: Any) -> int:
 def examine(
     path: Path,
     paper: Paper,
+    encoded: Mapping[str, EncodedSet],
     tokenizer: Any,
     *,
     max_length: int,
@@ -103,11 +131,9 @@ def examine(
     """Let one model sit the whole paper, in float32.
 
     Raises:
-        InputError: the model cannot be loaded whole, a text has no token, or a likelihood is no
-            number.
+        InputError: the model cannot be loaded whole, or a likelihood is no number.
         PolicyError: lm-eval and our own computation disagree.
     """
-    encoded = {name: encode(texts, tokenizer) for name, texts in paper.heldout.items()}
     terminal = sys.stderr
     start = progress.done
 
@@ -127,7 +153,8 @@ def examine(
         )
         answers = evaluate(lm=examinee, task_dict=_tasks(paper), bootstrap_iters=0)["samples"]
     # Options that differ in their last token only share a forward pass.
-    progress.update(max(0, paper.num_requests - (progress.done - start)))
+    sequences = num_sequences(paper, encoded, max_length)
+    progress.update(max(0, sequences - (progress.done - start)))
     scores = _scores(paper, answers, encoded)
     check_sample(model, tokenizer, paper, encoded, scores, max_length)
     return scores

@@ -21,14 +21,25 @@ from bedside_eval.records import (
 
 Rows = list[list[str]]
 
+EXPLORATORY = (
+    "Exploratory: the models' answers were known before this policy was, so it promotes nothing. A "
+    "new policy needs a run of its own: another `name` in the run config."
+)
+
 
 def show(evidence: Evidence) -> None:
     """Print the table, the verdict and its reasons."""
     say(table(overview(evidence)))
     say("\n".join(_legend(evidence)))
-    say(f"verdict: {evidence.verdict}")
+    say(f"verdict: {_verdict(evidence)}")
     for reason in evidence.reasons:
         say(f"  - {reason}")
+    if evidence.exploratory:
+        say(EXPLORATORY)
+
+
+def _verdict(evidence: Evidence) -> str:
+    return f"{evidence.verdict}{' (exploratory)' if evidence.exploratory else ''}"
 
 
 def overview(evidence: Evidence) -> Rows:
@@ -50,7 +61,8 @@ def overview(evidence: Evidence) -> Rows:
 def markdown(evidence: Evidence) -> str:
     """The whole report, `report.md`."""
     parts = [
-        f"# Evidence on {evidence.candidate[:12]}: {evidence.verdict}",
+        f"# Evidence on {evidence.candidate[:12]}: {_verdict(evidence)}",
+        *([EXPLORATORY] if evidence.exploratory else []),
         "\n".join(f"- {reason}" for reason in evidence.reasons),
         _markdown_table(overview(evidence)),
         " ".join(_legend(evidence)),

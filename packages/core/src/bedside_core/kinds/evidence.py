@@ -33,7 +33,14 @@ class EvidenceHead(BaseModel):
     base: str
     """Digest of the model artifact that it was compared with."""
     verdict: Verdict
+    exploratory: bool = False
+    """Whether the answers were known before the policy was."""
     reasons: tuple[str, ...]
+
+    @property
+    def described(self) -> str:
+        """The verdict, and whether it is of any use for a promotion."""
+        return f"{self.verdict} (exploratory)" if self.exploratory else self.verdict
 
 
 class Signature(BaseModel):

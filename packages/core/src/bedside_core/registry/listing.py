@@ -45,7 +45,7 @@ class Standing:
         if artifact.kind != "evidence":
             return ""
         try:
-            return read_evidence(artifact, self.registry.evidence_keys).verdict
+            return read_evidence(artifact, self.registry.evidence_keys).described
         except ArtifactError:
             return "does not verify"
 
