@@ -7,15 +7,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from bedside_core import cli, dispatch, memory, preflight
 from bedside_core.inspection import EXTENT, Finding, Inspection
 from bedside_core.registry.registry import Registry
+from bedside_core.services import SERVICES
 
 ITEM = {"id": "q1", "question": "Frage?", "options": ["a", "b", "c", "d"], "answer": 0,
         "topic": "t"}  # fmt: skip
@@ -130,6 +133,58 @@ def test_one_fault_found_before_the_first_step(house, capsys, override, code, me
     assert check(house, override) == code
     [line] = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+SYSLOG = "inference.audit.syslog={{host: siem, ca_file: {}, certificate: {}, key: {}}}"
+OIDC = (
+    "inference.oidc={{issuer: 'https://idp.local', audience: a, roles: {{r: {{}}}}, ca_file: {}}}"
+)
+BROKEN = {
+    "base.directory": "base.directory=nix",
+    "corpus.sources.path": "corpus.sources.0.path=nix",
+    "corpus.heldout": "corpus.heldout.0=nix",
+    "trainer.heldout": "trainer.heldout=nix",
+    "merger.probe.heldout": "merger.probe.heldout=nix",
+    "eval.policy": "eval.policy=nix",
+    "eval.heldout": "eval.heldout.ward=nix",
+    "eval.exams": "eval.exams.exam=nix",
+    "inference.engine.socket": "inference.engine.socket=exam.jsonl/nix",
+    "inference.audit.directory": "inference.audit.directory=exam.jsonl/nix",
+    "inference.audit.syslog.ca_file": SYSLOG.format("nix", "exam.jsonl", "exam.jsonl"),
+    "inference.audit.syslog.certificate": SYSLOG.format("exam.jsonl", "nix", "exam.jsonl"),
+    "inference.audit.syslog.key": SYSLOG.format("exam.jsonl", "exam.jsonl", "nix"),
+    "inference.oidc.ca_file": OIDC.format("nix"),
+    "inference.tracing.ca_file": "inference.tracing={ca_file: nix}",
+}
+"""For each setting that is a path: how it becomes one where nothing is."""
+
+
+def paths_of(annotation: Any, name: str) -> Iterator[str]:
+    """The dotted names of all settings below a config class that are paths."""
+    if annotation is Path:
+        yield name
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for field, info in annotation.model_fields.items():
+            yield from paths_of(info.annotation, f"{name}.{field}")
+    for part in get_args(annotation):
+        yield from paths_of(part, name)
+
+
+def test_every_setting_that_is_a_path_is_looked_at():
+    found: set[str] = set()
+    for service in SERVICES:
+        if service.sections:
+            commands = dispatch.installed()[service.name].load()
+            for section, (model, _) in preflight._sections(service.name, commands).items():
+                found |= set(paths_of(model, section))
+    assert found == set(BROKEN)
+
+
+@pytest.mark.parametrize("setting", BROKEN)
+def test_a_path_where_nothing_is(house, capsys, setting):
+    assert check(house, BROKEN[setting]) in (2, 3)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "nix" in line or "exam.jsonl is not a directory" in line
 
 
 def test_all_faults_at_once(house, capsys):

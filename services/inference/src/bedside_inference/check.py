@@ -23,6 +23,9 @@ def check(config: InferenceConfig, inspection: Inspection) -> None:
     for setting, path in _files(config).items():
         with inspection.looking(f"inference.{setting}: {path}"):
             _open(setting, path)
+    for setting, path in _made(config).items():
+        with inspection.looking(f"inference.{setting}: {path}"):
+            _could_be_made(setting, path)
     if inspection.extent == "machine":
         _look_at_machine(config, inspection)
     inspection.needs("tokens", config.engine.max_model_len, "inference.engine.max_model_len")
@@ -40,7 +43,7 @@ def _look_at_machine(config: InferenceConfig, inspection: Inspection) -> None:
 
 
 def _files(config: InferenceConfig) -> dict[str, Path]:
-    """What is named and must be there before serving; what serving makes itself is not."""
+    """What is named and must be there before serving."""
     syslog, oidc, tracing = config.audit.syslog, config.oidc, config.tracing
     named = {
         "audit.syslog.ca_file": syslog.ca_file if syslog else None,
@@ -50,6 +53,22 @@ def _files(config: InferenceConfig) -> dict[str, Path]:
         "tracing.ca_file": tracing.ca_file if tracing else None,
     }
     return {setting: path for setting, path in named.items() if path is not None}
+
+
+def _made(config: InferenceConfig) -> dict[str, Path]:
+    """Where serving makes something of its own: the folder that it is to lie in."""
+    socket, directory = config.engine.socket, config.audit.directory
+    named = {
+        "engine.socket": socket and socket.absolute().parent,
+        "audit.directory": directory and directory.absolute(),
+    }
+    return {setting: path for setting, path in named.items() if path is not None}
+
+
+def _could_be_made(setting: str, path: Path) -> None:
+    above = next(place for place in (path, *path.parents) if place.exists())
+    if not above.is_dir():
+        raise ConfigError(f"inference.{setting}: {above} is not a directory - name another path")
 
 
 def _open(setting: str, path: Path) -> None:
