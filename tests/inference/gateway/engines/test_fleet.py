@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, closing
 import pytest
 from aiohttp import web
 
-from bedside_inference import aliases
+from bedside_inference import aliases, keys
 from bedside_inference.config import HealthConfig
 from bedside_inference.gateway.engines import client as engine_client
 from bedside_inference.paths import socket_path
@@ -294,3 +294,36 @@ async def test_an_engine_that_only_loads_is_loading_to_clients(
             async with gateway.session.get(f"{gateway.url}/readyz") as ready:
                 assert await ready.json() == {"status": "model loading"}
             await asyncio.sleep(0.05)
+
+
+async def test_a_revoked_key_ends_what_it_asked_for(both, store, engine, second, make_key) -> None:
+    """Its stream with an event that says so, an answer in one piece with the error; no other's."""
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        if not json.loads(await request.read()).get("stream"):
+            await asyncio.sleep(600)
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await asyncio.sleep(600)
+        return response
+
+    engine.script = second.script = endless
+    other, both.key = both.key, (made := make_key()).secret
+    await both.looked()
+    waiting = asyncio.create_task(both.chat().__aenter__())
+    async with both.chat(stream=True) as answer:
+        await answer.content.readexactly(len(engine.chunk("a")))
+        both.key = other
+        async with both.chat(stream=True) as unconcerned:
+            await unconcerned.content.readexactly(len(engine.chunk("a")))
+            keys.revoke(store, made.id, audit=unrecorded)
+            async with asyncio.timeout(10):  # ten times what is promised
+                rest = await answer.content.read()
+                refused = await waiting
+            assert json.loads(rest.removeprefix(b"data: "))["error"]["code"] == "key_revoked"
+            assert b"[DONE]" not in rest
+            assert refused.status == 401
+            assert (await refused.json())["error"]["code"] == "key_revoked"
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await unconcerned.content.read()

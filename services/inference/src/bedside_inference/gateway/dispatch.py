@@ -1,4 +1,4 @@
-"""Where a request goes: its place in the queue, the engine that answers it, and the kill switch.
+"""Where a request goes: its place in the queue, the engine that answers it, and what ends it early.
 
 Tested in tests/inference/gateway/engines/test_fleet.py.
 """
@@ -16,6 +16,7 @@ from bedside_inference.gateway.api.events import Usage
 from bedside_inference.gateway.engines.admission import Admission
 from bedside_inference.gateway.engines.fleet import Fleet
 from bedside_inference.gateway.engines.monitor import Monitor
+from bedside_inference.gateway.errors import ApiError, key_revoked, model_stopped
 from bedside_inference.gateway.exchange import Exchange
 from bedside_inference.principal import Principal
 from bedside_inference.served import ServedModel
@@ -33,18 +34,20 @@ class Running(NamedTuple):
 
     digests: frozenset[str]
     """Of the models that may give it."""
+    key_id: str | None
+    """Of who asked, if that was with a key of the house."""
     stream: bool
 
 
 class Dispatch:
-    """Gives requests their place and their engine, and ends those whose model is stopped."""
+    """Gives requests their place and their engine; ends those whose model or key is stopped."""
 
     def __init__(
         self, model_name: str, watch: Watch, fleet: Fleet, limits: Limits, admission: Admission
     ) -> None:
         self.model_name, self.watch, self.fleet = model_name, watch, fleet
         self.limits, self.admission = limits, admission
-        self._running: dict[Callable[[], None], Running] = {}
+        self._running: dict[Callable[[ApiError], None], Running] = {}
         """By what stops the answer."""
 
     @asynccontextmanager
@@ -100,11 +103,16 @@ class Dispatch:
 
     @contextmanager
     def live(
-        self, stop: Callable[[], None], engines: list[Monitor], *, stream: bool
+        self,
+        stop: Callable[[ApiError], None],
+        engines: list[Monitor],
+        principal: Principal | None,
+        *,
+        stream: bool,
     ) -> Iterator[None]:
-        """While engines are asked for an answer, so that the kill switch finds what stops it."""
+        """While engines are asked for an answer, so that `enforce` finds what stops it."""
         digests = frozenset(engine.served.model for engine in engines if engine.served)
-        self._running[stop] = Running(digests, stream)
+        self._running[stop] = Running(digests, principal and principal.key_id, stream)
         try:
             yield
         finally:
@@ -116,13 +124,17 @@ class Dispatch:
         return sum(running.stream for running in self._running.values())
 
     def enforce(self, state: State) -> None:
-        """Stop the answers of models that this state has stopped."""
+        """End the answers of models that this state has stopped, and of keys that it revoked."""
         for stop, running in self._running.items():
             if running.digests & state.stopped:
-                stop()
+                stop(model_stopped())
+            elif running.key_id in state.revoked:
+                stop(key_revoked())
 
     def _candidates(self, principal: Principal) -> list[Monitor]:
         state = self.watch.state
+        if principal.key_id in state.revoked:  # while it waited
+            raise key_revoked()
         digest = self.fleet.target(state.alias(self.model_name), principal.subject)
         return self.fleet.choose(digest, state.stopped)
 

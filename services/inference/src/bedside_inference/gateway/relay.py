@@ -24,7 +24,6 @@ from bedside_inference.gateway.errors import (
     client_stalled,
     engine_failed,
     engine_silent,
-    model_stopped,
     outcome,
 )
 from bedside_inference.gateway.exchange import Exchange, exchange_of, refused
@@ -76,9 +75,9 @@ class EngineAnswer(Response):
         finally:
             connection.watch(None)
 
-    def stop(self) -> None:
-        """End it: the house has stopped its model."""
-        self.deadline.end(model_stopped())
+    def stop(self, error: ApiError) -> None:
+        """End it: the house has stopped its model or revoked its key."""
+        self.deadline.end(error)
 
     async def _relay(
         self,
@@ -143,7 +142,10 @@ class EngineAnswer(Response):
         answering = self.dispatch.fleet.ask(
             candidates, self.path, self.request.body, exchange.record.request_id
         )
-        with self.dispatch.live(self.stop, candidates, stream=self.request.stream):
+        live = self.dispatch.live(
+            self.stop, candidates, exchange.principal, stream=self.request.stream
+        )
+        with live:
             async with answering as (found, exchange.served, engine):
                 if (found.content_type == EVENT_STREAM) != self.request.stream:
                     raise engine_failed()

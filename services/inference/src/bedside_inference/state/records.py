@@ -134,6 +134,11 @@ class State:
         stored = self.keys.get(digest_of(key))
         return stored.principal if stored and stored.valid(now) else None
 
+    @cached_property
+    def revoked(self) -> frozenset[str]:
+        """Ids of the keys that were ended before their time."""
+        return frozenset(key.id for key in self.keys.values() if key.revoked is not None)
+
     def alias(self, name: str) -> Alias:
         """The alias of a name; one that was never switched stands for what the engine serves."""
         return self.aliases.get(name) or Alias(name=name)
