@@ -7,7 +7,9 @@ import signal
 import socket
 from contextlib import closing, suppress
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from bedside_inference.gateway import server as module
 
@@ -55,3 +57,52 @@ async def test_who_comes_as_it_ends_does_not_stay(config, open_gateway) -> None:
 async def test_answers_are_dated(gateway) -> None:
     async with gateway.session.get(f"{gateway.url}/livez") as answer:
         assert answer.headers["Date"].endswith("GMT")
+
+
+async def test_until_the_last_answer_has_ended_everybody_else_is_told(
+    engine, config, open_gateway
+) -> None:
+    """Nobody is refused a connection: with one gateway there is no other that could answer."""
+    patient = config.gateway.model_copy(update={"drain_seconds": 60})
+    go_on = asyncio.Event()
+
+    async def wait_then_finish(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await go_on.wait()
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    engine.script = wait_then_finish
+    async with open_gateway(config.model_copy(update={"gateway": patient})) as gateway:
+        async with gateway.chat(stream=True) as running:
+            await running.content.readexactly(len(engine.chunk("a")))
+            async with aiohttp.ClientSession() as kept:
+                async with kept.get(f"{gateway.url}/readyz") as answer:
+                    assert answer.status == 200
+                gateway.end()
+                while answer.status == 200:
+                    async with kept.get(f"{gateway.url}/readyz") as answer:
+                        said = await answer.json()
+            assert (answer.status, said) == (503, {"status": "gateway draining"})
+            assert answer.headers["Retry-After"]
+            assert answer.headers["Connection"] == "close"
+            for path in ("/", "/metrics", "/v1/models", "/nothing"):
+                async with gateway.session.get(f"{gateway.url}{path}") as answer:
+                    assert (answer.status, await code_of(answer)) == (503, "gateway_draining")
+                    assert answer.headers["Retry-After"]
+            async with gateway.chat() as answer:
+                assert (answer.status, await code_of(answer)) == (503, "gateway_draining")
+            async with gateway.session.get(f"{gateway.url}/livez") as answer:
+                assert answer.status == 200
+            go_on.set()
+            assert await running.content.read() == b"data: [DONE]\n\n"
+        async with asyncio.timeout(30):
+            with suppress(ConnectionRefusedError):
+                while True:
+                    socket.create_connection(("127.0.0.1", gateway.port)).close()
+                    await asyncio.sleep(0.02)
+
+
+async def code_of(answer: aiohttp.ClientResponse) -> str:
+    return (await answer.json())["error"]["code"]

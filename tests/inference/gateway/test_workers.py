@@ -424,8 +424,21 @@ async def test_revocation_and_kill_switch_reach_all(running) -> None:
     async with running.pinned(other) as clients, running.pinned(made) as revoked:
         for client in revoked.values():
             assert await status_of(client) == 200
-        with running.store() as store:
-            keys.revoke(store, made.id, audit=unrecorded)
+        async with AsyncExitStack() as stack:
+            asked = [chat(client, stream=True, max_tokens=4000) for client in revoked.values()]
+            streams = [await begun(await stack.enter_async_context(one)) for one in asked]
+            with running.store() as store:
+                keys.revoke(store, made.id, audit=unrecorded)
+            async with asyncio.timeout(10):  # ten times what is promised
+                for stream in streams:
+                    rest = await stream.content.read()
+                    assert b'"key_revoked"' in rest
+                    assert b"[DONE]" not in rest
+
+        def recorded() -> int:
+            return [entry.get("outcome") for entry in running.entries()].count("key_revoked")
+
+        await asyncio.to_thread(until, lambda: recorded() == WORKERS)
         for client in revoked.values():
             await answered(partial(status_of, client), 401)
         async with AsyncExitStack() as stack:
@@ -449,17 +462,32 @@ async def test_revocation_and_kill_switch_reach_all(running) -> None:
             await answered(partial(status_of, client), 200)
 
 
+async def asked_anew(running: House) -> None:
+    """Ask on new connections; once one is told that the gateway ends, all are."""
+    told = False
+    async with aiohttp.ClientSession(running.url) as client:
+        while True:
+            async with client.get("/readyz", headers={"Connection": "close"}) as answer:
+                told = told or answer.status == 503
+                assert answer.status == (503 if told else 200)
+            await asyncio.sleep(0.05)
+
+
 async def test_sigterm_lets_every_worker_finish(running) -> None:
     made = running.key()
     pids = list(running.workers())
     async with running.pinned(made) as clients, AsyncExitStack() as stack:
         streams = [
-            await begun(await stack.enter_async_context(chat(client, stream=True, max_tokens=100)))
+            await begun(await stack.enter_async_context(chat(client, stream=True, max_tokens=600)))
             for client in clients.values()
         ]
         running.gateway.terminate()
+        told = asyncio.create_task(asked_anew(running))
         for stream in streams:
             assert (await stream.content.read()).endswith(b"data: [DONE]\n\n")
+        assert not told.done()  # nobody was refused a connection meanwhile
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await told
     assert await asyncio.to_thread(running.ended) == 0
     assert not any(alive(pid) for pid in pids)
     assert port_is_free(running.port)

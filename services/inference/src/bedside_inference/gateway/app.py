@@ -31,6 +31,7 @@ from bedside_inference.gateway.api.fields import REQUESTS
 from bedside_inference.gateway.api.openapi import OPERATIONS, taking
 from bedside_inference.gateway.api.routes import MODELS, ONE_MODEL, PUBLIC, route_of
 from bedside_inference.gateway.dispatch import Dispatch
+from bedside_inference.gateway.drain import STATE, Drain
 from bedside_inference.gateway.engines.admission import Admission
 from bedside_inference.gateway.engines.fleet import Fleet
 from bedside_inference.gateway.envelope import Envelope, Reporter
@@ -39,6 +40,7 @@ from bedside_inference.gateway.errors import (
     audit_unavailable,
     body_timeout,
     forbidden_model,
+    gateway_draining,
     known,
     unknown_model,
 )
@@ -78,6 +80,7 @@ class Gateway:
         self.config, self.salt_key = config, salt_key
         directory = audit_directory(config.audit, home)
         self.audit = AuditLog(directory, config.audit)
+        self.drain = Drain()
         self.pseudonyms = Pseudonyms(directory, config.audit)
         self.store = Store.of(config.state, home)
         self.watch = Watch(self.store, config.state)
@@ -136,7 +139,15 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     """
     gateway = Gateway(config, home, salt_key)
     shortcut = Shortcut(_routes(gateway), {path: _generating(gateway, path) for path in REQUESTS})
-    return Envelope(shortcut, route_of, PUBLIC, gateway.reporter, gateway.tracing, gateway.audit)
+    return Envelope(
+        shortcut,
+        route_of,
+        PUBLIC,
+        gateway.reporter,
+        gateway.tracing,
+        gateway.audit,
+        gateway.drain,
+    )
 
 
 def document() -> dict[str, Any]:
@@ -151,9 +162,9 @@ def print_document(registry: Registry) -> None:
 
 def _routes(gateway: Gateway) -> FastAPI:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Drain]]:
         async with gateway.running():
-            yield
+            yield {STATE: gateway.drain}
 
     app = FastAPI(
         lifespan=lifespan,
@@ -284,6 +295,8 @@ def _probes(gateway: Gateway) -> APIRouter:
     @router.get("/readyz", **OPERATIONS["/readyz"])
     async def readyz() -> Response:
         try:
+            if gateway.drain.begun:
+                raise gateway_draining()
             if not gateway.audit.writable:
                 raise audit_unavailable()
             served = gateway.dispatch.current()

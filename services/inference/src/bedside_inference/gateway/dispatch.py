@@ -112,7 +112,7 @@ class Dispatch:
     ) -> Iterator[None]:
         """While engines are asked for an answer, so that `enforce` finds what stops it."""
         digests = frozenset(engine.served.model for engine in engines if engine.served)
-        self._running[stop] = Running(digests, principal and principal.key_id, stream)
+        self._running[stop] = Running(digests, principal.key_id if principal else None, stream)
         try:
             yield
         finally:

@@ -17,7 +17,8 @@ from bedside_core import log
 from bedside_inference.audit.entries import AuditError
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.audit.record import RequestRecord
-from bedside_inference.gateway.errors import audit_unavailable
+from bedside_inference.gateway.drain import Drain
+from bedside_inference.gateway.errors import ApiError, audit_unavailable, gateway_draining
 from bedside_inference.gateway.exchange import Exchange, refused
 from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.gateway.telemetry.spans import spans_of
@@ -92,6 +93,7 @@ class Envelope:
         reporter: Reporter,
         tracing: Tracing,
         audit: AuditLog,
+        drain: Drain,
     ) -> None:
         """Wrap an application.
 
@@ -102,9 +104,11 @@ class Envelope:
             reporter: counts and logs every exchange.
             tracing: makes spans of every other exchange.
             audit: records the same.
+            drain: refuses them once the process is about to end.
         """
         self.app, self.route_of, self.unaudited = app, route_of, unaudited
         self.reporter, self.tracing, self.audit = reporter, tracing, audit
+        self.drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -124,14 +128,21 @@ class Envelope:
 
         self.reporter.metrics.serving += 1
         try:
-            if audited and not self.audit.writable:
-                refused(exchange, unavailable := audit_unavailable())
-                await unavailable.response()(scope, receive, marked_send)
+            if (refusal := self._refusal(record.route, audited=audited)) is not None:
+                refused(exchange, refusal)
+                await refusal.response()(scope, receive, marked_send)
             else:
-                await self.app(scope, receive, marked_send)
+                with self.drain.request():
+                    await self.app(scope, receive, marked_send)
         finally:
             self.reporter.metrics.serving -= 1
             self._close(exchange, audited=audited)
+
+    def _refusal(self, route: str, *, audited: bool) -> ApiError | None:
+        """Why nothing is done for a request now, whoever it is from."""
+        if self.drain.refuses(route):
+            return gateway_draining()
+        return audit_unavailable() if audited and not self.audit.writable else None
 
     def _close(self, exchange: Exchange, *, audited: bool) -> None:
         seconds = time.monotonic() - exchange.started

@@ -187,6 +187,12 @@ invalid_token = Refusal(
     "This token is not valid here: get a new one from the house's identity provider.",
     headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750 section 3.1
 )
+key_revoked = Refusal(
+    401,
+    "key_revoked",
+    "This key was revoked while its request was answered.",
+    headers={"WWW-Authenticate": "Bearer"},
+)
 no_role = Refusal(
     403,
     "no_role",
@@ -253,6 +259,13 @@ model_loading = Refusal(
     "The model is loading or its engine is down; try again {about}.",
     headers=RETRY,
     about="shortly",
+)
+gateway_draining = Refusal(
+    503,
+    "gateway_draining",
+    "This gateway is about to end and only finishes what it has begun; try again shortly.",
+    # Closing, so that the next request finds another gateway, or the next one here.
+    headers={**RETRY, **CLOSE},
 )
 engine_draining = Refusal(
     503,

@@ -31,6 +31,7 @@ from bedside_core.run import Run
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.config import GatewayConfig, InferenceConfig
 from bedside_inference.gateway.app import build
+from bedside_inference.gateway.drain import STATE, Drain
 from bedside_inference.gateway.protocol import Protocol
 from bedside_inference.gateway.telemetry.metrics import SHARED
 from bedside_inference.paths import private_directory, run_directory
@@ -49,6 +50,8 @@ AGAIN_SECONDS = 5
 """Between two tries of workers that cannot begin."""
 TICK_SECONDS = 1
 """The Date header has whole seconds."""
+LOOK_SECONDS = 0.05
+"""Between two looks whether the last answer has ended, while the gateway ends."""
 SALT_BYTES = 32
 GARBAGE_THRESHOLD = 10_000
 """New objects until the collector looks."""
@@ -122,15 +125,27 @@ class Server(uvicorn.Server):
                     await ended.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let running answers finish; take no more.
+        """Let running answers finish; whoever comes meanwhile is told to come again.
 
+        Only then nobody listens any more: a single gateway has nobody else who could say so.
         uvicorn's tells each connection to go, but not one that was accepted in the same instant and
         whose protocol begins a moment later: its client could go on asking until the drain is over.
         """
+        await self._finish_answers()
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
         await super().shutdown(sockets)
+
+    async def _finish_answers(self) -> None:
+        drain: Drain = self.lifespan.state[STATE]
+        drain.begun = True
+        seconds = self.config.timeout_graceful_shutdown or 0
+        until = monotonic() + seconds
+        while drain.running and not self.force_exit and monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+        # What is left of them is for connections that take their last bytes slowly.
+        self.config.timeout_graceful_shutdown = max(0, round(until - monotonic()))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
