@@ -79,6 +79,41 @@ def test_the_generated_token_is_weak_or_always_the_same(helm: Any) -> None:
     assert [len(made) for made in {token(), token()}] == [48, 48]
 
 
+@pytest.fixture
+def packed(helm: Any, tmp_path: Path) -> Path:
+    """The chart as a house may build it: with a suffix of its own."""
+    words = ("--version", "0.2.0+hospital.3", "--app-version", "0.2.0+hospital.3")
+    done = helm.run("package", str(helm.chart), *words, "--destination", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "bedside-0.2.0+hospital.3.tgz"
+
+
+def test_kubernetes_would_refuse_a_version_of_the_house(helm: Any, packed: Path) -> None:
+    done = helm.run("template", "bedside", str(packed), *helm.values("cpu-demo"))
+    assert done.returncode == 0, done.stderr
+    objects = [o for o in yaml.safe_load_all(done.stdout) if o]
+    assert len(objects) >= 12
+    labels = {label for o in objects for label in o["metadata"]["labels"].values()}
+    assert {"0.2.0_hospital.3", "bedside-0.2.0_hospital.3"} <= labels
+    assert [x for x in labels if not re.fullmatch(r"([A-Za-z0-9]([\w.-]{0,61}\w)?)?", x)] == []
+    assert 'image: "bedside/gateway:0.2.0_hospital.3"' in done.stdout
+
+
+def test_a_parent_chart_cannot_hand_over_its_keys(helm: Any, packed: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "clinic"
+    (parent / "charts").mkdir(parents=True)
+    packed.rename(parent / "charts" / packed.name)
+    depends = {"name": "bedside", "version": "0.2.0+hospital.3", "condition": "bedside.enabled"}
+    chart = {"apiVersion": "v2", "name": "clinic", "version": "1.0.0", "dependencies": [depends]}
+    (parent / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    values = {"global": {"region": "north"}, "bedside": {"enabled": True}}
+    (parent / "values.yaml").write_text(yaml.safe_dump(values))
+    done = helm.run("template", "clinic", str(parent))
+    assert done.returncode == 0, done.stderr
+    kinds = {o["kind"] for o in yaml.safe_load_all(done.stdout) if o}
+    assert {"Deployment", "StatefulSet", "NetworkPolicy"} <= kinds
+
+
 def test_a_secret_is_made_though_one_is_named(render: Any) -> None:
     manifests = render("air-gap")
     assert manifests.of_kind("Secret") == []

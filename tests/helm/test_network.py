@@ -54,15 +54,16 @@ def test_a_pod_escapes_the_default_deny(everything: Any) -> None:
 def test_text_finds_a_way_out(everything: Any) -> None:
     for slot in SLOTS:
         assert edges(everything, slot, "egress") == []
-    assert edges(everything, "adapt", "egress") == []
-    assert edges(everything, "adapt", "ingress") == []
+    for component in ("adapt", "admin", "check"):
+        assert edges(everything, component, "egress") == []
+        assert edges(everything, component, "ingress") == []
     assert edges(everything, "test", "ingress") == []
 
 
 def test_a_pod_without_dns_waits_for_a_resolver(everything: Any) -> None:
     found = {name: pod.spec.get("dnsConfig") for name, pod in everything.pods.items()}
     nobody = {"nameservers": ["127.0.0.1"]}
-    without = (*SLOTS, "adapt")
+    without = (*SLOTS, "adapt", "admin", "check")
     assert found == {**dict.fromkeys(without, nobody), "gateway": None, "test": None}
     assert {everything.pods[name].spec["dnsPolicy"] for name in without} == {"None"}
 
@@ -126,3 +127,24 @@ def test_the_address_of_an_engine_that_does_not_run_is_unknown(render: Any) -> N
     assert set(SLOTS) & set(manifests.pods) == {"engine"}
     names = {service["metadata"]["name"] for service in manifests.of_kind("Service")}
     assert names >= {f"bedside-{slot}" for slot in SLOTS}
+
+
+def test_a_check_before_the_first_install_may_talk_to_anybody(render: Any) -> None:
+    """The default deny is installed after it."""
+    manifests = render("cpu-demo")
+    policies = selecting(manifests, manifests.pods["check"].labels)
+    assert policies["bedside-check"]["policyTypes"] == ["Ingress", "Egress"]
+    assert {"ingress", "egress"} & policies["bedside-check"].keys() == set()
+
+
+def test_a_service_is_of_another_type(render: Any) -> None:
+    def service(*words: str) -> Any:
+        found = render("cpu-demo", *words).of_kind("Service")
+        return next(s for s in found if s["metadata"]["name"] == "bedside-gateway")
+
+    assert service()["spec"]["type"] == "ClusterIP"
+    assert "annotations" not in service()["metadata"]
+    words = "gateway.service.type=LoadBalancer,gateway.service.annotations.pool=ward"
+    changed = service("--set", words)
+    assert changed["spec"]["type"] == "LoadBalancer"
+    assert changed["metadata"]["annotations"] == {"pool": "ward"}

@@ -40,13 +40,15 @@ def violations(pod: Any) -> list[str]:
         if any("hostPort" in port for port in container.get("ports", [])):
             found.append(f"hostPort of {container['name']}")
         hooks = container.get("lifecycle", {}).values()
-        if "command" in container or any(set(hook) != {"sleep"} for hook in hooks):
+        by_hand = pod.component == "admin"
+        if ("command" in container) != by_hand or any(set(hook) != {"sleep"} for hook in hooks):
             found.append(f"{container['name']} runs something that is not the entry point")
     return found
 
 
 def test_a_value_set_lacks_a_pod(render: Any, value_set: str) -> None:
-    expected = {"gateway", "engine", "test"} | ({"adapt"} if value_set != "one-gpu" else set())
+    expected = {"gateway", "engine", "admin", "check", "test"}
+    expected |= {"adapt"} if value_set != "one-gpu" else set()
     assert set(render(value_set).pods) == expected
 
 
@@ -58,7 +60,8 @@ def test_a_pod_is_not_restricted(manifests: Any) -> None:
 
 def test_an_optional_container_is_not_restricted(everything: Any) -> None:
     found = {name: violations(pod) for name, pod in everything.pods.items()}
-    assert found == {"gateway": [], "engine": [], "engine-next": [], "adapt": [], "test": []}
+    pods = ("gateway", "engine", "engine-next", "adapt", "admin", "check", "test")
+    assert found == {name: [] for name in pods}
 
 
 def test_a_container_has_no_requests_or_limits(everything: Any) -> None:
@@ -94,6 +97,9 @@ def test_an_image_is_not_that_of_its_step(render: Any) -> None:
         "merger": "bedside/merger:0.2.0",
         "eval": evaluation,
         "promote": evaluation,
+        "admin": "bedside/gateway:0.2.0",
+        "check-gateway": "bedside/gateway:0.2.0",
+        "check-engine": "bedside/engine:0.2.0",
         "selftest": "bedside/gateway:0.2.0",
     }
 
@@ -147,7 +153,75 @@ def test_placement_of_pod_and_gpu_is_not_combined(render: Any) -> None:
 
 def test_a_pod_is_placed_by_the_gpu_it_does_not_use(render: Any) -> None:
     spec = render("cpu-demo").pods["engine"].spec
-    assert {"runtimeClassName", "nodeSelector", "tolerations", "affinity"} & set(spec) == set()
+    assert {"runtimeClassName", "nodeSelector", "tolerations"} & set(spec) == set()
+
+
+def test_a_pod_is_drawn_away_from_the_volume_that_one_node_has(render: Any) -> None:
+    def term(component: str, *words: str) -> Any:
+        return render("cpu-demo", *words).pods[component].spec.get("affinity")
+
+    release = {"app.kubernetes.io/name": "bedside", "app.kubernetes.io/instance": "bedside"}
+    for component in ("engine", "adapt", "admin", "check", "gateway"):
+        (preferred,) = term(component)["podAffinity"].values()
+        (near,) = preferred
+        assert near["podAffinityTerm"] == {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": release},
+        }
+        assert term(component, "--set", "registry.accessMode=ReadWriteMany") is None
+    own = '{"nodeAffinity": {}}'
+    assert term("engine", "--set-json", f"engine.affinity={own}") == {"nodeAffinity": {}}
+
+
+def test_a_user_is_fixed_where_the_cluster_chooses_one(render: Any) -> None:
+    for pod in render("cpu-demo", "--set", "global.fixedUser=false").pods.values():
+        fixed = ("runAsUser", "runAsGroup", "fsGroup")
+        assert pod.spec["securityContext"] == {
+            key: value for key, value in SECURITY.items() if key not in fixed
+        }
+
+
+@pytest.mark.parametrize("component", ["gateway", "engine", "adapt", "admin", "check"])
+def test_a_label_or_class_of_the_house_is_lost(render: Any, component: str) -> None:
+    words = f"{component}.labels.team=icu,{component}.priorityClassName=clinical"
+    before = render("cpu-demo").pods[component]
+    after = render("cpu-demo", "--set", words).pods[component]
+    assert after.labels == {**before.labels, "team": "icu"}
+    assert after.spec["priorityClassName"] == "clinical"
+    assert "priorityClassName" not in before.spec
+
+
+UNITS = {"m": 1e-3, "": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def amount(quantity: object) -> float:
+    """A quantity of Kubernetes in cores or bytes."""
+    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(quantity)).groups()  # type: ignore[union-attr]
+    return float(number) * UNITS[unit]
+
+
+def test_the_demo_does_not_fit_the_machine_that_the_readme_names(render: Any) -> None:
+    """What the scheduler adds up: of a pod its containers together, or a larger one before them."""
+
+    def asked(pod: Any, resource: str) -> float:
+        def request(container: Any) -> float:
+            return amount(container["resources"]["requests"][resource])
+
+        before = [request(c) for c in pod.spec.get("initContainers", [])]
+        return max([sum(request(c) for c in pod.spec["containers"]), *before])
+
+    manifests = render("cpu-demo")
+    assert [o["spec"]["replicas"] for o in manifests.of_kind("Deployment")] == [0, 1]
+    at_once = [pod for name, pod in manifests.pods.items() if name != "admin"]
+    cores = sum(asked(pod, "cpu") for pod in at_once)
+    memory = sum(asked(pod, "memory") for pod in at_once)
+    # The cluster's own pods on a machine of its own: 0.8 cores and 0.7 GB are usual.
+    assert cores <= 2 - 0.8
+    assert memory <= 8e9 - 0.7e9
+    assert (
+        amount(manifests.pods["engine"].container("engine")["resources"]["requests"]["memory"])
+        >= 3.3e9
+    )
 
 
 DRAINS = {"gateway": GatewayConfig().drain_seconds, "engine": EngineConfig().drain_seconds}
@@ -202,6 +276,16 @@ def test_a_container_sees_what_it_must_not(everything: Any) -> None:
             **dict.fromkeys(("import-base", "corpus", "trainer", "merger"), step),
             "eval": {**step, f"{keys}evidence": "rw"},
             "promote": {registry: "rw", f"{keys}operator": "rw"},
+        },
+        "admin": {
+            "admin": {
+                registry: "rw",
+                **{f"{keys}{name}": "rw" for name in ("evidence", "operator", "gateway")},
+            }
+        },
+        "check": {
+            "check-gateway": {"/run/secrets/gateway": "ro"},
+            **{f"check-{s}": {} for s in ("engine", "corpus", "trainer", "merger", "eval")},
         },
         "test": {"selftest": {"/run/secrets/bedside-test": "ro"}},
     }

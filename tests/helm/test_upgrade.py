@@ -16,6 +16,7 @@ import yaml
 KINDS = {
     "v1": ("ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
+    "batch/v1": ("Job",),
     "networking.k8s.io/v1": ("NetworkPolicy",),
 }
 TOKEN = "/api/v1/namespaces/clinic/secrets/bedside-engine-token"
@@ -92,16 +93,22 @@ def cluster() -> Iterator[tuple[str, dict[str, Any]]]:
             thread.join()
 
 
-def rendered_token(helm: Any, address: str, home: Path) -> str:
-    """The token that Helm would apply to this cluster."""
+def rendered(helm: Any, address: str, home: Path, template: str, *words: str) -> list[Any]:
+    """What Helm would apply to this cluster, of one template."""
     done = helm.run(
         *("template", "bedside", str(helm.chart), "--namespace", "clinic"),
         *("--dry-run=server", "--disable-openapi-validation"),
-        *("--kube-apiserver", address, "--show-only", "templates/secret.yaml"),
+        *("--kube-apiserver", address, "--show-only", f"templates/{template}", *words),
         home=home,
     )
     assert done.returncode == 0, done.stderr
-    return base64.b64decode(yaml.safe_load(done.stdout)["data"]["engine-token"]).decode()
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def rendered_token(helm: Any, address: str, home: Path) -> str:
+    """The token that Helm would apply to this cluster."""
+    (secret,) = rendered(helm, address, home, "secret.yaml")
+    return base64.b64decode(secret["data"]["engine-token"]).decode()
 
 
 def test_an_upgrade_makes_a_new_token(helm: Any, cluster: Any, tmp_path: Path) -> None:
@@ -117,3 +124,85 @@ def test_an_empty_token_is_kept(helm: Any, cluster: Any, tmp_path: Path) -> None
     address, answers = cluster
     answers[TOKEN] = SECRET
     assert len(rendered_token(helm, address, tmp_path)) == 48
+
+
+# --- the adaptation's Job, of which Kubernetes lets no template change ---
+
+
+def of_the_cluster(job: Any) -> Any:
+    """A Job as the API server gives it back: with defaults, and labels of the controller's."""
+    spec = {**job["spec"], "completions": 1, "parallelism": 1, "suspend": False}
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": "1f0e"}}
+    metadata = spec["template"]["metadata"]
+    metadata["labels"]["batch.kubernetes.io/controller-uid"] = "1f0e"
+    spec["template"]["spec"] |= {"schedulerName": "default-scheduler"}
+    owned = {
+        "labels": {**job["metadata"]["labels"], "app.kubernetes.io/managed-by": "Helm"},
+        "annotations": SECRET["metadata"]["annotations"],
+    }
+    return {**job, "metadata": {**job["metadata"], **owned}, "spec": spec}
+
+
+CHANGES = (
+    *("--set", "merger.resources.limits.cpu=1,global.scratchSize=8Gi"),
+    *("--set", "adapt.labels.team=icu,adapt.backoffLimit=1"),
+)
+
+
+def test_an_upgrade_changes_the_template_of_a_job(helm: Any, cluster: Any, tmp_path: Path) -> None:
+    """Or runs it, and promotes, again: it is the same Job, exactly as the cluster has it."""
+    address, answers = cluster
+    values = helm.values("cpu-demo")
+    (first,) = rendered(helm, address, tmp_path, "adapt/job.yaml", *values)
+    there = of_the_cluster(first)
+    path = f"/apis/batch/v1/namespaces/clinic/jobs/{first['metadata']['name']}"
+    answers[path] = there
+    (again,) = rendered(helm, address, tmp_path, "adapt/job.yaml", *values, *CHANGES)
+    assert again["metadata"]["name"] == first["metadata"]["name"]
+    assert again["spec"] == there["spec"]
+
+
+def test_new_inputs_meet_the_old_job(helm: Any, cluster: Any, tmp_path: Path) -> None:
+    address, answers = cluster
+    values = helm.values("cpu-demo")
+    (first,) = rendered(helm, address, tmp_path, "adapt/job.yaml", *values)
+    path = f"/apis/batch/v1/namespaces/clinic/jobs/{first['metadata']['name']}"
+    answers[path] = of_the_cluster(first)
+    words = (*values, *CHANGES, "--set", "adapt.run=second")
+    (second,) = rendered(helm, address, tmp_path, "adapt/job.yaml", *words)
+    assert second["metadata"]["name"] != first["metadata"]["name"]
+    assert "selector" not in second["spec"]
+    assert second["spec"]["backoffLimit"] == 1
+
+
+# --- the check before it ---
+
+CLAIM = "/api/v1/namespaces/clinic/persistentvolumeclaims/bedside-data"
+
+
+def looks(job: Any) -> dict[str, str]:
+    """How far each image looks."""
+    spec = job["spec"]["template"]["spec"]
+    return {c["name"]: c["env"][0]["value"] for c in spec["containers"]}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_claim_that_is_not_there_holds_the_check_up(
+    helm: Any, cluster: Any, tmp_path: Path, there: bool
+) -> None:
+    address, answers = cluster
+    if there:
+        metadata = {"name": "bedside-data", "namespace": "clinic"}
+        answers[CLAIM] = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": metadata,
+        }
+    (job,) = rendered(helm, address, tmp_path, "check/job.yaml", *helm.values("cpu-demo"))
+    data = dict.fromkeys(
+        ("check-corpus", "check-trainer", "check-merger", "check-eval"),
+        "files" if there else "settings",
+    )
+    assert looks(job) == {"check-gateway": "files", "check-engine": "settings", **data}
+    volumes = [v["name"] for v in job["spec"]["template"]["spec"]["volumes"]]
+    assert ("data" in volumes) is there

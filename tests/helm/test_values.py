@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-COMPONENTS = ("gateway", "engine", "adapt", "corpus", "trainer", "merger", "eval", "test")
+COMPONENTS = (
+    *("gateway", "engine", "adapt", "corpus", "trainer", "merger", "eval"),
+    *("admin", "check", "test"),
+)
 ORDER = ["image", "resources", "gpu", "shmSize"]
-PLACEMENT = ["annotations", "nodeSelector", "tolerations", "affinity"]
+PLACEMENT = [
+    *("annotations", "labels", "priorityClassName"),
+    *("nodeSelector", "tolerations", "affinity"),
+]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +28,6 @@ PLACEMENT = ["annotations", "nodeSelector", "tolerations", "affinity"]
         ("engine.gpu.enabeld=true", "at '/engine/gpu': additional properties 'enabeld'"),
         ("gateway.storage.sizes=1Gi", "at '/gateway/storage': additional properties 'sizes'"),
         ("trainer.image.tga=1", "at '/trainer/image': additional properties 'tga'"),
-        ("global.imageRegistri=a", "at '/global': additional properties 'imageRegistri'"),
         ("networkPolicy.client=a", "at '/networkPolicy': additional properties 'client'"),
         ("gateway.secrets.pgpass=a", "at '/gateway/secrets': additional properties 'pgpass'"),
         (
@@ -54,6 +59,8 @@ def test_a_tag_that_is_no_version_passes(helm: Any, component: str, tag: str) ->
         ("engine.slots={engine,engine}", "/engine/slots"),
         ("engine.slots={engine-2}", "/engine/slots/0"),
         ("gateway.replicas=0", "/gateway/replicas"),
+        ("gateway.service.type=ExternalName", "/gateway/service/type"),
+        ("admin.replicas=2", "/admin/replicas"),
         ("gateway.secrets.postgres=Not_A_Name", "/gateway/secrets/postgres"),
         ("engine.resources.limits.memory=null", "/engine/resources/limits"),
         ("engine.resources.limits.memory=8GB", "/engine/resources/limits/memory"),
@@ -68,6 +75,11 @@ def test_a_tag_that_is_no_version_passes(helm: Any, component: str, tag: str) ->
 )
 def test_a_wrong_value_passes(helm: Any, words: str, place: str) -> None:
     assert f"at '{place}': " in helm.refusal("--set", words)
+
+
+def test_a_label_that_the_chart_selects_by_is_taken(helm: Any) -> None:
+    said = helm.refusal("--set", "gateway.labels.app\\.kubernetes\\.io/name=x")
+    assert "invalid propertyName 'app.kubernetes.io/name'" in said
 
 
 @pytest.mark.parametrize("peers", ["[]", "[{}]"])
@@ -129,6 +141,30 @@ def test_the_gateway_may_reach_everything_by_half_a_rule(helm: Any, rule: str, p
         (
             "gateway.replicas=2,config.inference.state.url=postgresql://db/state",
             "gateway.replicas: several gateways must share rates - set config.inference.limits.url",
+        ),
+        (
+            "config.inference.gateway.workers=4",
+            "config.inference.gateway.workers: several workers must share rates",
+        ),
+        (
+            "config.inference.gateway.workers=8,config.inference.limits.url=postgresql://db/rates",
+            "gateway.resources.limits.memory: 8 workers need 896Mi or more, and 512Mi is less",
+        ),
+        (
+            "engine.gpu.count=2",
+            "engine.gpu.count: no setting spreads work over several GPUs yet",
+        ),
+        (
+            "trainer.gpu.count=2",
+            "trainer.gpu.count: no setting spreads work over several GPUs yet",
+        ),
+        (
+            "engine.shmSize=16Gi",
+            "engine.shmSize: shared memory counts as memory, and 16Gi is not less than",
+        ),
+        (
+            "trainer.shmSize=8192Mi",
+            "trainer.shmSize: shared memory counts as memory, and 8192Mi is not less than",
         ),
         (
             "gateway.replicas=2,gateway.storage.existingClaim=one",

@@ -16,24 +16,35 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* A version where no "+" may stand: in labels and in an image's tag. */}}
+{{- define "bedside.version" -}}
+{{- . | replace "+" "_" | trunc 63 | trimAll "-_." -}}
+{{- end }}
+
 {{/* Labels of an object: list root component. */}}
 {{- define "bedside.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "bedside.selectorLabels" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "bedside.version" $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+helm.sh/chart: {{ include "bedside.version" (printf "%s-%s" $root.Chart.Name $root.Chart.Version) }}
 {{- end }}
 
-{{/* Image of a component: digest before tag, tag before the chart's version: list root component. */}}
-{{- define "bedside.image" -}}
+{{/* Image of a component, wherever it is fetched from: digest before tag, tag before the chart's version:
+list root component. */}}
+{{- define "bedside.imageName" -}}
 {{- $root := index . 0 -}}
 {{- $values := get $root.Values (index . 1) -}}
-{{- with $root.Values.global.imageRegistry }}{{ . }}/{{ end -}}
 {{- $values.image.repository -}}
 {{- with $values.image.digest }}@{{ . }}{{ else -}}
-:{{ $values.image.tag | default $root.Chart.AppVersion }}{{ if dig "gpu" "enabled" false $values }}-cuda{{ end }}
+:{{ $values.image.tag | default (include "bedside.version" $root.Chart.AppVersion) }}{{ if dig "gpu" "enabled" false $values }}-cuda{{ end }}
 {{- end -}}
+{{- end }}
+
+{{/* The same with the mirror in front: list root component. */}}
+{{- define "bedside.image" -}}
+{{- with (index . 0).Values.global.imageRegistry }}{{ . }}/{{ end -}}
+{{- include "bedside.imageName" . -}}
 {{- end }}
 
 {{/* What every container has in common: list root component. */}}
@@ -66,7 +77,7 @@ so that it need not be restarted when a second one is. */}}
 would make the signing key readable for the group, and eval refuses such a key. Service links would
 put variables into the images' own BEDSIDE_ name space. */}}
 {{- define "bedside.pod" -}}
-serviceAccountName: {{ include "bedside.fullname" . }}
+serviceAccountName: {{ .serviceAccount | default (include "bedside.fullname" .) }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with .Values.global.imagePullSecrets }}
@@ -75,19 +86,32 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   runAsNonRoot: true
+  {{- if .Values.global.fixedUser }}
   runAsUser: 10001
   runAsGroup: 10001
   fsGroup: 10001
+  {{- end }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
 {{- end }}
 
-{{/* Where a pod runs: list of the pod's values and of those of its GPUs, if any. */}}
+{{/* Labels of a component's pods; ours win, because they select: list root component values. */}}
+{{- define "bedside.podLabels" -}}
+{{- merge (include "bedside.selectorLabels" . | fromYaml) (index . 2).labels | toYaml -}}
+{{- end }}
+
+{{/* Where a pod runs: list of the root, the pod's values, and those of its GPUs, if any. Without
+an affinity of its own, and with a registry that one node at a time can mount, a pod prefers the node of the
+release's others. */}}
 {{- define "bedside.placement" -}}
-{{- $pod := index . 0 -}}
+{{- $root := index . 0 -}}
+{{- $pod := index . 1 -}}
 {{- $gpu := dict -}}
-{{- range rest . }}{{ if .enabled }}{{ $gpu = . }}{{ end }}{{ end -}}
+{{- range slice . 2 }}{{ if .enabled }}{{ $gpu = . }}{{ end }}{{ end -}}
+{{- with $pod.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
 {{- with $gpu.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
@@ -102,5 +126,24 @@ tolerations:
 {{- with $pod.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- else }}
+{{- if eq $root.Values.registry.accessMode "ReadWriteOnce" }}
+affinity:
+  podAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "bedside.releaseLabels" $root | nindent 14 }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Bytes, as a decimal number: a quantity. */}}
+{{- define "bedside.bytes" -}}
+{{- $unit := regexFind "[a-zA-Z]*$" (toString .) -}}
+{{- $bytes := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (trimSuffix $unit (toString .) | float64) (get $bytes $unit | default 1 | float64) | int64 -}}
 {{- end }}

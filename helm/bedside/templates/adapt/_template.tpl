@@ -3,7 +3,7 @@ slip in the last section is not found after hours of training; then the steps, i
 {{- define "bedside.adaptTemplate" -}}
 metadata:
   labels:
-    {{- include "bedside.selectorLabels" (list . "adapt") | nindent 4 }}
+    {{- include "bedside.podLabels" (list . "adapt" .Values.adapt) | nindent 4 }}
   annotations:
     bedside/run: {{ .Values.adapt.run | quote }}
     checksum/config: {{ pick .Values.config "name" "base" "corpus" "trainer" "merger" "eval" | toJson | sha256sum }}
@@ -13,7 +13,7 @@ metadata:
 spec:
   {{- include "bedside.pod" . | nindent 2 }}
   {{- include "bedside.noDns" . | nindent 2 }}
-  {{- with include "bedside.placement" (list .Values.adapt .Values.trainer.gpu) | trim }}
+  {{- with include "bedside.placement" (list . .Values.adapt .Values.trainer.gpu) | trim }}
   {{- . | nindent 2 }}
   {{- end }}
   restartPolicy: Never
