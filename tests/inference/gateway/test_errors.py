@@ -18,7 +18,7 @@ def test_a_status_and_code_have_one_sentence_each() -> None:
     """But where one code has two causes."""
     twice = [(refusal.statuses, refusal.code) for refusal in TABLE]
     doubled = {code for statuses, code in twice if twice.count((statuses, code)) > 1}
-    assert doubled == {"too_many_tokens", "unsupported_field"}
+    assert doubled == {"too_many_tokens", "invalid_json"}
     assert len({refusal.sentence for refusal in TABLE}) == len(TABLE)
 
 

@@ -243,7 +243,7 @@ REFUSED: list[tuple[str, str, bytes, dict[str, str], int]] = [
     ("POST", CHAT, LEAST, {"Content-Type": "text/plain"}, 415),
     ("POST", CHAT, b"{", {}, 400),
     ("POST", CHAT, b'{"model": "test"}', {}, 400),
-    ("POST", CHAT, LEAST[:-1] + b', "top_k": 1}', {}, 400),
+    ("POST", CHAT, LEAST[:-1] + b', "min_tokens": 1}', {}, 400),
     ("POST", CHAT, LEAST[:-1] + b', "n": 0}', {}, 400),
     ("POST", "/v1/responses", b'{"model": "test", "input": []}', {}, 400),
     ("POST", "/v1/embeddings", b'{"model": "test", "input": [1]}', {}, 400),

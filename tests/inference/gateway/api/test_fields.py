@@ -6,24 +6,28 @@ import ast
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import openai.types.responses as sdk
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside_inference.gateway.api.bodies import MAX_NAMES, Prepared, prepare_body
+from bedside_inference.gateway.api.bodies import Prepared, prepare_body
 from bedside_inference.gateway.api.fields import (
     KNOWN_FIELDS,
     MAX_ANSWERS,
     MAX_INPUTS,
+    REQUESTS,
+)
+from bedside_inference.gateway.api.names import VENDOR_FIELDS
+from bedside_inference.gateway.api.parsing import MAX_NAMES
+from bedside_inference.gateway.api.parts import (
     MAX_PATTERN,
     MAX_SCHEMA_BYTES,
     MAX_SCHEMA_DEPTH,
-    REQUESTS,
-    VENDOR_FIELDS,
+    Effort,
 )
+from bedside_inference.gateway.engines.client import KNOWN_PARAMETERS, LIMITS
 from bedside_inference.gateway.errors import ApiError
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -96,20 +100,23 @@ REPLAYED = {
         {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "dose"}}},
         {"messages": [HELLO, REPLAYED, {"role": "tool", "tool_call_id": "c", "content": "1"}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+        *({"reasoning_effort": effort} for effort in get_args(Effort)),
+        {"top_k": 40, "min_p": 0.05},
     ],
 )
 def test_what_the_api_declares_passes_unchanged(changes) -> None:
+    """But for nulls; those of a JSON schema are the client's."""
     body = chat(**changes)
-    assert prepared(body) == {**body, **OWNED}
+    assert prepared(body) == {**told(body), **OWNED}
 
 
-@pytest.mark.parametrize("path", sorted(REQUESTS))
-def test_null_is_the_same_as_nothing(path) -> None:
-    """To OpenAI; vLLM refuses null for `n`, `tools` and others."""
-    optional = {
-        name for name, field in REQUESTS[path].model_fields.items() if not field.is_required()
-    }
-    assert ask(LEAST[path] | dict.fromkeys(optional), path) == ask(LEAST[path], path)
+def told(value: Any) -> Any:
+    """Without null members."""
+    if isinstance(value, list):
+        return [told(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: told(inner) for name, inner in value.items() if inner is not None}
 
 
 @pytest.mark.parametrize(
@@ -123,9 +130,8 @@ def test_completions(prompt) -> None:
 @pytest.mark.parametrize("name", sorted(VENDOR_FIELDS))
 @pytest.mark.parametrize("path", sorted(REQUESTS))
 def test_vendor_fields_are_refused_by_name(name, path) -> None:
-    for value in (CANARY, None):
-        error = refused(LEAST[path] | {name: value}, path)
-        assert (error.status, error.code, error.param) == (400, "unsupported_field", name)
+    error = refused(LEAST[path] | {name: CANARY}, path)
+    assert (error.status, error.code, error.param) == (400, "unsupported_field", name)
 
 
 def test_another_routes_field_is_refused_by_name() -> None:
@@ -176,6 +182,16 @@ def test_the_engine_has_no_field_that_we_do_not_know() -> None:
         assert names <= KNOWN_FIELDS | {"cache_salt", "priority"}
 
 
+def test_the_engines_errors_may_name_what_passes() -> None:
+    fields = {
+        name
+        for request in REQUESTS.values()
+        for name in set(request.model_fields) - request.IGNORED | {"user"}
+    }
+    assert fields == KNOWN_PARAMETERS
+    assert {name for request in REQUESTS.values() for name in request.LIMITS} == LIMITS
+
+
 def test_an_unknown_field_is_refused_without_its_name() -> None:
     error = refused(chat(**{CANARY: 1}))
     assert (error.status, error.code, error.param) == (400, "unsupported_field", None)
@@ -183,10 +199,14 @@ def test_an_unknown_field_is_refused_without_its_name() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["user", "metadata", "store", "safety_identifier", "prompt_cache_key", "service_tier"],
+    [
+        *("user", "metadata", "store", "safety_identifier", "service_tier"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+    ],
 )
-def test_fields_that_may_name_a_person_stay_here(name) -> None:
-    value = {"metadata": {"patient": CANARY}, "store": True}.get(name, CANARY)
+def test_fields_of_openais_own_service_stay_here(name) -> None:
+    values = {"metadata": {"patient": CANARY}, "store": True}
+    value = values.get(name, {"ttl": CANARY} if name.endswith("options") else CANARY)
     assert prepared(chat(**{name: value})) == {**chat(), **OWNED}
     assert (
         prepared(LEAST[RESPONSES] | {name: value}, RESPONSES) == LEAST[RESPONSES] | SENT[RESPONSES]
@@ -229,6 +249,8 @@ def test_media_are_refused(part) -> None:
         ("response_format", {"type": "json_object", "regex": "a"}),
         ("stream_options", {"continuous_usage_stats": True}),
         ("stream_options", {"include_usage": True}),  # without a stream
+        ("stream_options", {"include_obfuscation": True}),
+        *(("reasoning_effort", "extreme"), ("top_k", 1.5), ("min_p", 2)),
         *(("max_tokens", 1 << 31), ("seed", 1 << 63), ("seed", 10**400), ("temperature", 10**400)),
     ],
 )
@@ -330,49 +352,20 @@ RESPONSE_CHANGES = [
     {"text": {"format": {"type": "json_schema", "name": "s", "schema": {"type": "object"}}}},
     {"tools": [FLAT_TOOL], "tool_choice": "required", "parallel_tool_calls": False},
     {"tools": [FLAT_TOOL], "tool_choice": {"type": "function", "name": "dose"}},
-    {"reasoning": {"effort": "low"}, "truncation": "disabled"},
+    {"reasoning": {"effort": "xhigh"}, "truncation": "disabled"},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", RESPONSE_CHANGES)
 def test_responses(changes) -> None:
     body = LEAST[RESPONSES] | changes
-    assert prepared(body, RESPONSES) == body | OWNED | {"store": False}
+    assert prepared(body, RESPONSES) == told(body) | OWNED | {"store": False}
     assert ask(body, RESPONSES).asked_for_usage  # it is a part of the last event
 
 
 def test_responses_are_never_stored() -> None:
     for value in (True, False, None):
         assert prepared(LEAST[RESPONSES] | {"store": value}, RESPONSES)["store"] is False
-
-
-def test_what_a_response_gave_may_come_back() -> None:
-    """A client without a stored conversation appends the output of one turn to the next input."""
-    said = sdk.ResponseOutputMessage(
-        id="msg_1",
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[sdk.ResponseOutputText(type="output_text", text="a", annotations=[])],
-    )
-    called = sdk.ResponseFunctionToolCall(
-        type="function_call",
-        id="fc_1",
-        call_id="c",
-        name="dose",
-        arguments="{}",
-        status="completed",
-    )
-    thought = sdk.ResponseReasoningItem(
-        type="reasoning",
-        id="rs_1",
-        summary=[],
-        content=[{"type": "reasoning_text", "text": "b"}],  # type: ignore[list-item]
-    )
-    items = [item.model_dump(mode="json", by_alias=True) for item in (thought, said, called)]
-    items += [{"type": "function_call_output", "call_id": "c", "output": "1 mg"}, ASKED]
-    body = LEAST[RESPONSES] | {"input": items}
-    assert prepared(body, RESPONSES)["input"] == items
 
 
 SAID = {"type": "message", "role": "assistant"}
@@ -387,6 +380,7 @@ CALLED = {"type": "function_call", "call_id": "c", "name": "dose", "arguments": 
         ("input", [{"type": CANARY}]),
         ("input", [{"type": ["message"], "role": "user", "content": "a"}]),
         ("input", [{"type": "asked", "role": "user", "content": "a"}]),
+        ("input", [{"type": "(asked)", "role": "user", "content": "a"}]),
         ("input", [{"type": "item_reference", "id": "msg_1"}]),
         ("input", [{"type": "web_search_call", "id": "w", "status": "completed"}]),
         (
@@ -403,6 +397,7 @@ CALLED = {"type": "function_call", "call_id": "c", "name": "dose", "arguments": 
         ("input", [{**SAID, "content": [{"type": "output_text", "text": "a"}] * 2}]),
         ("input", [{**SAID, "content": []}]),
         ("input", [{**SAID, "content": [{"type": "refusal", "refusal": "a"}]}]),
+        ("input", [{"role": "user", "content": "a", "phase": "b"}]),
         ("input", [{"type": "reasoning", "summary": [], "encrypted_content": "a"}]),
         ("input", [{**CALLED, "namespace": "a"}]),
         ("input", [{"type": "function_call_output", "call_id": "c", "output": [{"type": "x"}]}]),
@@ -415,9 +410,11 @@ CALLED = {"type": "function_call", "call_id": "c", "name": "dose", "arguments": 
         ("text", {"format": {"type": "json_schema", "name": "a"}}),
         ("text", {"verbosity": "low"}),
         ("reasoning", {"effort": CANARY}),
-        ("reasoning", {"summary": "auto"}),
+        ("reasoning", {"summary": "detailed"}),  # there are none
         ("truncation", "auto"),  # a conversation must not lose its beginning in silence
-        *(("max_output_tokens", 0), ("n", 1), ("stop", "a"), ("seed", 1), ("stream_options", {})),
+        *(("max_output_tokens", 0), ("n", 1), ("stop", "a"), ("seed", 1)),
+        ("stream_options", {"include_obfuscation": True}),
+        ("include", ["reasoning.encrypted_content"]),
     ],
 )
 def test_a_response_of_something_else(name, value) -> None:

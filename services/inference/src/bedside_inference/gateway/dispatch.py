@@ -8,15 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 from bedside_inference.gateway.access.limits import Limits
 from bedside_inference.gateway.api.bodies import Prepared
 from bedside_inference.gateway.api.events import Usage
 from bedside_inference.gateway.engines.admission import Admission
+from bedside_inference.gateway.engines.client import too_long
 from bedside_inference.gateway.engines.fleet import Fleet
 from bedside_inference.gateway.engines.monitor import Monitor
-from bedside_inference.gateway.errors import ApiError, key_revoked, model_stopped
+from bedside_inference.gateway.errors import (
+    ApiError,
+    key_revoked,
+    model_stopped,
+    tools_not_offered,
+)
 from bedside_inference.gateway.exchange import Exchange
 from bedside_inference.principal import Principal
 from bedside_inference.served import ServedModel
@@ -60,7 +67,7 @@ class Dispatch:
         """
         principal = exchange.principal
         assert principal is not None  # noqa: S101 - hung on the route
-        self._candidates(principal)  # nobody waits for a model that is not there
+        self._candidates(principal, request)  # nobody waits for a model that is not there
         prompt = request.prompt_bytes // BYTES_PER_TOKEN + 1
         limit = USUAL_ANSWER if request.max_tokens is None else request.max_tokens
         tokens = prompt + request.answers * limit
@@ -76,7 +83,7 @@ class Dispatch:
         try:
             async with ticket:
                 exchange.admitted = time.monotonic()
-                candidates = self._candidates(principal)
+                candidates = self._candidates(principal, request)
                 exchange.chosen = candidates[0].served
                 exchange.record.decisions = self._decisions(principal, exchange.chosen)
                 try:
@@ -131,12 +138,12 @@ class Dispatch:
             elif running.key_id in state.revoked:
                 stop(key_revoked())
 
-    def _candidates(self, principal: Principal) -> list[Monitor]:
+    def _candidates(self, principal: Principal, request: Prepared) -> list[Monitor]:
         state = self.watch.state
         if principal.key_id in state.revoked:  # while it waited
             raise key_revoked()
         digest = self.fleet.target(state.alias(self.model_name), principal.subject)
-        return self.fleet.choose(digest, state.stopped)
+        return self.fleet.choose(digest, state.stopped, partial(_unfit, request))
 
     def _decisions(self, principal: Principal, chosen: ServedModel | None) -> tuple[str, ...]:
         """What the house's rules made of a request, as codes."""
@@ -153,3 +160,13 @@ def _used(usage: Usage, prompt: int) -> int:
     if usage.completion_tokens is not None and usage.prompt_tokens is None:
         usage.prompt_tokens = prompt
     return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+
+
+def _unfit(request: Prepared, served: ServedModel) -> ApiError | None:
+    """Why an engine would refuse a request, as far as that is certain without its tokens."""
+    if request.tools and served.tools is False:
+        return tools_not_offered()
+    window = served.max_model_len
+    if window is not None and request.max_tokens is not None and request.max_tokens > window:
+        return too_long(window, request.limit_field)
+    return None

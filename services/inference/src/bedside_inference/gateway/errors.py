@@ -52,7 +52,7 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, dict[str, str | None]]:
-        """The error object."""
+        """The error object; where within a field the fault lies, its sentence says alone."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         return {
             "error": {
@@ -122,28 +122,72 @@ class Refusal:
 TABLE: list[Refusal] = []
 
 # 400: the request.
-invalid_json = Refusal(
-    400, "invalid_json", "The body must be a JSON object in UTF-8 that has no name twice."
+no_object = Refusal(400, "invalid_json", "The body must be a JSON object.")
+has_bom = Refusal(
+    400,
+    "invalid_json",
+    "The body begins with a byte order mark (BOM); send UTF-8 without one.",
+)
+not_utf8 = Refusal(
+    400, "invalid_json", "The body is not UTF-8; send it so, plain and not compressed."
+)
+wrong_json = Refusal(
+    400,
+    "invalid_json",
+    "The body is not JSON: a parser stops at {where}.",
+    where="a line and column that are named",
+)
+twice = Refusal(
+    400,
+    "invalid_json",
+    "{name} stands twice in one object of the body; give each name once.",
+    name="A name",
+)
+no_number = Refusal(
+    400, "invalid_json", "{name} is no number of JSON; leave it out.", name="NaN or Infinity"
+)
+too_many_digits = Refusal(
+    400, "invalid_json", "A number in the body is larger than any that is taken."
+)
+too_many_names = Refusal(
+    400,
+    "invalid_json",
+    "An object in the body has more than {most} names.",
+    most="the number of taken",
+)
+too_deep = Refusal(
+    400, "invalid_json", "The body has too many arrays and objects within one another."
 )
 missing_model = Refusal(400, "missing_model", "'model' must be given, as a string.", param="model")
 missing_field = Refusal(400, "missing_{field}", "'{field}' must be given.")
 unsupported_field = Refusal(
     400,
     "unsupported_field",
-    "A field{name} is not among those that this route takes.",
-    name="",
-)
-unsupported_part = Refusal(
-    400,
-    "unsupported_field",
-    "{field} has a part that this route does not take.",
-    field="A field",
+    "{which} is not taken; what is: {taken}.",
+    which="A field or a member of one",
+    taken="the names that are declared there",
 )
 invalid_value = Refusal(
     400,
     "invalid_value",
-    "{field} has a type, a value or a part that this route does not take.",
-    field="A field",
+    "{where} must be {what}.",
+    where="A field or a member of one",
+    what="of the type and the value that are declared for it",
+)
+context_length_exceeded = Refusal(
+    400,
+    "context_length_exceeded",
+    # In the words that LiteLLM and others look for.
+    "This model's maximum context length is {window}; prompt and answer together would be longer. "
+    "Shorten the conversation or ask for a shorter answer.",
+    window="smaller",
+)
+tools_not_offered = Refusal(
+    400,
+    "tools_not_offered",
+    "The engine has no parser for this model's calls, so tools are not offered: leave out 'tools', "
+    "or ask who runs this house to set inference.engine.tool_call_parser.",
+    param="tools",
 )
 too_many_tokens = Refusal(
     400,
@@ -225,6 +269,12 @@ body_too_large = Refusal(
 )
 unsupported_media_type = Refusal(
     415, "unsupported_media_type", "Send the body as application/json."
+)
+unsupported_encoding = Refusal(
+    415,
+    "unsupported_encoding",
+    "The body is compressed; send it plain, without Content-Encoding.",
+    headers={"Accept-Encoding": "identity"},  # RFC 9110 section 15.5.16
 )
 headers_too_large = Refusal(431, "headers_too_large", "The headers are too large.")
 

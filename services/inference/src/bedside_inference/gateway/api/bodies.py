@@ -7,35 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
 
-from bedside_inference.gateway.api.fields import KNOWN_FIELDS, REQUESTS, ApiRequest
+from bedside_inference.gateway.api.fields import REQUESTS, ApiRequest, GenerationRequest
+from bedside_inference.gateway.api.parsing import parse
+from bedside_inference.gateway.api.positions import refusal, wrong
 from bedside_inference.gateway.errors import (
     ApiError,
-    Refusal,
     body_too_large,
-    invalid_json,
-    invalid_value,
-    missing_field,
     missing_model,
     unknown_model,
-    unsupported_field,
+    unsupported_encoding,
     unsupported_media_type,
-    unsupported_part,
 )
 
 DISCARD_FACTOR = 8
 """How many times the limit is read and thrown away, so that a client that is still writing gets to
 read why it is refused."""
-
-MAX_NAMES = 1024
-"""In one JSON object."""
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -73,8 +66,12 @@ class Prepared:
     """UTF-8 bytes of all text in it, schemas included; a token is seldom shorter than one."""
     max_tokens: int | None
     """Of one answer; None: as many as the model's window takes."""
+    limit_field: str | None
+    """Where the client said so; none if it did not."""
     answers: int
     """Generations or embeddings: `n` times the number of prompts."""
+    tools: bool
+    """The model may call one."""
     parameters: str
     """SHA-256 (hex) of its numbers, booleans and choices from closed lists, as JSON with sorted
     names, no spaces, and whole numbers without a point; no text is part of it."""
@@ -85,9 +82,9 @@ def prepare_body(
 ) -> Prepared:
     """What the engine gets for a request: its declared fields, and the fields that are ours.
 
-    It is written anew from what was checked, so that the engine cannot read it differently. A field
-    that is null is left out, because that is what null means to OpenAI and not always to vLLM. A
-    stream of completions is made to end with its usage.
+    It is made of the validated model, so that nothing undeclared reaches the engine at any depth
+    and the engine cannot read it differently. Null is left out, because that is what it means to
+    OpenAI and not always to vLLM. A stream of completions is made to end with its usage.
 
     Args:
         raw: the client's bytes.
@@ -100,73 +97,48 @@ def prepare_body(
         ApiError: 400 if it is no JSON object, lacks a field, has one of a wrong type or value, or
             one that does not pass; 404 for another model.
     """
-    given = _parse(raw)
+    given = parse(raw)
     model = given.get("model")
     if not isinstance(model, str):
         raise missing_model()
     if model != model_name:
         raise unknown_model()
-    kind = REQUESTS[path]
     try:
-        request = kind.model_validate(given)
+        request = REQUESTS[path].model_validate(given)
     except ValidationError as error:
-        raise _refusal(error, kind) from None
-    if request.answers > kind.MAX_ANSWERS:
-        raise _wrong("n")
-    passed = {
-        name: value
-        for name, value in given.items()
-        if value is not None and name not in kind.IGNORED
-    }
+        raise refusal(error, given) from None
+    if request.answers > request.MAX_ANSWERS:
+        raise wrong(("n",), [f"at most {request.MAX_ANSWERS} times the number of prompts"])
+    passed = request.passed()
     settings = {name: value for name, value in passed.items() if isinstance(value, int | float)}
     prompt_bytes = sum(_text_bytes(value) for name, value in passed.items() if name != "model")
-    options = passed.pop("stream_options", None)
     stream = passed.get("stream", False)
-    if options is not None and not stream:
-        raise _wrong("stream_options")
-    if stream and "stream_options" in kind.model_fields:
-        passed["stream_options"] = {"include_usage": True}
-        asked_for_usage = bool(options and options.get("include_usage"))
-    else:
-        asked_for_usage = True
+    if not stream and passed.pop("stream_options", None):
+        raise wrong(("stream_options",), ["left out unless 'stream' is true"])
+    asked_for_usage = _tell_usage(request, passed) if stream else True
     return Prepared(
-        body=json.dumps(passed | kind.FIXED | dict(owned)).encode(),
+        body=json.dumps(passed | request.FIXED | dict(owned)).encode(),
         stream=stream,
         asked_for_usage=asked_for_usage,
         prompt_bytes=prompt_bytes,
         max_tokens=request.limit,
+        limit_field=request.limit_field,
         answers=request.answers,
+        tools=isinstance(request, GenerationRequest) and request.chosen_tool is not None,
         parameters=_digest(settings | request.choices),
     )
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        body = _decode(raw.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise invalid_json() from None
-    if not isinstance(body, dict):
-        raise invalid_json()
-    return body
-
-
-def _refusal(error: ValidationError, request: type[ApiRequest]) -> ApiError:
-    """The first problem, without the value; a union's branches are told apart by their order."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
-    field = str(first["loc"][0])
-    alone = len(first["loc"]) == 1
-    if first["type"] == "extra_forbidden" and alone:
-        param = field if field in KNOWN_FIELDS else None
-        about = f" ('{param}')" if param else ""
-        return unsupported_field(param=param, name=about)
-    if first["type"] == "missing" and alone:
-        return missing_field(param=field, field=field)
-    return _wrong(field, unsupported_part if first["type"] == "extra_forbidden" else invalid_value)
-
-
-def _wrong(field: str, refusal: Refusal = invalid_value) -> ApiError:
-    return refusal(param=field, field=f"'{field}'")
+def _tell_usage(request: ApiRequest, passed: dict[str, Any]) -> bool:
+    """Make a stream end with its usage; whether its client asked for that."""
+    if "stream_options" not in type(request).model_fields:
+        return True
+    options: dict[str, bool] = passed.get("stream_options", {})
+    asked = options.get("include_usage", False)
+    passed["stream_options"] = {"include_usage": True}
+    if asked and options.get("continuous_usage_stats"):
+        passed["stream_options"]["continuous_usage_stats"] = True
+    return asked
 
 
 def _text_bytes(value: Any) -> int:
@@ -190,11 +162,13 @@ def _digest(parameters: dict[str, Any]) -> str:
 
 
 def require_json(request: Request) -> None:
-    """Check the declared media type.
+    """Check what the body is declared as.
 
     Raises:
-        ApiError: 415 if it is not JSON.
+        ApiError: 415 if it is not JSON, or compressed (RFC 9110 section 8.4).
     """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise unsupported_encoding()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise unsupported_media_type()
@@ -204,26 +178,4 @@ def _too_large(limit: int) -> ApiError:
     return body_too_large(limit=f"{limit} bytes")
 
 
-def _no_constant(name: str) -> Never:
-    raise ValueError(name)  # NaN and the infinities are not JSON (RFC 8259)
-
-
-def _finite(digits: str) -> float:
-    if math.isinf(number := float(digits)):
-        raise ValueError("larger than a double")
-    return number
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")  # parsers disagree about which one counts
-    if len(found) > MAX_NAMES:
-        raise ValueError("too many names")  # each that is not declared costs a kilobyte to refuse
-    return found
-
-
-_decode = json.JSONDecoder(
-    parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique
-).decode
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

@@ -20,14 +20,9 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from bedside_inference.gateway.api.fields import (
-    MAX_ANSWERS,
-    MAX_PATTERN,
-    MAX_SCHEMA_BYTES,
-    MAX_SCHEMA_DEPTH,
-    REQUESTS,
-    VENDOR_FIELDS,
-)
+from bedside_inference.gateway.api.fields import MAX_ANSWERS, REQUESTS
+from bedside_inference.gateway.api.names import HINTS, NEUTRAL, VENDOR_FIELDS
+from bedside_inference.gateway.api.parts import MAX_PATTERN, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 from bedside_inference.gateway.api.routes import MODELS, ONE_MODEL
 from bedside_inference.gateway.errors import CLIENT_CLOSED, TABLE
 from bedside_inference.gateway.page.pages import FILES
@@ -106,6 +101,10 @@ HEADERS: dict[str, Json] = {
     },
     "WWW-Authenticate": {"description": "RFC 6750, section 3.", "schema": TEXT},
     "Allow": {"description": "The methods that the route takes.", "schema": TEXT},
+    "Accept-Encoding": {
+        "description": "How a body may be encoded: not at all.",
+        "schema": {"const": "identity"},
+    },
     **{
         name: {
             "description": "Of a key that has such a rate, as OpenAI writes it.",
@@ -127,6 +126,7 @@ ALWAYS = {
 SOMETIMES = {
     **dict.fromkeys((400, 408, 431), ("X-Request-Id",)),
     403: ("WWW-Authenticate",),
+    415: ("Accept-Encoding",),
     503: ("Retry-After", "X-Should-Retry"),
 }
 """The same for some of its errors; what comes before a whole request has no id."""
@@ -322,9 +322,16 @@ Every generated answer names the model behind it. Errors are OpenAI error object
 (`unknown_route`), undeclared methods with 405 (`method_not_allowed`).
 
 Requests are strict: a field that is not declared is refused with 400 (`unsupported_field`), media
-are no content, and types are not converted (1.0 is no integer). Null means left out. `model` is the
-name that `GET {MODELS}` lists.
+are no content, and types are not converted (1.0 is no integer). Only what describes the past is
+open: undeclared members of what the model said and of what tools gave are left out. Null means left
+out, but in a JSON schema of the client's. `model` is the name that `GET {MODELS}` lists.
 """
+
+
+def _neutral() -> str:
+    values = ((n, json.dumps(value)) for n, many in NEUTRAL.items() for value in many)
+    return ", ".join(f"`{name}: {value}`" for name, value in values)
+
 
 BOUNDS = f"""\
 Bounds that the schemas do not say: `stream_options` needs `stream`; `n` times the number of
@@ -334,6 +341,9 @@ itself.
 
 Known to OpenAI or vLLM and refused by all routes where they are not declared:
 {", ".join(f"`{name}`" for name in sorted(VENDOR_FIELDS))}.
+
+The same as leaving a field out, also where it is refused otherwise: {_neutral()}. Left out wherever
+they stand: {", ".join(f"`{name}`" for name in sorted(HINTS))}.
 """
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 import socket
 from contextlib import closing, suppress
 from functools import lru_cache
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from bedside_inference.gateway.engines.call import Broken, Call
 from bedside_inference.gateway.errors import (
     ApiError,
+    context_length_exceeded,
     engine_busy,
     engine_failed,
     engine_refused,
@@ -40,14 +42,21 @@ REFUSALS = frozenset(engine_refused.statuses)
 
 KNOWN_PARAMETERS = frozenset(
     {
-        *("model", "messages", "prompt", "stream", "stream_options", "n", "seed", "stop", "user"),
-        *("max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format"),
-        *("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
-        *("tools", "tool_choice", "input", "instructions", "max_output_tokens", "text"),
-        *("dimensions", "encoding_format"),
+        *("model", "messages", "prompt", "input", "instructions", "user"),
+        *("stream", "stream_options", "n", "seed", "stop", "logprobs", "top_logprobs"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "truncation"),
+        *("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty"),
+        *("response_format", "text", "tools", "tool_choice", "parallel_tool_calls"),
+        *("reasoning", "reasoning_effort", "dimensions", "encoding_format"),
     }
 )
 """Names that an error may repeat; any other could be a part of the request's text."""
+LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+TOO_LONG = LIMITS | {"input_tokens", "input_text"}
+"""Parameters of vLLM's refusals of what does not fit into the window: with what is checked before,
+a limit of the answer's length can be wrong in no other way."""
+TOO_LONG_WORDS = re.compile(r"The engine prompt length \d+ exceeds|Input length \(\d+\) exceeds")
+"""How vLLM begins those that do not name one."""
 
 
 class Unreached(Exception):  # noqa: N818 - no failure of the request, another engine may take it
@@ -212,17 +221,37 @@ async def _refusal(answer: Call) -> ApiError | Unreached:
             said = b""
             while len(said) < ERROR_BODY_BYTES and (piece := await answer.read()):
                 said += piece
-            param = _parameter(said)
-            about = f" because of {param!r}" if param else ""
-            return engine_refused(status=status, param=param, because=about)
+            return _of_the_request(answer, *_said(said))
         case _:
             return engine_failed()
 
 
-def _parameter(error_body: bytes) -> str | None:
+def _of_the_request(answer: Call, name: str | None, words: str) -> ApiError:
+    if answer.status == 400 and (name in TOO_LONG or TOO_LONG_WORDS.match(words)):
+        served = served_by(answer)
+        return too_long(served.max_model_len if served else None, name if name in LIMITS else None)
+    param = name if name in KNOWN_PARAMETERS else None
+    about = f" because of {param!r}" if param else ""
+    return engine_refused(status=answer.status, param=param, because=about)
+
+
+def too_long(window: int | None, limit_field: str | None) -> ApiError:
+    """The error for what does not fit into the model's window.
+
+    Args:
+        window: in tokens, if it is known.
+        limit_field: the field that bounds the answer, if that alone is too much.
+    """
+    if window is None:
+        return context_length_exceeded(param=limit_field)
+    return context_length_exceeded(param=limit_field, window=f"{window} tokens")
+
+
+def _said(error_body: bytes) -> tuple[str | None, str]:
+    """The parameter and the words of vLLM's error, not for anybody's eyes."""
     try:
         error = json.loads(error_body)["error"]
         name = str(error["param"]).removeprefix("body.").partition(".")[0]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return name if name in KNOWN_PARAMETERS else None
+        return name, str(error.get("message", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
@@ -86,23 +86,45 @@ class Fleet:
         Raises:
             ApiError: 503, nothing would.
         """
-        found = self.choose(digest, stopped)[0].served
-        assert found is not None  # noqa: S101 - a ready engine has named its model
-        return found
+        found = [e.served for e in self._allowed(digest, stopped) if e.served]
+        # Of several windows the widest: what is too long for one engine another takes.
+        return max(found, key=lambda served: served.max_model_len or 0)
 
-    def choose(self, digest: str | None, stopped: frozenset[str]) -> list[Monitor]:
+    def choose(
+        self,
+        digest: str | None,
+        stopped: frozenset[str],
+        unfit: Callable[[ServedModel], ApiError | None],
+    ) -> list[Monitor]:
         """The engines of one model that may answer, first the one with the least to do.
 
+        Args:
+            digest: the model; none means any.
+            stopped: models that may not answer.
+            unfit: why an engine that serves so could not answer, if it could not.
+
         Raises:
-            ApiError: 503, the model is stopped, withdrawn, stalled or loading, or its engine ends.
+            ApiError: 503, the model is stopped, withdrawn, stalled or loading, or its engine ends;
+                400, none of the engines that may answer could.
         """
+        able, refusal = [], None
+        for engine in self._allowed(digest, stopped):
+            found = unfit(engine.served) if engine.served else None
+            if found is None:
+                able.append(engine)
+            refusal = found or refusal
+        if refusal is not None and not able:
+            raise refusal
+        turn = self._turn % len(able)
+        first = min(able[turn:] + able[:turn], key=lambda engine: engine.in_flight)
+        return [first, *(e for e in able if e is not first and e.served == first.served)]
+
+    def _allowed(self, digest: str | None, stopped: frozenset[str]) -> list[Monitor]:
+        """Those that are ready with a model that may answer, at least one."""
         ready = self._ready(digest)
         allowed = [e for e in ready if e.served and e.served.model not in stopped]
         if allowed:
-            turn = self._turn % len(allowed)
-            first = min(allowed[turn:] + allowed[:turn], key=lambda engine: engine.in_flight)
-            same = [e for e in allowed if e is not first and e.served == first.served]
-            return [first, *same]
+            return allowed
         if ready or digest in stopped:
             raise model_stopped()
         raise self._absent()
