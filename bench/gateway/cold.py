@@ -105,7 +105,9 @@ def parts(audit: AuditLog) -> dict[str, Callable[[], object]]:
         "a place at the engine": lambda: run(place()),
         "audit: begin": begin,
         "audit: finish": lambda: audit.finish(record),
-        "answer read and made to conform": lambda: conforming(CHAT, answer, whole_answer(answer)),
+        "answer read and made to conform": lambda: conforming(
+            CHAT, answer, whole_answer(answer), MODEL
+        ),
         "counted and logged": lambda: report(1),
         f"counted and logged, {TOGETHER} together": lambda: report(TOGETHER),
     }

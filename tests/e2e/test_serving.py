@@ -44,13 +44,15 @@ def test_answers_carry_the_manifest(client, registry) -> None:
     assert len(said.choices[0].logprobs.content) == said.usage.completion_tokens == 4
 
 
-def test_usage_in_a_stream_only_for_those_who_ask(client) -> None:
+def test_streams_carry_the_manifest_and_usage_for_those_who_ask(client, registry) -> None:
     def chunks(**options) -> list:
         asked = {"model": MODEL, "messages": HELLO, "max_tokens": 4, "stream": True, **options}
         return list(client.chat.completions.create(**asked))
 
     assert all(chunk.usage is None and chunk.choices for chunk in chunks())
-    *_, last = chunks(stream_options={"include_usage": True})
+    asking = chunks(stream_options={"include_usage": True})
+    last = asking[-1]
+    assert {chunk.system_fingerprint for chunk in asking} == {registry.current().model}
     assert (last.choices, last.usage.completion_tokens) == ([], 4)
 
 

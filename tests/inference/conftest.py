@@ -103,6 +103,12 @@ class Engine:
         }
         return b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n"
 
+    def marked(self, events: bytes) -> bytes:
+        """What becomes of events of chats and completions: each names the model that made it."""
+        assert self.served is not None
+        begin = b'data: {"system_fingerprint":"%s",' % self.served.model.encode()
+        return (b"\n" + events).replace(b"\ndata: {", b"\n" + begin)[1:]
+
     @staticmethod
     async def open_stream(request: web.Request) -> web.StreamResponse:
         """Send the headers of an event stream."""

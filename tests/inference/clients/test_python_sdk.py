@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -60,6 +61,33 @@ async def test_a_stream(speaking, client, usage) -> None:
     counted = [chunk.usage.total_tokens for chunk in chunks if chunk.usage]
     assert counted == ([3] if usage else [])
     assert all(chunk.choices for chunk in chunks) != usage
+
+
+@pytest.mark.parametrize("usage", [True, False])
+async def test_every_answer_and_every_chunk_names_the_model(speaking, client, usage) -> None:
+    """By the hash of its manifest, as the header does."""
+    options: Any = {"stream_options": {"include_usage": True}} if usage else {}
+    for asking, asked in (
+        (client.chat.completions, ASKED),
+        (client.completions, {"model": "test", "prompt": "Hallo"}),
+    ):
+        answer = await asking.with_raw_response.create(**asked)
+        digest = answer.headers["x-bedside-model"]
+        assert re.fullmatch("[0-9a-f]{64}", digest)
+        assert answer.parse().system_fingerprint == digest
+        stream = await asking.create(**asked, **options, stream=True)
+        assert {chunk.system_fingerprint async for chunk in stream} == {digest}
+
+
+async def test_the_model_of_other_answers_stands_in_their_header(speaking, client) -> None:
+    """OpenAI gives responses and embeddings no fingerprint."""
+    for asking, asked in (
+        (client.responses, {"input": "Hallo"}),
+        (client.embeddings, {"input": "Hallo"}),
+    ):
+        answer = await asking.with_raw_response.create(model="test", **asked)
+        assert re.fullmatch("[0-9a-f]{64}", answer.headers["x-bedside-model"])
+        assert "system_fingerprint" not in answer.parse().model_dump()
 
 
 async def test_a_tool_call_and_back(speaking, client) -> None:

@@ -33,7 +33,7 @@ async def test_stream_is_identical_and_unbuffered(engine, gateway) -> None:
         assert answer.status == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["x-bedside-verdict"] == "UNPROVEN"
-        for event in events:
+        for event in map(engine.marked, events):
             assert await asyncio.wait_for(answer.content.readexactly(len(event)), 30) == event
             seen.release()
         assert await answer.content.read() == b""
@@ -80,7 +80,8 @@ async def test_leaving_before_the_first_byte_frees_the_engine(
 async def test_leaving_mid_stream_frees_the_engine(stalling, gateway) -> None:
     engine = stalling
     async with gateway.chat(stream=True) as answer:
-        assert await answer.content.readexactly(len(engine.chunk("a"))) == engine.chunk("a")
+        first = engine.marked(engine.chunk("a"))
+        assert await answer.content.readexactly(len(first)) == first
         assert engine.running == 1
         answer.close()
     await engine.freed()
@@ -125,7 +126,7 @@ async def test_death_mid_stream_is_an_error_event(engine, gateway) -> None:
     async with gateway.chat(stream=True) as answer:
         content = await answer.content.read()
     events = content.split(b"\n\n")
-    assert events[0] + b"\n\n" == engine.chunk("a")
+    assert events[0] + b"\n\n" == engine.marked(engine.chunk("a"))
     error = json.loads(events[1].removeprefix(b"data: "))["error"]
     assert error["code"] == "engine_error"
     assert b"[DONE]" not in content
@@ -179,13 +180,14 @@ async def test_whole_answer_keeps_every_value(engine, gateway) -> None:
 
     engine.script = odd_spacing
     async with gateway.chat() as answer:
-        assert await answer.json() == json.loads(raw)
+        marked = {**json.loads(raw), "system_fingerprint": engine.served.model}
+        assert await answer.json() == marked
 
 
 async def test_draining_ends(stalling, gateway) -> None:
     engine = stalling
     async with gateway.chat(stream=True) as answer:
-        await answer.content.readexactly(len(engine.chunk("a")))
+        await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
         gateway.end()
         with pytest.raises(ClientPayloadError):
             await asyncio.wait_for(answer.content.read(), 30)

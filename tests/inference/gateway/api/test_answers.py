@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedside_inference.gateway.api.answers import REQUIRED, RESPONSES, conforming
+from bedside_inference.gateway.api.answers import FINGERPRINTED, REQUIRED, RESPONSES, conforming
 
 CHAT = "/v1/chat/completions"
+MODEL = "ab" * 32
 NAMES = st.sampled_from(["choices", "message", "logprobs", "content", "tools", "schema", "a"])
 JSON = st.recursive(
     st.sampled_from([None, True, 1, "a"]),
@@ -22,18 +23,19 @@ JSON = st.recursive(
 
 
 def told(path: str, answer: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(conforming(path, b"unread", answer))
+    return json.loads(conforming(path, b"unread", answer, MODEL))
 
 
 def test_embeddings_pass_as_they_are() -> None:
-    assert conforming("/v1/embeddings", b"as it is", {"usage": None}) == b"as it is"
+    assert conforming("/v1/embeddings", b"as it is", {"usage": None}, MODEL) == b"as it is"
 
 
 def test_a_null_that_the_schema_does_not_know_is_left_out() -> None:
     message = {"role": "assistant", "content": None, "annotations": None, "reasoning": "a"}
     answer = {"choices": [{"message": message, "stop_reason": None}], "service_tier": None}
     said = {"role": "assistant", "content": None, "refusal": None, "reasoning": "a"}
-    assert told(CHAT, answer) == {"choices": [{"message": said, "logprobs": None}]}
+    choices = [{"message": said, "logprobs": None}]
+    assert told(CHAT, answer) == {"choices": choices, "system_fingerprint": MODEL}
 
 
 def test_a_null_in_a_clients_schema_stays() -> None:
@@ -63,6 +65,8 @@ def test_nothing_is_lost_but_nulls(path: str, answer: dict[str, Any]) -> None:
     found = told(path, answer)
     assert answer == before
     assert told(path, found) == found
+    marked = path in FINGERPRINTED
+    assert found.pop("system_fingerprint", None) == (MODEL if marked else None)
     assert without_nulls(found) == without_nulls(answer)
 
 

@@ -1,4 +1,4 @@
-"""Streams pass byte by byte, but for usage that nobody asked for and what responses repeat."""
+"""Streams pass byte by byte, but for their mark, usage that nobody wants and what is repeated."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from bedside_inference.gateway.api.events import MAX_EVENT_BYTES, Events, Usage, whole_answer
 from bedside_inference.gateway.errors import ApiError
 
+MODEL = "ab" * 32
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
-TRAPS = ('"usage":{"prompt_tokens":9}', '"error":{"message":"x"}', "data: x\n\n", '"choices":[]')
+TRAPS = (
+    *('"usage":{"prompt_tokens":9}', '"error":{"message":"x"}', "data: x\n\n", '"choices":[]'),
+    *('"system_fingerprint":"x",', "\ndata: {"),
+)
 texts = st.text() | st.sampled_from(TRAPS)
 
 
@@ -32,8 +36,15 @@ DONE = b"data: [DONE]\n\n"
 def passed(
     chunks: list[bytes], *, keep_usage: bool = True, path: str = CHAT
 ) -> tuple[bytes, Events]:
-    events = Events(path, Usage(), keep_usage=keep_usage)
+    events = Events(path, Usage(), MODEL, keep_usage=keep_usage)
     return b"".join(events.feed(chunk) for chunk in chunks), events
+
+
+def marked(stream: bytes) -> bytes:
+    """The same events, each with the model that made it."""
+    begin = b'data: {"system_fingerprint":"%s",' % MODEL.encode()
+    parts = stream.split(b"\n\n")
+    return b"\n\n".join(part.replace(b"data: {", begin, 1) for part in parts)
 
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
@@ -46,7 +57,7 @@ def test_whatever_the_texts_and_the_cuts(said: list[str], places: list[int], kee
     before = b"".join(content(text) for text in said) + content("", "stop")
     stream = before + USAGE + DONE
     found, events = passed(cut(stream, places), keep_usage=keep)
-    assert found == (stream if keep else before + DONE)
+    assert found == marked(stream if keep else before + DONE)
     assert events.tail == b""
     events.close()
     assert (events.usage.prompt_tokens, events.usage.completion_tokens) == (3, 5)
@@ -57,11 +68,34 @@ def test_whatever_the_texts_and_the_cuts(said: list[str], places: list[int], kee
 def test_an_error_event_is_not_passed_on(said: list[str], places: list[int]) -> None:
     stream = b"".join(content(text) for text in said)
     error = event(error={"message": "cannot parse 'patient'", "code": 400})
-    events, found = Events(CHAT, Usage(), keep_usage=True), b""
+    events, found = Events(CHAT, Usage(), MODEL, keep_usage=True), b""
     with pytest.raises(ApiError, match="engine_error"):
         for chunk in cut(stream + error, places):
             found += events.feed(chunk)
-    assert stream.startswith(found)
+    assert marked(stream).startswith(found)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("engines", [None, "vllm-0.32.0-1234"])
+@given(texts)
+def test_each_event_is_marked_once(path: str, engines: str | None, text: str) -> None:
+    """Whatever the engine says of itself, and wherever it stands."""
+    choices = [{"index": 0, "text": text}]
+    first = event(system_fingerprint=engines, choices=choices)
+    last = event(choices=choices, system_fingerprint=engines)
+    middle = event(choices=choices, system_fingerprint=engines, id="a")
+    found, _ = passed([first + middle, last, DONE], path=path)
+    *events, done, rest = found.split(b"\n\n")
+    assert (done, rest) == (b"data: [DONE]", b"")
+    for one in events:
+        members = json.loads(one[6:], object_pairs_hook=lambda pairs: pairs)
+        assert [value for name, value in members if name == "system_fingerprint"] == [MODEL]
+        assert said(one)["choices"] == choices
+
+
+def test_events_of_responses_have_no_such_mark() -> None:
+    stream = told("response.output_text.delta", delta="a", logprobs=[])
+    assert passed([stream], path=RESPONSES)[0] == stream
 
 
 def test_the_last_event_of_a_response() -> None:
@@ -70,7 +104,7 @@ def test_the_last_event_of_a_response() -> None:
                  "usage": {"input_tokens": 4, "output_tokens": 6}}  # fmt: skip
     stream = b"event: response.completed\n" + event(type="response.completed", response=completed)
     found, events = passed([stream], keep_usage=True)
-    assert found == stream
+    assert found == marked(stream)
     assert (events.usage.prompt_tokens, events.usage.completion_tokens) == (4, 6)
     failed = event(type="response.failed", response=completed | {"error": {"message": "patient"}})
     with pytest.raises(ApiError):
@@ -134,7 +168,7 @@ def test_broken_json_where_it_matters(data: bytes) -> None:
 
 
 def test_an_event_without_end_is_not_kept_for_ever() -> None:
-    events = Events(CHAT, Usage(), keep_usage=True)
+    events = Events(CHAT, Usage(), MODEL, keep_usage=True)
     with pytest.raises(ApiError, match="engine_error"):
         for _ in range(MAX_EVENT_BYTES // 65536 + 2):
             events.feed(b"data: " + b"x" * 65536)

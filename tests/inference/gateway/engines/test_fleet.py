@@ -87,7 +87,7 @@ async def test_a_stream_finishes_on_the_old_engine(both, store, engine, second) 
 
     engine.script = wait_then_finish
     async with both.chat(stream=True) as answer:
-        await answer.content.readexactly(len(engine.chunk("a")))
+        await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
         aliases.switch(store, "test", NEW, audit=unrecorded)
         await until(both, NEW)
         go_on.set()
@@ -185,7 +185,7 @@ async def test_the_kill_switch_ends_streams_at_once(both, store, engine) -> None
     engine.script = endless
     waiting = asyncio.create_task(both.chat().__aenter__())  # not streaming
     async with both.chat(stream=True) as answer:
-        await answer.content.readexactly(len(engine.chunk("a")))
+        await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
         aliases.stop(store, OLD, audit=unrecorded)
         async with asyncio.timeout(30):  # the engine would go on for ten minutes
             rest = await answer.content.read()
@@ -216,7 +216,7 @@ async def test_nothing_follows_the_end_of_a_stream(both, store, engine) -> None:
 
     engine.script = never_closes
     async with both.chat(stream=True) as answer:
-        assert await answer.content.readexactly(len(whole)) == whole
+        assert await answer.content.readexactly(len(engine.marked(whole))) == engine.marked(whole)
         aliases.stop(store, OLD, audit=unrecorded)
         async with asyncio.timeout(30):
             assert await answer.content.read() == b""

@@ -150,12 +150,13 @@ class EngineAnswer(Response):
                 if (found.content_type == EVENT_STREAM) != self.request.stream:
                     raise engine_failed()
                 if self.request.stream:
-                    await self._stream(found, stream, exchange, engine)
+                    await self._stream(found, stream, exchange, engine, exchange.served.model)
                     return None
                 body = await found.whole(MAX_ANSWER_BYTES)
         answer = whole_answer(body)
         exchange.usage.read_answer(answer)
-        return WholeAnswer(conforming(self.path, body, answer), media_type="application/json")
+        whole = conforming(self.path, body, answer, exchange.served.model)
+        return WholeAnswer(whole, media_type="application/json")
 
     async def _stream(
         self,
@@ -163,10 +164,11 @@ class EngineAnswer(Response):
         stream: EventStream,
         exchange: Exchange,
         engine: Monitor,
+        model: str,
     ) -> None:
         timeouts = self.timeouts
         silent, stalled = engine_silent(), client_stalled()
-        events = Events(self.path, exchange.usage, keep_usage=self.request.asked_for_usage)
+        events = Events(self.path, exchange.usage, model, keep_usage=self.request.asked_for_usage)
 
         def pass_on(chunk: bytes) -> bool:
             passing = events.feed(chunk)

@@ -17,6 +17,10 @@ from pydantic_core import to_json
 OPAQUE = frozenset({"parameters", "schema"})
 """JSON schemas of the client's, where null may mean something."""
 
+FINGERPRINT = "system_fingerprint"
+FINGERPRINTED = frozenset({"/v1/chat/completions", "/v1/completions"})
+"""Routes whose answers and events have that member by OpenAI's schemas: which model answered."""
+
 RESPONSES = "/v1/responses"
 REQUIRED: dict[str, dict[str, dict[str, Any]]] = {
     "/v1/chat/completions": {
@@ -39,8 +43,10 @@ REQUIRED: dict[str, dict[str, dict[str, Any]]] = {
 only as null or empty."""
 
 
-def conforming(path: str, body: bytes, answer: dict[str, Any]) -> bytes:
+def conforming(path: str, body: bytes, answer: dict[str, Any], model: str) -> bytes:
     """The bytes of an answer with the nulls that its schema requires and no others.
+
+    Where there is a `system_fingerprint`, it is the model's digest.
 
     Embeddings stay as they are: they are long, and the schema names nothing that vLLM leaves open.
 
@@ -48,9 +54,13 @@ def conforming(path: str, body: bytes, answer: dict[str, Any]) -> bytes:
         path: the route.
         body: the engine's bytes.
         answer: what they say.
+        model: digest of the model that gave it.
     """
     required = REQUIRED.get(path)
-    return body if required is None else to_json(_told(answer, "response", required))
+    if required is None:
+        return body
+    told = _told(answer, "response", required)
+    return to_json({**told, FINGERPRINT: model} if path in FINGERPRINTED else told)
 
 
 def conforming_event(said: dict[str, Any]) -> bytes:

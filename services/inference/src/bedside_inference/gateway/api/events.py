@@ -1,6 +1,7 @@
 """What the gateway must see in a stream of server-sent events that it passes on unchanged.
 
-Unchanged but for the few of `/v1/responses` that repeat a response, an item or a part (`answers`).
+Unchanged but for the few of `/v1/responses` that repeat a response, an item or a part (`answers`),
+and for the `system_fingerprint` of the others, which vLLM writes into their last event at most.
 
 Bytes are searched, not parsed: inside a JSON string a quote is escaped, so `"usage":{` can only be
 the member of that name, whatever the texts say. What must be parsed is parsed without the cache of
@@ -12,9 +13,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from bedside_inference.gateway.api.answers import RESPONSES, conforming_event
+from bedside_inference.gateway.api.answers import (
+    FINGERPRINT,
+    FINGERPRINTED,
+    RESPONSES,
+    conforming_event,
+)
 from bedside_inference.gateway.errors import engine_failed
 
 MAX_EVENT_BYTES = 8 << 20
@@ -27,6 +33,10 @@ STARTS = (b"data:", b"event:", b":")
 USAGE = b'"usage":{'
 REPEATED = re.compile(rb'"(?:response|item|part)":\s*\{')
 """Begins, in an event of `/v1/responses`, what others have told in pieces."""
+BEGINS = b"\ndata: {"
+"""With the line's end before it, since no text within a JSON string has one as it is."""
+MARK = b'"%s":' % FINGERPRINT.encode()
+MARKED = re.compile(rb',\s*%s\s*(?:null|"[^"]*")|%s\s*(?:null|"[^"]*"),' % (MARK, MARK))
 ERROR = re.compile(rb'"error":\s*\{')
 """vLLM writes its own errors with a space."""
 FINISH = re.compile(rb'"finish_reason":"([^"]*)"')
@@ -67,8 +77,10 @@ class Usage:
 class Events:
     """Whole events out of bytes as they come, without the one that the client did not ask for."""
 
-    def __init__(self, path: str, usage: Usage, *, keep_usage: bool) -> None:
+    def __init__(self, path: str, usage: Usage, model: str, *, keep_usage: bool) -> None:
+        """`model`: digest of the one that answers, for the events that say so."""
         self.usage, self.keep_usage = usage, keep_usage
+        self._mark = MARK + to_json(model) + b"," if path in FINGERPRINTED else b""
         self._repeats = path == RESPONSES
         self.count = 0
         """Events so far; about one per token."""
@@ -98,21 +110,20 @@ class Events:
         self.count += chunk.count(END)
         self.done = chunk.endswith(DONE)
         if b'"error"' in chunk and ERROR.search(chunk):
-            return self._before_error(chunk)
+            self._refuse_error(chunk)
         if b'"finish_reason":"' in chunk and (found := FINISH.search(chunk)):
             self.usage.finish_reason = _reason(found[1].decode(errors="replace"))
-        return self._passing(chunk)
+        return self._marked(self._passing(chunk))
 
     def close(self) -> None:
         """It has ended, or its client has left; what the engine did not count is guessed."""
         if self.usage.completion_tokens is None:
             self.usage.completion_tokens = self.count
 
-    def _before_error(self, chunk: bytes) -> bytes:
+    def _refuse_error(self, chunk: bytes) -> None:
         for event in chunk.split(END):
             if ERROR.search(event) and isinstance(_answer_in(_members(event)).get("error"), dict):
                 raise engine_failed()  # its words may quote the request
-        return self._passing(chunk)
 
     def _passing(self, chunk: bytes) -> bytes:
         repeats = self._repeats and REPEATED.search(chunk) is not None
@@ -127,6 +138,13 @@ class Events:
                     continue
             kept.append(_conforming(event) if repeats and REPEATED.search(event) else event)
         return END.join(kept)
+
+    def _marked(self, chunk: bytes) -> bytes:
+        if not self._mark:
+            return chunk
+        if MARK in chunk:
+            chunk = MARKED.sub(b"", chunk)
+        return (b"\n" + chunk).replace(BEGINS, BEGINS + self._mark)[1:]
 
 
 def _members(event: bytes) -> dict[str, Any]:

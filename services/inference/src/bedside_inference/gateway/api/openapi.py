@@ -191,9 +191,10 @@ class Generation(NamedTuple):
 
 def _chosen(kind: str, choice: Json, more: Json | None = None) -> Json:
     """An answer or an event with choices."""
-    choices = _list(_object({"index": COUNT, **choice}))
     head = {"id": TEXT, "object": {"const": kind}, "created": CREATED, "model": TEXT}
-    return _object({**head, "choices": choices, **(more or {})})
+    choices = _list(_object({"index": COUNT, **choice}))
+    mark = {"description": "As `X-Bedside-Model`.", **HEADERS["X-Bedside-Model"]["schema"]}
+    return _object({**head, "choices": choices, "system_fingerprint": mark, **(more or {})})
 
 
 FINISH = {"finish_reason": FINISHED}
