@@ -151,7 +151,7 @@ class House:
     """A BEDSIDE_HOME with a config, a key and the secrets that its parts share."""
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
-        """`settings`: of the section `inference`, over ours."""
+        """`settings`: of the section `inference`, over ours; `mock`: of the mock engine."""
         self.directory = directory
         self.engine_port, self.gateway_port = free_port(), free_port()
         self.config = self.directory / "bench.yaml"
@@ -160,8 +160,11 @@ class House:
             "engine": {"url": f"http://127.0.0.1:{self.engine_port}"},
             "gateway": {"port": self.gateway_port},
         }
-        for section, values in settings.items():
-            ours[section] = ours.get(section, {}) | values
+        self.mock = [
+            f"--{name.replace('_', '-')}={value}" for name, value in settings["mock"].items()
+        ]
+        for section in settings.keys() - {"mock"}:
+            ours[section] = ours.get(section, {}) | settings[section]
         # JSON is YAML.
         self.config.write_text(json.dumps({"name": "bench", "inference": ours}))
         self.environment = lifeline.tied() | {
@@ -197,7 +200,8 @@ class House:
     def mock_engine(self) -> Iterator[Peer]:
         """The engine of all peers; asked directly, it is also the measure of what they add."""
         log = self.directory / "mock-engine.log"
-        command = self.command("mock-engine", "--config", str(self.config))
+        script = Path(__file__).parent.with_name("mock_engine.py")
+        command = [sys.executable, str(script), "--config", str(self.config), *self.mock]
         with process(command, log, LOAD_CORES, self.environment) as running:
             wait_for(self.engine_port, "/health", running, log)
             yield Peer("direct", Target(self.engine_port, self.token, MODEL), running.pid)

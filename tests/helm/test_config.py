@@ -29,7 +29,6 @@ READERS = {
     **{section: {"adapt"} for section in ("corpus", "trainer", "merger", "eval")},
     "inference.model_name": {"gateway", "engine"},
     "inference.engine": {"gateway", "engine"},
-    "inference.mock": set[str](),  # of `mock-engine`, which no pod runs
 }
 """Who is restarted by a change; of the other settings of `inference`, the gateway alone."""
 SETTINGS = [

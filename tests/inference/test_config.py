@@ -30,6 +30,7 @@ def test_the_demo_is_valid(root) -> None:
         ({"engine": {"dtype": "int4"}}, "inference.engine.dtype"),
         ({"model_name": "a b"}, "inference.model_name"),
         ({"model_name": "-x"}, "inference.model_name"),
+        ({"mock": {"tokens": 1}}, r"inference\.mock: is now called .* bench/mock_engine\.py"),
     ],
 )
 def test_bad_values_are_named(section, where) -> None:

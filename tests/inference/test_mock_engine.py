@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -20,12 +21,12 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mock_answers import ROUTES, WORDS
+from mock_engine import DIGEST, MockConfig, MockEngine, running
 
 from bedside_core.errors import ConfigError
 from bedside_core.registry.registry import Registry
-from bedside_inference.config import EngineConfig, InferenceConfig, MockConfig
-from bedside_inference.mock_answers import ROUTES, WORDS
-from bedside_inference.mock_engine import DIGEST, MockEngine, running
+from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.paths import socket_path
 from bedside_inference.secret import make_secrets
 from bedside_inference.served import HEADER, ServedModel
@@ -34,23 +35,11 @@ CHAT = {"model": "test", "messages": [{"role": "user", "content": "Grüße"}]}
 QUICK = MockConfig(first_token_ms=0, inter_token_ms=0)
 HANGING = MockConfig(first_token_ms=0, inter_token_ms=3_600_000)
 TOKEN_RATE = MockConfig(first_token_ms=60, inter_token_ms=5, tokens=20)
-SERVE = """
-import sys
-from pathlib import Path
-from bedside_core import log
-from bedside_core.registry.registry import Registry
-from bedside_core.run import Run
-from bedside_inference.config import InferenceConfig
-from bedside_inference.mock_engine import serve
-log.configure()
-home = Path(sys.argv[1])
-config = InferenceConfig.model_validate_json(sys.argv[2])
-serve(config, Run("test", "inference", "mock-engine", Registry(home)))
-"""
+PROGRAM = Path(__file__).parents[2] / "bench" / "mock_engine.py"
 
 
-def house(mock: MockConfig = QUICK, **engine: Any) -> InferenceConfig:
-    return InferenceConfig(model_name="test", mock=mock, engine=EngineConfig(**engine))
+def house(**engine: Any) -> InferenceConfig:
+    return InferenceConfig(model_name="test", engine=EngineConfig(**engine))
 
 
 def session_to(config: InferenceConfig, home: Path) -> aiohttp.ClientSession:
@@ -60,7 +49,7 @@ def session_to(config: InferenceConfig, home: Path) -> aiohttp.ClientSession:
 
 @pytest.fixture
 async def engine(home: Path) -> AsyncIterator[MockEngine]:
-    async with running(house(), home) as found:
+    async with running(house(), home, QUICK) as found:
         yield found
 
 
@@ -181,7 +170,7 @@ async def test_openais_client_understands_every_answer(monkeypatch, home) -> Non
     token = (home / "engine-token").read_text().strip()
     config = house(url=f"http://127.0.0.1:{free_port()}")
     async with (
-        running(config, home),
+        running(config, home, QUICK),
         openai.AsyncOpenAI(base_url=f"{config.engine.url}/v1", api_key=token) as client,
     ):
         chat = await client.chat.completions.create(**CHAT)  # type: ignore[call-overload]
@@ -202,11 +191,11 @@ async def test_on_a_network_the_token_is_wanted(monkeypatch, home) -> None:
     monkeypatch.setenv("BEDSIDE_SECRETS", str(home))
     config = house(url=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(ConfigError, match="no readable secret"):
-        async with running(config, home):
+        async with running(config, home, QUICK):
             pass
     make_secrets(Registry(home))
     token = (home / "engine-token").read_text().strip()
-    async with running(config, home), aiohttp.ClientSession(config.engine.url) as http:
+    async with running(config, home, QUICK), aiohttp.ClientSession(config.engine.url) as http:
         for sent in ({}, {"Authorization": token}, {"Authorization": f"Bearer {token}x"}):
             for path in ("/v1/chat/completions", "/v1/embeddings"):
                 async with http.post(path, json=CHAT, headers=sent) as answer:
@@ -239,7 +228,7 @@ async def test_on_a_network_the_token_is_wanted(monkeypatch, home) -> None:
 )
 def test_no_body_breaks_it(home, body, path) -> None:
     async def ask() -> None:
-        async with running(house(), home) as engine, session_to(house(), home) as http:
+        async with running(house(), home, QUICK) as engine, session_to(house(), home) as http:
             async with http.post(path, data=json.dumps(body).encode()) as answer:
                 assert answer.status in (200, 400, 404)
                 await answer.read()
@@ -262,8 +251,8 @@ async def test_a_refusal_repeats_nothing_of_the_request(http) -> None:
 
 
 async def test_tokens_come_at_the_set_pace(home) -> None:
-    config = house(TOKEN_RATE)
-    async with running(config, home) as engine, session_to(config, home) as http:
+    config = house()
+    async with running(config, home, TOKEN_RATE) as engine, session_to(config, home) as http:
         started = time.monotonic()
         async with http.post("/v1/chat/completions", json=CHAT | {"stream": True}) as answer:
             first = time.monotonic() - started
@@ -280,8 +269,9 @@ async def test_tokens_come_at_the_set_pace(home) -> None:
 
 
 async def test_a_full_engine_lets_wait(home) -> None:
-    config = house(HANGING.model_copy(update={"max_running": 2}))
-    async with running(config, home) as engine, session_to(config, home) as http:
+    mock = HANGING.model_copy(update={"max_running": 2})
+    config = house()
+    async with running(config, home, mock) as engine, session_to(config, home) as http:
         asked = [
             asyncio.create_task(http.post("/v1/chat/completions", json=CHAT)) for _ in range(5)
         ]
@@ -297,8 +287,9 @@ async def test_a_full_engine_lets_wait(home) -> None:
 
 
 async def test_running_answers_share_the_engines_iterations(home) -> None:
-    config = house(MockConfig(first_token_ms=0, inter_token_ms=5, tokens=20))
-    async with running(config, home) as engine, session_to(config, home) as http:
+    mock = MockConfig(first_token_ms=0, inter_token_ms=5, tokens=20)
+    config = house()
+    async with running(config, home, mock) as engine, session_to(config, home) as http:
         changes = [{"stream": number % 2 == 0} for number in range(10)]
         asked = [http.post("/v1/chat/completions", json=CHAT | change) for change in changes]
         for answer in await asyncio.gather(*asked):
@@ -310,8 +301,8 @@ async def test_running_answers_share_the_engines_iterations(home) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_leaves_frees_its_place_at_once(home, stream) -> None:
-    config = house(HANGING)
-    async with running(config, home) as engine, session_to(config, home) as http:
+    config = house()
+    async with running(config, home, HANGING) as engine, session_to(config, home) as http:
         asked = http.post("/v1/chat/completions", json=CHAT | {"stream": stream})
         task = asyncio.create_task(asked.__aenter__())
         await until(lambda: engine.tokens == 1 and engine.running == 1)
@@ -344,15 +335,27 @@ async def test_the_metrics_a_gateway_looks_at(http) -> None:
 async def test_a_socket_others_can_reach_is_refused(home) -> None:
     socket_path(house(), home).parent.mkdir(mode=0o755)
     with pytest.raises(ConfigError, match="chmod 700"):
-        async with running(house(), home):
+        async with running(house(), home, QUICK):
             pass
 
 
 @contextmanager
-def process(config: InferenceConfig, home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The verb in a process of its own."""
+def process(
+    config: InferenceConfig, home: Path, mock: MockConfig
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program, as an operator runs it."""
+    written = home / "config.yaml"
+    document = {"name": "test", "inference": config.model_dump(mode="json", exclude_defaults=True)}
+    written.write_text(json.dumps(document))
+    options = [
+        word
+        for name, value in mock.model_dump(exclude_defaults=True).items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(home), config.model_dump_json()], stderr=subprocess.PIPE
+        [sys.executable, PROGRAM, "--config", written, *options],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "BEDSIDE_HOME": str(home)},
     ) as started:
         try:
             yield started
@@ -361,15 +364,15 @@ def process(config: InferenceConfig, home: Path) -> Iterator[subprocess.Popen[by
 
 
 async def test_it_warns_and_ends_on_sigterm(home) -> None:
-    config = house(HANGING)
-    with process(config, home) as serving:
+    config = house()
+    with process(config, home, HANGING) as serving:
         assert serving.stderr is not None
         line = json.loads(await asyncio.to_thread(serving.stderr.readline))
         assert line["level"] == "warning"
         assert "mock engine" in line["event"]
         async with session_to(config, home) as http:
             stream = await http.post("/v1/chat/completions", json=CHAT | {"stream": True})
-            with process(config, home) as second:
+            with process(config, home, HANGING) as second:
                 assert b"already running" in (await asyncio.to_thread(second.communicate))[1]
             serving.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(serving.wait, 60) == 0

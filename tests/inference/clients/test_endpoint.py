@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 from aiohttp import web
+from mock_engine import DIGEST as MOCK_DIGEST
+from mock_engine import MockConfig, running
 
 from bedside_core.endpoint.client import Endpoint, connected
 from bedside_core.endpoint.config import EndpointConfig
 from bedside_core.errors import ConfigError, InputError
-from bedside_inference.config import MockConfig
-from bedside_inference.mock_engine import DIGEST as MOCK_DIGEST
-from bedside_inference.mock_engine import running
 from bedside_inference.paths import socket_path
 
 CHAT = "/v1/chat/completions"
@@ -33,8 +32,7 @@ def asked(gateway, monkeypatch) -> EndpointConfig:
 
 
 async def test_gateway_before_a_mock_engine(home, config, open_gateway, monkeypatch) -> None:
-    config = config.model_copy(update={"mock": QUICK})
-    async with running(config, home) as engine, open_gateway(config) as door:
+    async with running(config, home, QUICK) as engine, open_gateway(config) as door:
         await door.looked()
         monkeypatch.setenv("BEDSIDE_API_KEY", door.key)
         asked = EndpointConfig(address=door.url, model="test")
@@ -46,9 +44,8 @@ async def test_gateway_before_a_mock_engine(home, config, open_gateway, monkeypa
 
 
 async def test_engine_at_its_socket(home, config) -> None:
-    config = config.model_copy(update={"mock": QUICK})
     asked = EndpointConfig(address=str(socket_path(config, home)), model="test")
-    async with running(config, home), connected(asked, home / "answers") as endpoint:
+    async with running(config, home, QUICK), connected(asked, home / "answers") as endpoint:
         assert endpoint.peer.digest == MOCK_DIGEST
         assert await answers(endpoint, 5) == [False] * 5
 

@@ -25,15 +25,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from mock_engine import DIGEST
 
 from bedside_inference import aliases, keys
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import StateConfig
 from bedside_inference.keys import NewKey
-from bedside_inference.mock_engine import DIGEST
 from bedside_inference.state.records import Scope
 from bedside_inference.state.store import Store
 
+MOCK_ENGINE = str(Path(__file__).parents[3] / "bench" / "mock_engine.py")
 WORKERS = 3
 START_SECONDS = 60
 CHAT = "/v1/chat/completions"
@@ -85,7 +86,8 @@ class House:
         """A process of the command line."""
         names = ("BEDSIDE_", "OTEL_", "PROMETHEUS_")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(names)}
-        command = [sys.executable, "-m", "bedside_core.cli", "inference", verb]
+        verbs = [sys.executable, "-m", "bedside_core.cli", "inference", verb]
+        command = [sys.executable, MOCK_ENGINE] if verb == "mock-engine" else verbs
         with (self.home / f"{verb}.log").open("a") as log:
             process = subprocess.Popen(
                 [*command, "--config", str(self.home / "config.yaml"), *more],

@@ -70,12 +70,6 @@ def _openapi(registry: Registry) -> None:
     print_document(registry)
 
 
-def _mock_engine(config: InferenceConfig, run: Run) -> None:
-    from bedside_inference.mock_engine import serve
-
-    serve(config, run)
-
-
 def _chat(config: InferenceConfig, run: Run, question: str | None) -> None:
     from bedside_inference.chat import ask
 
@@ -93,12 +87,6 @@ COMMANDS: tuple[Node, ...] = (
     KEYS,
     MODELS,
     AUDIT,
-    Command(
-        "mock-engine",
-        "an engine without a model, to rehearse load",
-        _mock_engine,
-        InferenceConfig,
-    ),
     Command("secrets", "make the secrets between our containers that are missing", _secrets),
     Command(
         "health",

@@ -333,25 +333,10 @@ class TracingConfig(Config):
         return url
 
 
-class MockConfig(Config):
-    """How `mock-engine` behaves, which stands in for a model in tests and rehearsals."""
-
-    first_token_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 50
-    """From a request's turn to its first token, in milliseconds."""
-    inter_token_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 10
-    """From each token to the next, the same for all running answers, as in a batch."""
-    jitter: Annotated[float, Field(ge=0, le=1)] = 0
-    """Each of these waits is drawn evenly from its value minus to plus this share of it."""
-    tokens: Annotated[int, Field(ge=1)] = 32
-    """Length of an answer whose request names none; otherwise an answer is as long as it may be."""
-    max_running: Annotated[int, Field(ge=1)] = 256
-    """Requests that are answered at a time; others wait their turn, as in a full engine."""
-    prompt_bytes_per_token: Annotated[int, Field(ge=1)] = 4
-    """What usage is reckoned with."""
-
-
 class InferenceConfig(Config):
     """Everything about serving."""
+
+    renamed: ClassVar = {"mock": "a program of its own, bench/mock_engine.py"}
 
     model_name: Name = "bedside"
     """What clients call the model."""
@@ -364,4 +349,3 @@ class InferenceConfig(Config):
     oidc: OidcConfig | None = None
     tracing: TracingConfig | None = None
     """By default no traces."""
-    mock: MockConfig = MockConfig()

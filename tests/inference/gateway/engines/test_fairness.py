@@ -16,14 +16,15 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from mock_engine import MockConfig, running
 
-from bedside_inference.config import AdmissionConfig, MockConfig
-from bedside_inference.mock_engine import running
+from bedside_inference.config import AdmissionConfig
 
 PLACES = 4
 CONNECTIONS = 8
 TRUE = 16
 """Tokens of every answer."""
+MOCK = MockConfig(first_token_ms=2, inter_token_ms=0, tokens=TRUE)
 Ask = Callable[[str], Awaitable[None]]
 
 
@@ -31,8 +32,7 @@ Ask = Callable[[str], Awaitable[None]]
 def full(config):
     """The configuration of a house whose engine is soon full."""
     admission = AdmissionConfig(max_running=PLACES, emergency_reserve=0)
-    mock = MockConfig(first_token_ms=2, inter_token_ms=0, tokens=TRUE)
-    return config.model_copy(update={"admission": admission, "mock": mock})
+    return config.model_copy(update={"admission": admission})
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ def asking(door, key: str, **changes: Any) -> Ask:
 
 async def test_a_limit_left_out_costs_nothing(home, full, open_gateway, make_key) -> None:
     one, other = make_key().secret, make_key().secret
-    async with running(full, home), open_gateway(full) as door, clients(door):
+    async with running(full, home, MOCK), open_gateway(full) as door, clients(door):
         asks = {"none": asking(door, one), "exact": asking(door, other, max_tokens=TRUE)}
         got = await contest(asks, 600)
     assert got["none"] / got["exact"] == pytest.approx(1, rel=0.1)
@@ -88,7 +88,7 @@ async def test_a_limit_left_out_costs_nothing(home, full, open_gateway, make_key
 async def test_emergency_against_batch_is_its_weight(home, full, open_gateway, make_key) -> None:
     emergency = make_key(priority="emergency").secret
     batch = make_key(priority="batch").secret
-    async with running(full, home), open_gateway(full) as door, clients(door):
+    async with running(full, home, MOCK), open_gateway(full) as door, clients(door):
         asks = {"emergency": asking(door, emergency), "batch": asking(door, batch, max_tokens=TRUE)}
         got = await contest(asks, 1020)
     assert got["emergency"] / got["batch"] == pytest.approx(16, rel=0.15)

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from mock_engine import MockConfig, MockEngine, running
 from playwright.async_api import Page, async_playwright
 
-from bedside_inference.config import EngineConfig, MockConfig, PageConfig
-from bedside_inference.mock_engine import MockEngine, running
+from bedside_inference.config import EngineConfig, PageConfig
 
+MOCK = MockConfig(first_token_ms=0, inter_token_ms=0, prompt_bytes_per_token=7)
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -41,15 +42,14 @@ def config(config, page_settings):
             "model_name": "bedside",
             "gateway": config.gateway.model_copy(update={"page": page_settings}),
             "engine": EngineConfig(max_model_len=400),
-            "mock": MockConfig(first_token_ms=0, inter_token_ms=0, prompt_bytes_per_token=7),
         }
     )
 
 
 @pytest.fixture
 async def mock_engine(config, home) -> AsyncIterator[MockEngine]:
-    """The engine that is shipped for rehearsals, in the place of a scripted one."""
-    async with running(config, home) as found:
+    """The engine of rehearsals, in the place of a scripted one."""
+    async with running(config, home, MOCK) as found:
         yield found
 
 

@@ -1,4 +1,4 @@
-"""`bedside inference mock-engine`: the engine's HTTP side without a model behind it.
+"""The engine's HTTP side without a model behind it: `python bench/mock_engine.py --help`.
 
 Tests, benchmarks and a hospital's load rehearsal put it where vLLM would be. It answers at a pace
 that is set, with a text of ours that says what it is, and marks every answer with a digest that no
@@ -12,6 +12,7 @@ let answers finish when it is stopped.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hmac
 import json
@@ -19,6 +20,7 @@ import logging
 import random
 import resource
 import signal
+import sys
 import time
 import uuid
 from collections import Counter
@@ -26,22 +28,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import uvloop
 from aiohttp import web
+from mock_answers import ROUTES, MockRequest, Route, embeddings
+from pydantic import Field
 
 from bedside_core import lifeline, log
-from bedside_core.errors import ConfigError
-from bedside_core.run import Run
+from bedside_core.config import Config, load_document, load_section, validate
+from bedside_core.errors import BedsideError, ConfigError
+from bedside_core.registry.registry import Registry
 from bedside_inference.config import InferenceConfig
-from bedside_inference.mock_answers import ROUTES, MockRequest, Route, embeddings
 from bedside_inference.paths import lock, private_directory, socket_path
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
 from bedside_inference.served import HEADER, ServedModel
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("bedside_inference.mock_engine")
+"""The log withholds what loggers of another name say."""
 
 DIGEST = "mock".ljust(64, "-")
 """In the place of a model's digest; no SHA-256 is written like this."""
@@ -58,6 +63,23 @@ SHUTDOWN_SECONDS = 0.1
 """Until running answers are broken off; aiohttp takes 0 for ever."""
 
 
+class MockConfig(Config):
+    """How it behaves."""
+
+    first_token_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 50
+    """From a request's turn to its first token, in milliseconds."""
+    inter_token_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 10
+    """From each token to the next, the same for all running answers, as in a batch."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0
+    """Each of these waits is drawn evenly from its value minus to plus this share of it."""
+    tokens: Annotated[int, Field(ge=1)] = 32
+    """Length of an answer whose request names none; otherwise an answer is as long as it may be."""
+    max_running: Annotated[int, Field(ge=1)] = 256
+    """Requests that are answered at a time; others wait their turn, as in a full engine."""
+    prompt_bytes_per_token: Annotated[int, Field(ge=1)] = 4
+    """What usage is reckoned with."""
+
+
 class RefusalError(Exception):
     """An answer with vLLM's error object."""
 
@@ -71,13 +93,13 @@ class RefusalError(Exception):
 class MockEngine:
     """What answers the requests, and its counts."""
 
-    def __init__(self, config: InferenceConfig) -> None:
+    def __init__(self, config: InferenceConfig, mock: MockConfig) -> None:
         """Read the token where the engine is on a network.
 
         Raises:
             ConfigError: the token is missing or a placeholder.
         """
-        self.mock, self.model_name = config.mock, config.model_name
+        self.mock, self.model_name = mock, config.model_name
         self.max_model_len = config.engine.max_model_len
         self.token = read_secret(ENGINE_TOKEN) if config.engine.url else None
         now = datetime.now(UTC)
@@ -221,7 +243,7 @@ class MockEngine:
     def _seconds(self, milliseconds: float) -> float:
         """A wait with its jitter."""
         jitter = self.mock.jitter
-        return milliseconds / 1000 * (1 + random.uniform(-jitter, jitter))  # noqa: S311
+        return milliseconds / 1000 * (1 + random.uniform(-jitter, jitter))
 
     def _understand(
         self, request: web.BaseRequest, route: Route, body: dict[str, Any]
@@ -287,13 +309,15 @@ def _text_bytes(prompt: object) -> int:
 
 
 @asynccontextmanager
-async def running(config: InferenceConfig, home: Path) -> AsyncIterator[MockEngine]:
+async def running(
+    config: InferenceConfig, home: Path, mock: MockConfig
+) -> AsyncIterator[MockEngine]:
     """A mock engine that listens where the engine would.
 
     Raises:
         ConfigError: the socket or port cannot be used, or the token is missing.
     """
-    engine = MockEngine(config)
+    engine = MockEngine(config, mock)
     server = web.Server(
         engine.handle,
         handler_cancellation=True,
@@ -314,7 +338,7 @@ async def _listen(config: InferenceConfig, home: Path, runner: web.ServerRunner)
     if config.engine.url:
         port = urlsplit(config.engine.url).port
         # All addresses, as the engine: a container does not know its own beforehand.
-        site = web.TCPSite(runner, "0.0.0.0", port, backlog=BACKLOG)  # noqa: S104
+        site = web.TCPSite(runner, "0.0.0.0", port, backlog=BACKLOG)
     else:
         socket = socket_path(config, home)
         private_directory(socket.parent)
@@ -329,7 +353,7 @@ async def _listen(config: InferenceConfig, home: Path, runner: web.ServerRunner)
         ) from None
 
 
-def serve(config: InferenceConfig, run: Run) -> None:
+def serve(config: InferenceConfig, home: Path, mock: MockConfig) -> None:
     """Answer until SIGINT or SIGTERM.
 
     Raises:
@@ -337,21 +361,42 @@ def serve(config: InferenceConfig, run: Run) -> None:
     """
     lifeline.hold(signal.SIGTERM)
     if not config.engine.url:
-        socket = socket_path(config, run.registry.home)
+        socket = socket_path(config, home)
         private_directory(socket.parent)
         lock(Path(f"{socket}.lock"))
     # Each stream is a file, and a rehearsal may hold ten thousand.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(config, run.registry.home))
+        runner.run(_until_stopped(config, home, mock))
 
 
-async def _until_stopped(config: InferenceConfig, home: Path) -> None:
+async def _until_stopped(config: InferenceConfig, home: Path, mock: MockConfig) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(config, home):
-        facts = log.fields(name=config.model_name, **config.mock.model_dump())
+    async with running(config, home, mock):
+        facts = log.fields(name=config.model_name, **mock.model_dump())
         logger.warning("this is a mock engine: no model answers", extra=facts)
         await stop.wait()
+
+
+def main() -> None:
+    """Read the run config that the gateway reads, and the behaviour from options."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":", 1)[0])
+    parser.add_argument("--config", type=Path, required=True)
+    for name, field in MockConfig.model_fields.items():
+        said = f"{field.description} Default {field.default}."
+        parser.add_argument(f"--{name.replace('_', '-')}", default=field.default, help=said)
+    given = vars(parser.parse_args())
+    log.configure()
+    try:
+        config = load_section(InferenceConfig, load_document(given.pop("config")), "inference")
+        serve(config, Registry.from_environment().home, validate(MockConfig, given, "mock"))
+    except BedsideError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
