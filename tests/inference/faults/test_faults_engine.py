@@ -51,6 +51,11 @@ class RawEngine:
         top = "\r\n".join((f"HTTP/1.1 {status}", named, *lines, *length, "", ""))
         return top.encode("latin-1") + (body or b"")
 
+    def marked(self, events: bytes) -> bytes:
+        """What becomes of its events: each names the model that made it."""
+        begin = b'data: {"system_fingerprint":"%s",' % self.served.model.encode()
+        return (b"\n" + events).replace(b"\ndata: {", b"\n" + begin)[1:]
+
     async def write(self, writer: asyncio.StreamWriter, *pieces: bytes) -> None:
         for piece in pieces:
             writer.write(piece)
@@ -255,7 +260,7 @@ async def test_a_stream_that_breaks_off(rough, gateway, ledger, recovers) -> Non
         rough.script = writes(rough.head(*STREAM) + chunked(EVENT, EVENT), rest)
         async with gateway.chat(stream=True) as answer:
             content = await answer.content.read()
-        begun, _, end = content.partition(EVENT * 2)
+        begun, _, end = content.partition(rough.marked(EVENT * 2))
         assert (what, begun, answer.status) == (what, b"", 200)
         assert json.loads(end.removeprefix(b"data: "))["error"]["code"] == "engine_error"
         record = await ledger.one()
@@ -347,7 +352,7 @@ async def test_an_engine_that_hangs(rough, config, open_gateway, ledger, recover
         # The answer is whole then, whatever its engine does.
         rough.script = hang(stream + chunked(EVENT, DONE))
         async with gateway.chat(stream=True) as answer:
-            assert await answer.content.read() == EVENT + DONE
+            assert await answer.content.read() == rough.marked(EVENT + DONE)
         assert (await ledger.one())["outcome"] == "answered"
         await rough.freed()
         await recovers(gateway, rough)
@@ -407,7 +412,7 @@ async def test_an_enormous_event_passes_up_to_the_bound(rough, gateway, ledger, 
         async with gateway.chat(stream=True) as answer:
             assert answer.status == status
             if status == 200:
-                assert await answer.content.read() == event + DONE
+                assert await answer.content.read() == rough.marked(event + DONE)
         assert (await ledger.one())["status"] == status
     await recovers(gateway, rough)
 
@@ -435,7 +440,7 @@ async def test_an_engine_that_dies_behind_the_end(
     pieces = (EVENT, DONE) if apart else (EVENT + DONE,)
     rough.script = writes(rough.head(*STREAM) + b"".join(chunked(piece) for piece in pieces))
     async with gateway.chat(stream=True) as answer:
-        assert await answer.content.read() == EVENT + DONE
+        assert await answer.content.read() == rough.marked(EVENT + DONE)
     assert (await ledger.one())["outcome"] == "answered"
     await recovers(gateway, rough)
 
@@ -497,7 +502,8 @@ async def test_a_model_that_changes_under_a_running_stream(
 
     engine.script = wait_then_finish
     async with gateway.chat(stream=True) as answer:
-        assert await answer.content.readexactly(len(EVENT)) == EVENT
+        begun = engine.marked(EVENT)
+        assert await answer.content.readexactly(len(begun)) == begun
         engine.served = first.model_copy(update={"model": OTHER, "verdict": "PROMOTE"})
         async with asyncio.timeout(30):
             while True:

@@ -102,7 +102,7 @@ async def test_the_state_database_is_damaged(
 
     engine.script = wait_then_finish
     async with gateway.chat(stream=True) as answer:
-        await answer.content.readexactly(len(engine.chunk("a")))
+        await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
         engine.script = type(engine).__dataclass_fields__["script"].default
         harm(database)
         asked = await until(gateway, "state_unavailable", forget)
@@ -171,7 +171,7 @@ async def test_the_audits_disk_is_full(engine, careful, disk, ledger, recovers) 
 
     engine.script = wait_then_finish
     async with careful.chat(stream=True) as answer:
-        await answer.content.readexactly(len(engine.chunk("a")))
+        await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
         before = len(engine.bodies)
         disk.full = True
         for _ in range(3):

@@ -76,7 +76,7 @@ async def test_until_the_last_answer_has_ended_everybody_else_is_told(
     engine.script = wait_then_finish
     async with open_gateway(config.model_copy(update={"gateway": patient})) as gateway:
         async with gateway.chat(stream=True) as running:
-            await running.content.readexactly(len(engine.chunk("a")))
+            await running.content.readexactly(len(engine.marked(engine.chunk("a"))))
             async with aiohttp.ClientSession() as kept:
                 async with kept.get(f"{gateway.url}/readyz") as answer:
                     assert answer.status == 200

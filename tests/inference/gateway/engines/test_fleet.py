@@ -312,10 +312,10 @@ async def test_a_revoked_key_ends_what_it_asked_for(both, store, engine, second,
     await both.looked()
     waiting = asyncio.create_task(both.chat().__aenter__())
     async with both.chat(stream=True) as answer:
-        await answer.content.readexactly(len(engine.chunk("a")))
+        await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
         both.key = other
         async with both.chat(stream=True) as unconcerned:
-            await unconcerned.content.readexactly(len(engine.chunk("a")))
+            await unconcerned.content.readexactly(len(engine.marked(engine.chunk("a"))))
             keys.revoke(store, made.id, audit=unrecorded)
             async with asyncio.timeout(10):  # ten times what is promised
                 rest = await answer.content.read()
