@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from contextlib import closing
@@ -13,6 +14,9 @@ import pytest
 from bedside_core import cli
 from bedside_core.errors import ArtifactError
 from bedside_inference.audit import journal
+from bedside_inference.audit.journal import audit_directory
+from bedside_inference.audit.pseudonyms import Pseudonyms
+from bedside_inference.audit.reader import snapshot
 from bedside_inference.config import InferenceConfig, StateConfig
 from bedside_inference.keys import create, reidentifier, rotate
 from bedside_inference.state.records import Key, Scope, State
@@ -64,7 +68,7 @@ def test_create_with_a_scope(call, tmp_path) -> None:
         "--department icu --priority emergency --models bedside,bedside --days 90 "
         "--requests-per-minute 60 --tokens-per-minute 20000 --purpose ETREAT --reidentify"
     )
-    call("create", *words.split())
+    call("create", *words.split(), "--holder", "Dr. Jana Weiß ", "--label", "Visite")
     kept = only(tmp_path)
     assert kept.expires - kept.created == timedelta(days=90)
     assert kept.scope == Scope(
@@ -75,7 +79,29 @@ def test_create_with_a_scope(call, tmp_path) -> None:
         tokens_per_minute=20000,
         purpose="ETREAT",
         reidentify=True,
+        holder="Dr. Jana Weiß",
+        label="Visite",
     )
+
+
+def test_the_holder_stands_in_the_list_alone(call, tmp_path, capsys, caplog) -> None:
+    caplog.set_level(logging.DEBUG)
+    call("create", "--holder", "Jana Weiß", "--label", "Visite", "--department", "Innere Medizin")
+    call("rotate", only(tmp_path).id)
+    call("revoke", next(iter(state(tmp_path).keys.values())).id)
+    said = "".join(capsys.readouterr()) + caplog.text
+    files = (tmp_path / "gateway" / "audit").rglob("*")
+    kept = "".join(path.read_text(errors="replace") for path in files if path.is_file())
+    assert "key_rotated" in kept
+    for name in ("Jana", "Visite"):
+        assert name not in said + kept
+    for key in state(tmp_path).keys.values():
+        assert key.id not in kept
+    call("list")
+    [_, _, *lines] = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1:4] for line in lines] == [
+        ["Jana Weiß", "Visite", "Innere Medizin"]
+    ] * 2
 
 
 def test_rotate(call, tmp_path, capsys) -> None:
@@ -123,9 +149,9 @@ def test_list(call, tmp_path, capsys) -> None:
     lines = shown.splitlines()
     assert lines[0].split()[0] == "id"
     assert [line.split()[0] for line in lines[2:]] == [k.id for k in state(tmp_path).keys.values()]
-    assert f"{first}  icu         ward   TREAT    bedside  60" in lines[2]
-    assert "rotated until 20" in lines[2]
-    assert lines[3].endswith("valid")
+    assert f"{first}  -       -      icu         ward   TREAT    bedside  60" in lines[2]
+    assert "never      rotated until 20" in lines[2]
+    assert lines[3].endswith("never      valid")
     assert lines[4].endswith("revoked")
     for secret in secrets:
         assert secret not in shown
@@ -136,15 +162,20 @@ def test_list(call, tmp_path, capsys) -> None:
     [
         ("revoke nosuchid", 3, "no key has this id"),
         ("rotate nosuchid", 3, "no key has this id"),
-        ("revoke", 2, "inference keys revoke: ID is missing"),
+        ("revoke", 2, "name one key - `keys revoke ID`, or `keys revoke --pseudonym PSEUDONYM`"),
+        ("revoke 0a1b2c3d --pseudonym 1.abc", 2, "name one key"),
+        ("revoke --pseudonym 1.abc", 3, "no pseudonym of this house"),
         ("rotate", 2, "inference keys rotate: ID is missing"),
-        ("revoke a b", 2, "takes ID, and 2 stand here"),
+        ("revoke a b", 2, "takes [ID], and 2 stand here"),
         ("list all", 2, "takes no word, and 1 stand here"),
         ("steal", 2, "known are: "),
         ("create icu", 2, "takes no word, and 1 stand here"),
         ("create --note Meier", 2, "unknown option --note"),
         ("create --departement icu", 2, "did you mean --department?"),
-        ("create --department Dr.=Meier", 2, "--department: must fit the pattern"),
+        ("create --department Meier\u200b", 2, "--department: may hold no line breaks, control or"),
+        ("create --holder=", 2, "--holder: must have 1 to 128 characters"),
+        ("create --reidentify", 2, "--reidentify: needs a holder"),
+        ("create --csv nix.csv --holder Meier", 2, "no other option fits"),
         ("create --priority Meier", 2, "--priority: must be one of 'emergency', 'ward' or 'batch'"),
         ("create --purpose Meier", 2, "--purpose: must be one of 'TREAT'"),
         ("create --models=", 2, "--models: must fit the pattern"),
@@ -183,21 +214,72 @@ def test_no_key_is_shown_without_its_audit_entry(call, tmp_path, capsys, monkeyp
     assert state(tmp_path).revision == 0
 
 
-def test_rotated_keys_are_one_holder(tmp_path) -> None:
-    """During the overlap several are valid; they are not the two people of re-identification."""
+def unrecorded(action: str, /, **ids: str | int) -> None:
+    pass
 
-    def unrecorded(action: str, /, **ids: str | int) -> None:
-        pass
 
+def test_one_person_is_one_however_many_keys(tmp_path) -> None:
+    """Neither several keys nor rotated ones make the two people of re-identification."""
     hour = timedelta(hours=1)
+    jana, erik = Scope(reidentify=True, holder="Jana Weiß"), Scope(holder="Erik Groß")
     with closing(Store.open(StateConfig(), tmp_path)) as store:
-        first = create(store, Scope(reidentify=True), days=1, audit=unrecorded)
+        first = create(store, jana, days=1, audit=unrecorded)
         second = rotate(store, first.id, overlap=hour, audit=unrecorded)
         third = rotate(store, second.id, overlap=hour, audit=unrecorded)
-        other = create(store, Scope(), days=1, audit=unrecorded)
+        again = create(store, Scope(reidentify=True, holder="jana  weiß"), days=1, audit=unrecorded)
+        other = create(store, erik, days=1, audit=unrecorded)
+        nobody = [create(store, Scope(reidentify=True), days=1, audit=unrecorded) for _ in "ab"]
+        after = rotate(store, nobody[0].id, overlap=hour, audit=unrecorded)
     find = reidentifier(StateConfig(), tmp_path)
-    same = frozenset({first.id, second.id, third.id})
-    for key in (first, second, third):
+    same = frozenset({first.id, second.id, third.id, again.id})
+    for key in (first, second, third, again):
         assert find(key.secret) == (key.id, True, same)
     assert find(other.secret) == (other.id, False, frozenset({other.id}))
+    # Of before 0.3: who has no name cannot be one of two people.
+    assert find(nobody[1].secret) == (nobody[1].id, False, frozenset({nobody[1].id}))
+    assert find(after.secret) == (after.id, False, frozenset({nobody[0].id, after.id}))
     assert find("unknown") is None
+
+
+def test_two_keys_of_one_person_open_nothing(call, tmp_path, capsys, monkeypatch) -> None:
+    for holder in ("Jana Weiß", "JANA WEISS", "Jana Weiß", "Erik Groß"):
+        call("create", "--reidentify", "--holder", holder)
+    one, _, same, other = capsys.readouterr().out.split()
+    config = InferenceConfig()
+    directory = audit_directory(config.audit, tmp_path)
+    pseudonym = Pseudonyms(directory, config.audit).of("ffffffff")
+    audit_words = ["inference", "audit", "reidentify", "--config", str(tmp_path / "run.yaml")]
+    for key, code, said in (
+        (one, 0, "a second person"), (same, 5, "asked before"), (other, 0, "ffffffff"),
+    ):  # fmt: skip
+        monkeypatch.setenv("BEDSIDE_API_KEY", key)
+        assert cli.main([*audit_words, pseudonym]) == code
+        assert said in "".join(capsys.readouterr())
+
+
+def test_a_key_ends_by_its_pseudonym_and_nobody_learns_whose_it_was(
+    call, tmp_path, capsys, caplog
+) -> None:
+    caplog.set_level(logging.INFO)
+    for holder in ("Jana Weiß", "Erik Groß"):
+        call("create", "--holder", holder)
+    [key, kept] = state(tmp_path).keys.values()
+    capsys.readouterr()
+    caplog.clear()
+    config = InferenceConfig()
+    directory = audit_directory(config.audit, tmp_path)
+    pseudonym = Pseudonyms(directory, config.audit).of(key.id)
+    call("revoke", "--pseudonym", pseudonym)
+    assert [one.revoked is None for one in state(tmp_path).keys.values()] == [False, True]
+    printed = capsys.readouterr()
+    said = printed.out + printed.err + caplog.text
+    with snapshot(directory) as chain:
+        *_, act, _ = [place.entry.members for place in chain.places()]
+    assert (act["action"], act["ids"]["pseudonym"]) == ("key_revoked", pseudonym)
+    for name in (key.id, kept.id, "Jana", "Weiß"):
+        assert name not in said
+        assert name not in json.dumps(act)
+    # A person of the identity provider has no key here.
+    token = Pseudonyms(directory, config.audit).of("https://sso.example|4711")
+    call("revoke", "--pseudonym", token, code=3)
+    assert "no API key" in capsys.readouterr().err

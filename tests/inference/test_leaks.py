@@ -738,7 +738,10 @@ async def test_no_key_and_no_workstation_is_named(
     from_there = {"X-Forwarded-For": WORKSTATION}
     act = audited(config.audit, home)
     with closing(Store.open(config.state, home)) as store:
-        officers = [keys.create(store, Scope(reidentify=True), days=1, audit=act) for _ in range(2)]
+        officers = [
+            keys.create(store, Scope(reidentify=True, holder=name), days=1, audit=act)
+            for name in ("Jana Weiß", "Erik Groß")
+        ]
         second = keys.rotate(store, officers[1].id, overlap=timedelta(hours=1), audit=act)
         async with open_gateway(here) as gateway:
             for body in (b"{}", json.dumps({"model": "test", **LEAST}).encode(), CHATTING):

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bedside_inference.state import records
-from bedside_inference.state.records import PREFIX, Alias, Key, Scope, State, digest_of
+from bedside_inference.state.records import (
+    PREFIX,
+    Alias,
+    Key,
+    KeyOptions,
+    Scope,
+    State,
+    digest_of,
+)
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECRET = PREFIX + "A" * 43
@@ -98,8 +106,9 @@ def test_a_lookup_looks_at_one_key_of_many(monkeypatch) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"department": "Dr. Müller, Station 3"},
         {"department": ""},
+        {"holder": "Jana\nWeiß"},
+        {"label": "x" * 65},
         {"priority": "vip"},
         {"purpose": "CURIOSITY"},
         {"models": ()},
@@ -108,7 +117,7 @@ def test_a_lookup_looks_at_one_key_of_many(monkeypatch) -> None:
         {"note": "for the intern"},
     ],
 )
-def test_a_scope_has_no_room_for_free_text(wrong: dict[str, object]) -> None:
+def test_what_a_scope_refuses(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Scope.model_validate(wrong)
 
@@ -117,6 +126,34 @@ def test_a_scope_has_no_room_for_free_text(wrong: dict[str, object]) -> None:
 def test_a_row_that_makes_no_sense_is_no_key(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         key(**wrong)
+
+
+def test_who_may_reidentify_has_a_name() -> None:
+    with pytest.raises(ValidationError, match="needs a holder"):
+        KeyOptions(reidentify=True)
+    assert KeyOptions(reidentify=True, holder="Jana Weiß").scope == Scope(
+        reidentify=True, holder="Jana Weiß"
+    )
+
+
+def test_what_leaves_the_process_names_no_holder() -> None:
+    named = key(holder="Jana Weiß", label="Visite")
+    assert "Weiß" not in repr(named.principal)
+    assert "Visite" not in repr(named.principal)
+
+
+@pytest.mark.parametrize(
+    ("changes", "soon"),
+    [
+        ({"expires": NOW + timedelta(days=13, hours=23)}, True),
+        ({"expires": NOW + timedelta(days=14, seconds=1)}, False),
+        ({"expires": NOW}, False),
+        ({"revoked": NOW}, False),
+        ({"rotated_to": "0123abce"}, False),
+    ],
+)
+def test_a_key_that_ends_soon(changes: dict[str, object], soon: bool) -> None:
+    assert key(**changes).expiring(NOW) is soon
 
 
 def test_a_name_that_was_never_switched() -> None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bedside_core.addresses import is_in_house
 from bedside_core.config import Config
+from bedside_inference.names import Department
 from bedside_inference.urls import is_secure
 
 EngineAddress = Annotated[str, Field(pattern=r"^(http://[A-Za-z0-9.-]+:[0-9]+|/.+)$")]
@@ -262,7 +263,7 @@ class OidcRole(Config):
 
     models: tuple[Name, ...] | None = None
     """Model names; by default all."""
-    department: Name = "unassigned"
+    department: Department = "unassigned"
     priority: PriorityClass = "ward"
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None

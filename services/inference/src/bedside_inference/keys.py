@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from bedside_core import log
 from bedside_core.console import say, table
 from bedside_core.errors import InputError
 from bedside_inference.config import StateConfig
+from bedside_inference.names import DEPARTMENT_CHARS
 from bedside_inference.state import schema
 from bedside_inference.state.records import KEY_BYTES, PREFIX, Key, Scope, digest_of
 from bedside_inference.state.store import Audit, Change, Store
@@ -24,6 +27,11 @@ from bedside_inference.state.store import Audit, Change, Store
 logger = logging.getLogger(__name__)
 
 ID_BYTES = 4
+LISTED = [
+    *("id", "holder", "label", "department", "class", "purpose", "models", "requests/min"),
+    *("tokens/min", "reidentify", "created", "expires", "last used", "state"),
+]
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,33 @@ def create(store: Store, scope: Scope, *, days: int, audit: Audit) -> NewKey:
     Raises:
         StateUnavailable: the database cannot be used.
     """
+    [made] = create_all(store, [(scope, days)], audit=audit)
+    return made
+
+
+def create_all(
+    store: Store,
+    wanted: Iterable[tuple[Scope, int]],
+    *,
+    audit: Audit,
+    deliver: Callable[[list[NewKey]], None] = lambda made: None,
+) -> list[NewKey]:
+    """Make several keys, all or none; each is valid for so many days.
+
+    Args:
+        store: holds them.
+        wanted: scopes, and how many days.
+        audit: records each.
+        deliver: hands them over; if it fails, none is made.
+
+    Raises:
+        StateUnavailable: the database cannot be used.
+    """
     with store.change(audit) as change:
-        made = _insert(change, scope, timedelta(days=days))
-        change.record("key_created", key=made.id)
+        made = [_insert(change, scope, timedelta(days=days)) for scope, days in wanted]
+        deliver(made)
+        for one in made:
+            change.record("key_created", key=one.id)
     return made
 
 
@@ -68,8 +100,14 @@ def rotate(store: Store, key_id: str, *, overlap: timedelta, audit: Audit) -> Ne
     return made
 
 
-def revoke(store: Store, key_id: str, *, audit: Audit) -> None:
+def revoke(store: Store, key_id: str, *, audit: Audit, pseudonym: str | None = None) -> None:
     """End a key now; one that was revoked before stays so.
+
+    Args:
+        store: holds it.
+        key_id: which.
+        audit: records it.
+        pseudonym: what is recorded in the place of the id.
 
     Raises:
         InputError: there is no such key.
@@ -79,7 +117,8 @@ def revoke(store: Store, key_id: str, *, audit: Audit) -> None:
         key = _find(change, key_id)
         if key.revoked is None:
             _update(change, key, {"revoked": datetime.now(UTC)})
-            change.record("key_revoked", key=key.id)
+            told = {"key": key.id} if pseudonym is None else {"pseudonym": pseudonym}
+            change.record("key_revoked", **told)
 
 
 def reidentifier(
@@ -87,8 +126,7 @@ def reidentifier(
 ) -> Callable[[str], tuple[str, bool, frozenset[str]] | None]:
     """Finds a valid key and what `audit reidentify` must know of its holder.
 
-    That is its id, whether it has the right, and the ids of it and of all that it was rotated from
-    or to.
+    That is its id, whether it has the right and a holder, and the ids of all keys of that person.
     """
 
     def find(key: str) -> tuple[str, bool, frozenset[str]] | None:
@@ -97,22 +135,29 @@ def reidentifier(
         stored = keys.get(digest_of(key))
         if stored is None or not stored.valid(datetime.now(UTC)):
             return None
-        return stored.id, stored.reidentify, _rotations(stored, keys.values())
+        may = stored.reidentify and stored.holder is not None
+        return stored.id, may, same_person(stored, keys.values())
 
     return find
 
 
-def _rotations(key: Key, keys: Iterable[Key]) -> frozenset[str]:
-    """The ids before and after it; a key is rotated once and comes of one."""
-    after = {one.id: one.rotated_to for one in keys}
-    before = {to: one for one, to in after.items() if to is not None}
-    found = [key.id]
-    for step in (after, before):
-        one = step.get(key.id)
-        while one is not None:
-            found.append(one)
-            one = step.get(one)
-    return frozenset(found)
+def same_person(key: Key, keys: Iterable[Key]) -> frozenset[str]:
+    """The ids of all keys of one holder, and of what those were rotated from or to.
+
+    Names are compared without regard to case; a person who is written in two ways is two.
+    """
+    found, left = [key], list(keys)
+    for known in found:
+        near = [one for one in left if _belong_together(known, one)]
+        left = [one for one in left if one not in near]
+        found += near
+    return frozenset(one.id for one in found)
+
+
+def _belong_together(one: Key, other: Key) -> bool:
+    if one.holder is not None and other.holder is not None:
+        return one.holder.casefold() == other.holder.casefold()
+    return one.id in (other.id, other.rotated_to) or one.rotated_to == other.id
 
 
 @contextmanager
@@ -134,6 +179,7 @@ def _insert(change: Change, scope: Scope, lifetime: timedelta) -> NewKey:
     now = datetime.now(UTC)
     row = {
         **scope.model_dump(),
+        **_department(scope.department),
         "id": made.id,
         "sha256": digest_of(made.secret),
         "created": now,
@@ -141,6 +187,15 @@ def _insert(change: Change, scope: Scope, lifetime: timedelta) -> NewKey:
     }
     change.connection.execute(insert(schema.keys).values(row))
     return made
+
+
+def _department(name: str) -> dict[str, str]:
+    """A department as it is kept: also in the form that gateways before migration 0002 take."""
+    if _PLAIN.fullmatch(name):
+        return {"department": name}
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", letters).strip("-._") or "unassigned"
+    return {"department": plain[:DEPARTMENT_CHARS], "department_name": name}
 
 
 def _update(change: Change, key: Key, values: dict[str, Any]) -> None:
@@ -163,24 +218,27 @@ def show(made: NewKey) -> None:
 def listing(store: Store) -> str:
     """A table of all keys, without a key."""
     now = datetime.now(UTC)
-    rows = [
-        [
-            key.id,
-            key.department,
-            key.priority,
-            key.purpose,
-            "all" if key.models is None else ",".join(key.models),
-            _rate(key.requests_per_minute),
-            _rate(key.tokens_per_minute),
-            "yes" if key.reidentify else "no",
-            _time(key.created),
-            _time(key.expires),
-            _state(key, now),
-        ]
-        for key in store.snapshot().keys.values()
+    rows = [_row(key, now) for key in store.snapshot().keys.values()]
+    return table([LISTED, *rows]) if rows else "no keys"
+
+
+def _row(key: Key, now: datetime) -> list[str]:
+    return [
+        key.id,
+        key.holder or "-",
+        key.label or "-",
+        key.department,
+        key.priority,
+        key.purpose,
+        "all" if key.models is None else ",".join(key.models),
+        _rate(key.requests_per_minute),
+        _rate(key.tokens_per_minute),
+        "yes" if key.reidentify else "no",
+        _time(key.created),
+        _time(key.expires),
+        "never" if key.last_used is None else f"{key.last_used}",
+        _state(key, now),
     ]
-    head = "id department class purpose models requests/min tokens/min reidentify created expires"
-    return table([[*head.split(), "state"], *rows]) if rows else "no keys"
 
 
 def _rate(value: int | None) -> str:
@@ -198,4 +256,6 @@ def _state(key: Key, now: datetime) -> str:
         return "expired"
     if key.rotated_to is not None:
         return f"rotated until {_time(key.expires)}"
+    if key.expiring(now):
+        return f"valid, ends in {(key.expires - now).days} days"
     return "valid"

@@ -23,8 +23,8 @@ from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.messages import did_you_mean
 from bedside_core.run import Run
-from bedside_inference.config import MAX_KEY_DAYS, InferenceConfig
-from bedside_inference.state.records import Scope
+from bedside_inference.config import InferenceConfig
+from bedside_inference.state.records import KeyOptions
 
 if TYPE_CHECKING:
     from bedside_inference.state.store import Audit, Store
@@ -32,16 +32,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class NewKeyOptions(Scope):
-    """What a new key allows, and for how long."""
+class NewKeyOptions(KeyOptions):
+    """One key, or a table of them."""
 
-    days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS)] | None = None
-    """How long it is valid; by default `inference.state.key_days`."""
+    csv: Path | None = None
+    """Makes a key for each line of this table, all or none. Its first line names the columns, which
+    are the options above (models separated by blanks); the keys are printed as CSV."""
+    output: Path | None = None
+    """Writes what would be printed into this new file, which only you can read."""
 
-    @property
-    def scope(self) -> Scope:
-        """What the key allows."""
-        return Scope(**self.model_dump(exclude={"days"}))
+
+class RevocationOptions(Config):
+    """Which key ends."""
+
+    pseudonym: str | None = None
+    """Ends the key behind this pseudonym of the audit, in the place of ID, and does not tell whose
+    it is."""
 
 
 class RotationOptions(Config):
@@ -68,23 +74,44 @@ def _state(config: InferenceConfig, run: Run) -> Iterator[tuple[Store, Audit]]:
 
 
 def create_key(config: InferenceConfig, run: Run, options: NewKeyOptions) -> None:
-    """Make a key and print it, only this once.
+    """Make a key, or those of a table, and print them, only this once.
 
     Raises:
-        ConfigError: the key would be for a model that nobody can ask here.
+        ConfigError: a key would be for a model that nobody can ask here, or the options disagree.
+        InputError: the table asks for something wrong; no key was made.
         ArtifactError: the state database cannot be used.
     """
-    from bedside_inference.keys import create, show
+    from bedside_inference.bulk import create_listed, new_file, read_table
+    from bedside_inference.keys import create_all, show
 
+    days = options.days or config.state.key_days
     with _state(config, run) as (store, audit):
         known = {config.model_name, *store.snapshot().aliases}
-        unknown = next((name for name in options.models or () if name not in known), None)
-        if unknown is not None:
-            raise ConfigError(
-                f"--models: {unknown!r} is no model of this house - {did_you_mean(unknown, known)}"
-            )
-        days = options.days or config.state.key_days
-        show(create(store, options.scope, days=days, audit=audit))
+        if options.csv is not None:
+            if options.model_fields_set - {"csv", "output", "days"}:
+                raise ConfigError("--csv: the table tells all of each key - no other option fits")
+            wanted = read_table(options.csv, lambda where, row: _require_models(where, row, known))
+            create_listed(store, wanted, days, options.output, audit=audit)
+            return
+        _require_models("--models", options, known)
+        scopes = [(options.scope, days)]
+        if options.output is None:
+            [made] = create_all(store, scopes, audit=audit)
+            show(made)
+        else:
+            with new_file(options.output) as write:
+                create_all(
+                    store, scopes, audit=audit,
+                    deliver=lambda made: write(made[0].secret.encode() + b"\n"),
+                )  # fmt: skip
+
+
+def _require_models(where: str, wanted: KeyOptions, known: set[str]) -> None:
+    unknown = next((name for name in wanted.models or () if name not in known), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"{where}: {unknown!r} is no model of this house - {did_you_mean(unknown, known)}"
+        )
 
 
 def list_keys(config: InferenceConfig, run: Run) -> None:
@@ -103,13 +130,30 @@ def rotate_key(config: InferenceConfig, run: Run, key: str, options: RotationOpt
         show(rotate(store, key, overlap=timedelta(hours=options.overlap_hours), audit=audit))
 
 
-def revoke_key(config: InferenceConfig, run: Run, key: str) -> None:
-    """End a key now."""
+def revoke_key(
+    config: InferenceConfig, run: Run, key: str | None, options: RevocationOptions
+) -> None:
+    """End a key now.
+
+    Raises:
+        ConfigError: no key is named, or two are.
+        InputError: there is no such key or pseudonym.
+    """
     from bedside_inference.keys import revoke
 
+    if (key is None) == (options.pseudonym is None):
+        raise ConfigError("name one key - `keys revoke ID`, or `keys revoke --pseudonym PSEUDONYM`")
+    if options.pseudonym is None:
+        with _state(config, run) as (store, audit):
+            revoke(store, key or "", audit=audit)
+        logger.info("key revoked", extra=log.fields(key=key))
+        return
+    from bedside_inference.audit.manage import key_behind
+
+    found = key_behind(config, run.registry.home, options.pseudonym)
     with _state(config, run) as (store, audit):
-        revoke(store, key, audit=audit)
-    logger.info("key revoked", extra=log.fields(key=key))
+        revoke(store, found, audit=audit, pseudonym=options.pseudonym)
+    logger.info("key revoked", extra=log.fields(pseudonym=options.pseudonym))
 
 
 @contextmanager
@@ -217,16 +261,22 @@ KEYS = Group(
     (
         Command(
             "create",
-            "make a key and print it, only this once",
+            "make a key, or those of a table, and print it, only this once",
             create_key,
             InferenceConfig,
             arguments=NewKeyOptions,
             examples=(
-                "--department cardiology --days 90 --requests-per-minute 60",
+                "--holder 'Dr. Jana Weiß' --department 'Innere Medizin' --days 90",
                 "--department research --priority batch --purpose HRESCH --models bedside-demo",
+                "--csv staff.csv --output keys.csv",
             ),
         ),
-        Command("list", "ids, scopes and states; never a key", list_keys, InferenceConfig),
+        Command(
+            "list",
+            "ids, holders, scopes, last use and states; never a key",
+            list_keys,
+            InferenceConfig,
+        ),
         Command(
             "rotate",
             "a new key of the same scope; the old one ends after the overlap",
@@ -236,7 +286,15 @@ KEYS = Group(
             arguments=RotationOptions,
             examples=("0a1b2c3d --overlap-hours 48",),
         ),
-        Command("revoke", "end a key now", revoke_key, InferenceConfig, words=("id",)),
+        Command(
+            "revoke",
+            "end a key now; its running streams end too",
+            revoke_key,
+            InferenceConfig,
+            words=("id?",),
+            arguments=RevocationOptions,
+            examples=("0a1b2c3d", "--pseudonym 12.q0mC3x"),
+        ),
     ),
 )
 

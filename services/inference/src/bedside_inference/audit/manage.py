@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
 from bedside_core.console import say
-from bedside_core.errors import ConfigError
+from bedside_core.errors import ConfigError, InputError
 from bedside_inference.audit.fhir import EXPORTED, audit_event
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.audit.pseudonyms import Pseudonyms
@@ -18,6 +19,8 @@ from bedside_inference.audit.retention import retain
 from bedside_inference.audit.syslog import deliver, read_cursor
 from bedside_inference.audit.verify import Report, read_anchor, verify
 from bedside_inference.config import InferenceConfig
+
+_KEY_ID = re.compile(r"[0-9a-f]{8}")
 
 
 def check(config: InferenceConfig, home: Path, checkpoint: Path | None) -> None:
@@ -95,6 +98,22 @@ def shorten(config: InferenceConfig, home: Path) -> None:
             f"{done.undelivered} older segments stay until `bedside inference audit export syslog` "
             "has delivered them"
         )
+
+
+def key_behind(config: InferenceConfig, home: Path, pseudonym: str) -> str:
+    """The id of the API key behind a pseudonym, to be told to nobody.
+
+    Raises:
+        InputError: it is no pseudonym of this house, or not of a key.
+    """
+    directory = audit_directory(config.audit, home)
+    found = Pseudonyms(directory, config.audit).key_of(pseudonym)
+    if not _KEY_ID.fullmatch(found):
+        raise InputError(
+            "behind this pseudonym is no API key - whom the identity provider lets in, it must "
+            "lock out"
+        )
+    return found
 
 
 def open_pseudonym(config: InferenceConfig, home: Path, pseudonym: str, find: Find) -> None:

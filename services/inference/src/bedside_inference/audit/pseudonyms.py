@@ -114,7 +114,7 @@ class Pseudonyms:
         return self.of(f"{_KEY}{key_id}")
 
     def key_of(self, sealed: str) -> str:
-        """The id of the key in what `of_key` made.
+        """The id of the key behind a pseudonym, of its requests or of an act on it.
 
         Raises:
             InputError: its key was deleted.

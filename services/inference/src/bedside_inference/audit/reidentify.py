@@ -67,8 +67,8 @@ class Reidentification:
             asked_by = self.pseudonyms.of_key(found[0]) if found else None
             self._record("refused", pseudonym=None, asked_by=asked_by)
             raise PolicyError(
-                "this key may not reidentify - set BEDSIDE_API_KEY to one that was made with that "
-                "right; the attempt was recorded"
+                "this key may not reidentify - set BEDSIDE_API_KEY to one that was made with "
+                "--reidentify and --holder; the attempt was recorded"
             )
         subject, asked_by = self.pseudonyms.reveal(pseudonym), self.pseudonyms.of_key(found[0])
         with self._changing():

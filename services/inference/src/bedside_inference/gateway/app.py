@@ -52,6 +52,7 @@ from bedside_inference.gateway.telemetry.sampling import Sampling
 from bedside_inference.gateway.telemetry.tracing import Tracing
 from bedside_inference.principal import Principal
 from bedside_inference.state.store import Store
+from bedside_inference.state.uses import KeyUses
 from bedside_inference.state.watch import Watch
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -84,6 +85,7 @@ class Gateway:
         self.pseudonyms = Pseudonyms(directory, config.audit)
         self.store = Store.of(config.state, home)
         self.watch = Watch(self.store, config.state)
+        self.uses = KeyUses(self.store)
         self.verifier = TokenVerifier(config.oidc) if config.oidc else None
         self.authenticate = Authentication(self.watch, self.verifier)
         self.limits = make_limits(config.limits)
@@ -102,6 +104,7 @@ class Gateway:
             fleet=self.fleet,
             audit=self.audit,
             watch=self.watch,
+            uses=self.uses,
             verifier=self.verifier,
             tracing=self.tracing,
             streams=lambda: self.dispatch.streams,
@@ -122,6 +125,7 @@ class Gateway:
             stack.callback(self.store.close)
             await asyncio.to_thread(self.store.migrate)
             await stack.enter_async_context(self.watch.running())
+            await stack.enter_async_context(self.uses.running())
             await stack.enter_async_context(self.fleet.running())
             await stack.enter_async_context(self.limits.running())
             if self.verifier:
@@ -197,6 +201,8 @@ def _identifying(gateway: Gateway) -> Identify:
         principal = await gateway.authenticate(request.headers)
         exchange = exchange_of(request.scope)
         exchange.principal = principal
+        if principal.key_id is not None:
+            gateway.uses.note(principal.key_id)
         record = exchange.record
         record.auth_method, record.department = principal.method, principal.department
         record.pseudonym = gateway.pseudonyms.of(principal.subject)

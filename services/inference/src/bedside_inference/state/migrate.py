@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from bedside_core.errors import ArtifactError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 """The newest of them."""
 VERSIONS = "alembic_version"
 """The table in which Alembic keeps which were run."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
 
 from bedside_core.config import Config
-from bedside_inference.config import Name, PriorityClass
+from bedside_inference.config import MAX_KEY_DAYS, Name, PriorityClass
+from bedside_inference.names import Department, Holder, Label
 from bedside_inference.principal import Principal
 
 PREFIX = "bsk-"
 KEY_BYTES = 32
 KEY_CHARS = len(PREFIX) + 43
 """256 bits in base64 without padding."""
+
+EXPIRY_WARNING = timedelta(days=14)
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A model by the SHA-256 of its manifest."""
@@ -48,10 +51,14 @@ PURPOSES: frozenset[str] = frozenset(get_args(Purpose))
 
 
 class Scope(Config):
-    """What a key allows."""
+    """What a key allows, and whose it is."""
 
-    department: Name = "unassigned"
-    """Where the key is used; stands in records and metrics."""
+    holder: Holder | None = None
+    """Who has it, a person or a system; stands in `keys list` and nowhere else."""
+    label: Label | None = None
+    """What it is for; stands in `keys list` and nowhere else."""
+    department: Department = "unassigned"
+    """Where the key is used; stands in the audit."""
     priority: PriorityClass = "ward"
     """Who goes first when the engine is full."""
     purpose: Purpose = "TREAT"
@@ -63,11 +70,30 @@ class Scope(Config):
     tokens_per_minute: Rate | None = None
     """Prompt and answer together; by default without a limit."""
     reidentify: bool = False
-    """Whether its holder may ask for the subject behind a pseudonym."""
+    """Whether its holder may ask for the subject behind a pseudonym; needs a holder."""
+
+
+class KeyOptions(Scope):
+    """What a new key allows, and for how long."""
+
+    days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS)] | None = None
+    """How long it is valid; by default `inference.state.key_days`."""
+
+    @field_validator("reidentify")
+    @classmethod
+    def _of_a_person(cls, may: bool, given: ValidationInfo) -> bool:
+        if may and given.data.get("holder") is None:
+            raise ValueError("needs a holder - the rule that two must ask tells people by it")
+        return may
+
+    @property
+    def scope(self) -> Scope:
+        """What the key allows."""
+        return Scope(**{name: getattr(self, name) for name in Scope.model_fields})
 
 
 class Key(Scope):
-    """A key as it is kept: without the key, and without a word about a person."""
+    """A key as it is kept: without the key."""
 
     id: KeyId
     sha256: Digest
@@ -76,6 +102,8 @@ class Key(Scope):
     """From this moment on it is not valid."""
     revoked: AwareDatetime | None = None
     rotated_to: KeyId | None = None
+    last_used: date | None = None
+    """The day, in UTC; a gateway writes it within a minute."""
 
     @property
     def scope(self) -> Scope:
@@ -83,6 +111,11 @@ class Key(Scope):
 
     def valid(self, now: datetime) -> bool:
         return self.revoked is None and now < self.expires
+
+    def expiring(self, now: datetime) -> bool:
+        """Whether it ends soon and no other follows it."""
+        soon = self.expires - now <= EXPIRY_WARNING
+        return soon and self.valid(now) and self.rotated_to is None
 
     @cached_property
     def principal(self) -> Principal:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -23,6 +24,8 @@ from sqlalchemy import (
     Table,
 )
 from sqlalchemy.types import TypeDecorator
+
+from bedside_inference.names import DEPARTMENT_CHARS, HOLDER_CHARS, LABEL_CHARS
 
 
 class Moment(TypeDecorator[datetime]):
@@ -58,7 +61,19 @@ keys = Table(
     Column("requests_per_minute", BigInteger),
     Column("tokens_per_minute", BigInteger),
     Column("reidentify", Boolean, nullable=False),
+    Column("holder", String(HOLDER_CHARS)),
+    Column("label", String(LABEL_CHARS)),
+    Column("department_name", String(DEPARTMENT_CHARS)),
 )
+"""`department_name` is the department, if `department` cannot hold it (migration 0002 says why)."""
+
+key_uses = Table(
+    "key_uses",
+    metadata,
+    Column("key_id", String(8), ForeignKey("keys.id"), primary_key=True),
+    Column("day", Date, nullable=False),
+)
+"""Apart from `keys`, and no change that counts up `revision`: no gateway looks for it."""
 
 models = Table(
     "models",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Date, RowMapping, bindparam, select, text, update
 
 from bedside_inference.config import StateConfig
 from bedside_inference.state import schema
@@ -17,6 +18,10 @@ from bedside_inference.state.errors import DAMAGED, StateUnavailable
 from bedside_inference.state.records import Alias, Key, State
 
 FILE = "state.sqlite3"
+NOTE_USE = text(
+    "INSERT INTO key_uses (key_id, day) SELECT id, :day FROM keys WHERE id = :key "
+    "ON CONFLICT (key_id) DO UPDATE SET day = excluded.day WHERE key_uses.day < excluded.day"
+).bindparams(bindparam("day", type_=Date))
 
 
 class Audit(Protocol):
@@ -119,16 +124,36 @@ class Store:
             if change.recorded:
                 connection.commit()
 
+    def note_uses(self, keys: Iterable[str], day: date) -> None:
+        """Note that keys were used on a day; no change that a gateway looks for.
+
+        Raises:
+            StateUnavailable: the database cannot be used.
+        """
+        # In one order, so that two gateways never wait for each other.
+        rows = [{"key": key, "day": day} for key in sorted(keys)]
+        with self._database.writing() as connection:
+            connection.execute(NOTE_USE, rows)
+            connection.commit()
+
     def _read(self, connection: Connection) -> State:
-        rows = connection.execute(select(schema.keys).order_by("created", "id")).mappings()
+        found = select(schema.keys, schema.key_uses.c.day.label("last_used"))
+        found = found.outerjoin(schema.key_uses).order_by("created", "id")
+        rows = connection.execute(found).mappings()
         aliases = connection.execute(select(schema.models)).mappings()
         stopped = connection.execute(select(schema.stopped_models.c.digest)).scalars()
         try:
             return State(
                 revision=connection.execute(select(schema.revision.c.number)).scalar_one(),
-                keys={row["sha256"]: Key.model_validate(dict(row)) for row in rows},
+                keys={row["sha256"]: _key(row) for row in rows},
                 aliases={row["name"]: Alias.model_validate(dict(row)) for row in aliases},
                 stopped=frozenset(stopped),
             )
         except ValidationError:
             raise StateUnavailable(f"{self._database.name} {DAMAGED}") from None
+
+
+def _key(row: RowMapping) -> Key:
+    values = dict(row)
+    name = values.pop("department_name")
+    return Key.model_validate(values if name is None else {**values, "department": name})

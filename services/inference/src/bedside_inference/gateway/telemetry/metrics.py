@@ -94,6 +94,9 @@ class Metrics:
         self.state_age = self._gauge(
             "state_age_seconds", "Since keys and switches were last looked at.", "livemax"
         )
+        self.keys_expiring = self._gauge(
+            "keys_expiring", "Valid keys that end within 14 days and have no successor.", "livemax"
+        )
         self.engine_condition = self._gauge(
             "engine_condition",
             "Workers that see an engine in this condition.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 from bedside_inference.audit.journal import AuditLog
 from bedside_inference.background import Recurring
@@ -15,6 +16,8 @@ from bedside_inference.gateway.engines.fleet import Fleet
 from bedside_inference.gateway.engines.monitor import Condition
 from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.gateway.telemetry.tracing import Tracing
+from bedside_inference.state.errors import StateUnavailable
+from bedside_inference.state.uses import KeyUses
 from bedside_inference.state.watch import Watch
 
 SAMPLE_SECONDS = 1.0
@@ -32,6 +35,7 @@ class Sampling:
         fleet: Fleet,
         audit: AuditLog,
         watch: Watch,
+        uses: KeyUses,
         verifier: TokenVerifier | None,
         tracing: Tracing,
         streams: Callable[[], int],
@@ -39,7 +43,7 @@ class Sampling:
         """`streams`: how many event streams are being answered."""
         self.metrics = metrics
         self.admission, self.fleet, self.audit = admission, fleet, audit
-        self.watch, self.verifier, self.tracing = watch, verifier, tracing
+        self.watch, self.uses, self.verifier, self.tracing = watch, uses, verifier, tracing
         self.streams = streams
         self._refused: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
@@ -72,6 +76,10 @@ class Sampling:
             metrics.waiting.labels(priority).set(waiting)
         metrics.audit_writable.set(int(self.audit.writable))
         metrics.state_age.set(self.watch.age)
+        with suppress(StateUnavailable):  # then the number stays as it was
+            now = datetime.now(UTC)
+            keys = self.watch.state.keys.values()
+            metrics.keys_expiring.set(sum(key.expiring(now) for key in keys))
         for engine in self.fleet.engines:
             for condition in Condition:
                 seen = metrics.engine_condition.labels(engine.client.address, condition)
@@ -89,7 +97,7 @@ class Sampling:
     def _background(self) -> dict[str, int]:
         work: dict[str, list[Recurring]] = {
             "audit": [self.audit.keeping],
-            "state": [self.watch.looking],
+            "state": [self.watch.looking, self.uses.writing],
             "engines": [engine.probing for engine in self.fleet.engines],
             "traces": [self.tracing.sending],
         }
