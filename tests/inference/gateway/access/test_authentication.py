@@ -6,11 +6,15 @@ import asyncio
 import json
 import socket
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
+from bedside_inference.audit.fhir import audit_event
 from bedside_inference.audit.journal import audit_directory
 from bedside_inference.audit.pseudonyms import Pseudonyms
+from bedside_inference.audit.reader import snapshot
+from bedside_inference.audit.syslog import message
 from bedside_inference.config import OidcConfig, OidcRole
 from bedside_inference.state.store import Store
 
@@ -163,3 +167,42 @@ async def test_keys_work_while_the_identity_provider_is_away(engine, config, ope
             assert answer.status == 503
             assert (await answer.json())["error"]["code"] == "identity_provider_unavailable"
             assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_a_department_has_the_name_that_the_house_gives_it(ask, records, config, home):
+    name = "Innere Medizin – Gynäkologie"
+    status, _ = await ask(department=name, holder="Dr. Jana Weiß", label="Visite")
+    assert status == 200
+    [record] = await records(1)
+    assert record["department"] == name
+    assert "Weiß" not in json.dumps(record, ensure_ascii=False)
+    with snapshot(audit_directory(config.audit, home)) as chain:
+        requests = [p.entry.members for p in chain.places() if p.entry.members["type"] == "request"]
+    details = audit_event(requests[0], "site")["entity"][0]["detail"]
+    assert {"type": "department", "valueString": name} in details
+    assert message(requests[0], "site").isascii()
+
+
+async def test_keys_that_end_soon_are_counted_and_not_named(engine, make_key, gateway) -> None:
+    makes = [make_key(days=days, holder="Jana Weiß") for days in (13, 15, 400)]
+    await gateway.looked()
+    async with gateway.session.get(f"{gateway.url}/metrics") as answer:
+        page = await answer.text()
+    assert "\nbedside_gateway_keys_expiring 2.0\n" in page  # and the one of this client
+    assert not [made.id for made in makes if made.id in page]
+    assert "Jana" not in page
+
+
+async def test_the_day_of_the_last_use_is_kept(engine, make_key, config, home, open_gateway):
+    used, unused = make_key(), make_key()
+    async with open_gateway(config) as gateway:
+        await gateway.looked()
+        with closing(Store.of(config.state, home)) as store:
+            revision = store.revision()
+        headers = {"Authorization": f"Bearer {used.secret}"}
+        async with gateway.post(BODY, headers=headers) as answer:
+            assert answer.status == 200
+    with closing(Store.open(config.state, home)) as store:
+        days = {key.id: key.last_used for key in store.snapshot().keys.values()}
+        assert store.revision() == revision
+    assert (days[used.id], days[unused.id]) == (datetime.now(UTC).date(), None)

@@ -51,7 +51,11 @@ EC384 = ec.generate_private_key(ec.SECP384R1())
 ED = ed25519.Ed25519PrivateKey.generate()
 ALL = ("RS256", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 ROLES = {
-    "bedside-emergency": {"priority": "emergency", "department": "ed", "models": ["bedside"]},
+    "bedside-emergency": {
+        "priority": "emergency",
+        "department": "Zentrale Notaufnahme",
+        "models": ["bedside"],
+    },
     "bedside-ward": {"requests_per_minute": 60, "tokens_per_minute": 10000},
 }
 
@@ -230,7 +234,7 @@ async def test_a_role_says_what_a_token_may(provider, verifier) -> None:
 async def test_the_order_of_the_config_decides_between_roles(provider, verifier) -> None:
     both = provider.token(roles=["other", "bedside-ward", "bedside-emergency"])
     found = await verifier.verify(both)
-    assert (found.priority, found.department) == ("emergency", "ed")
+    assert (found.priority, found.department) == ("emergency", "Zentrale Notaufnahme")
     assert found.models == {"bedside"}
     assert (await verifier.verify(provider.token(roles="x bedside-ward"))).priority == "ward"
 
