@@ -148,7 +148,7 @@ def persons(witness, config, home, make_key) -> Callable[..., list[str]]:
         with snapshot(audit_directory(config.audit, home)) as chain:
             for place in chain.places():
                 if place.entry.members["type"] in EXPORTED:
-                    witness.hear("syslog", message(place.entry.members, "site"))
+                    witness.hear("syslog", message(place.entry.members, "site", 32473))
         with closing(Store.open(config.state, home)) as store:
             ids = [key.id for key in store.snapshot().keys.values()]
         assert len(ids) > 2

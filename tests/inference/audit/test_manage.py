@@ -25,6 +25,10 @@ KEYS = {
 }
 
 
+SUBJECTS = {"a1a1a1a1": {"a1a1a1a1", "b2b2b2b2"}, "b2b2b2b2": {"a1a1a1a1", "b2b2b2b2"}}
+"""Two keys of one person."""
+
+
 @pytest.fixture
 def verb(tmp_path, config, monkeypatch, capsys):
     """Run a verb; returns what it said."""
@@ -34,6 +38,11 @@ def verb(tmp_path, config, monkeypatch, capsys):
         "export fhir": lambda: manage.export_fhir(house, tmp_path),
         "export syslog": lambda: manage.export_syslog(house, tmp_path),
         "retain": lambda: manage.shorten(house, tmp_path),
+        "export pseudonym": lambda name: manage.export_pseudonym(house, tmp_path, name),
+        "export person": lambda who: manage.export_person(
+            house, tmp_path, who, KEYS.get, lambda subject: SUBJECTS.get(subject, {subject})
+        ),
+        "usage": lambda: manage.tell_usage(house, tmp_path, "table"),
         "reidentify": lambda name: manage.open_pseudonym(house, tmp_path, name, KEYS.get),
     }
 
@@ -92,6 +101,75 @@ def test_export_fhir_gives_one_line_per_event(verb, pseudonym, directory, config
     assert [e["outcomeDesc"] for e in events] == ["answered", "model_stopped", "invalid_api_key"]
 
 
+def test_export_fhir_names_no_small_department(verb, directory, config, record) -> None:
+    with AuditLog(directory, config) as audit:
+        for name, people in (("Palliativ", 4), ("Innere Medizin", 5)):
+            for person in range(people):
+                who = {"pseudonym": f"1.{person}{people}", "department": name, "status": 200}
+                audit.finish(record(f"{person}{people}", **who))
+    said = verb("export fhir")
+    assert (said.count("Palliativ"), said.count("Innere Medizin")) == (0, 5)
+    assert said.count('"valueString":"other"') == 4
+
+
+def lines(said: str) -> list[dict]:
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def test_export_of_a_pseudonym(verb, pseudonym, directory, config, record) -> None:
+    """Article 15: everything, as it stands, of this one and of nobody else."""
+    house = Pseudonyms(directory, config)
+    with AuditLog(directory, config) as audit:
+        audit.begin(record("r2", pseudonym=pseudonym))
+        audit.finish(record("r2", pseudonym=pseudonym, client_address=house.of_address("10.1.1.1")))
+        audit.finish(record("r3", pseudonym=house.of("other-name")))
+        audit.admin("key_revoked", pseudonym=pseudonym, revision=3)
+    found = lines(verb("export pseudonym", pseudonym))
+    assert [(e["type"], e.get("request_id")) for e in found] == [
+        ("request", "r1"), ("begin", "r2"), ("request", "r2"), ("admin", None),
+    ]  # fmt: skip
+    assert {e.get("pseudonym", e.get("ids", {}).get("pseudonym")) for e in found} == {pseudonym}
+    assert "clear-name" not in json.dumps(found)
+    with pytest.raises(InputError, match="no pseudonym"):
+        verb("export pseudonym", "clear-name")
+
+
+@pytest.mark.parametrize("by", ["pseudonym", "key", "act"])
+def test_export_of_a_person_over_periods_and_keys(
+    verb, directory, config, record, monkeypatch, states, by
+) -> None:
+    house, now = Pseudonyms(directory, config), time.time()
+    for month, key in enumerate(("a1a1a1a1", "b2b2b2b2", "a1a1a1a1", "c3c3c3c3")):
+        monkeypatch.setattr(time, "time", lambda at=now + month * 31 * 86400: at)
+        with AuditLog(directory, config) as audit:
+            audit.finish(record(f"r{month}", pseudonym=house.of(key)))
+            if not month:
+                first, act = house.of(key), house.of_key(key)
+                audit.admin("key_created", key=act)
+    who = {"pseudonym": first, "key": "b2b2b2b2", "act": act}[by]
+    assert "second person" in verb("export person", who, "first")
+    with pytest.raises(PolicyError):
+        verb("export person", who, "rotated")
+    found = lines(verb("export person", who, "second"))
+    assert [e.get("request_id") for e in found if e["type"] == "request"] == ["r0", "r1", "r2"]
+    assert [e["action"] for e in found if e["type"] == "admin"] == ["key_created"]
+    assert [state for state, *_ in states()] == ["requested", "refused", "revealed"]
+    for key in SUBJECTS:
+        assert key not in json.dumps(found)
+
+
+def test_export_of_a_person_wants_two(verb, pseudonym, capsys) -> None:
+    with pytest.raises(ConfigError, match="BEDSIDE_API_KEY"):
+        verb("export person", pseudonym)
+    with pytest.raises(PolicyError, match="may not reidentify"):
+        verb("export person", pseudonym, "ward")
+    assert "r1" not in capsys.readouterr().out
+
+
+def test_usage_tells_nothing_of_few(verb, pseudonym) -> None:
+    assert "no month" in verb("usage")
+
+
 def test_export_syslog_wants_a_receiver(verb, pseudonym) -> None:
     with pytest.raises(ConfigError, match=r"inference\.audit\.syslog\.host"):
         verb("export syslog")
@@ -109,7 +187,10 @@ def test_retain_tells_what_it_did(verb, pseudonym, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("export", "inference audit export: which verb? - known are: fhir, syslog"),
+        (
+            "export",
+            "inference audit export: which verb? - known are: fhir, syslog, pseudonym, person",
+        ),
         ("export csv", "inference audit export: unknown verb 'csv'"),
         ("retain all", "inference audit retain takes no word"),
         ("reidentify", "inference audit reidentify: PSEUDONYM is missing"),

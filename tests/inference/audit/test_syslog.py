@@ -185,10 +185,10 @@ def requests(directory, config, record, names: str) -> None:
 
 def test_every_request_is_sent_once(directory, config, record, siem, read) -> None:
     requests(directory, config, record, "r1 r2 r3")
-    assert deliver(directory, to(siem), "gateway.example") == 3
-    assert deliver(directory, to(siem), "gateway.example") == 0
+    assert deliver(directory, to(siem), "gateway.example", 1) == 3
+    assert deliver(directory, to(siem), "gateway.example", 1) == 0
     requests(directory, config, record, "r4")
-    assert deliver(directory, to(siem), "gateway.example") == 1
+    assert deliver(directory, to(siem), "gateway.example", 1) == 1
     assert siem.requests == ["r1", "r2", "r3", "r4"]
     assert read_cursor(directory).seq == read()[-1]["seq"]
     assert siem.failures == []
@@ -198,7 +198,7 @@ def test_a_message_is_rfc_5424_and_carries_the_auditevent(
     directory, config, record, siem, read
 ) -> None:
     requests(directory, config, record, "r1")
-    deliver(directory, to(siem), "gateway.example")
+    deliver(directory, to(siem), "gateway.example", 1)
     (text,) = siem.received
     match = MESSAGE.fullmatch(text)
     entry = next(e for e in read() if e["type"] == "request")
@@ -211,11 +211,28 @@ def test_a_message_is_rfc_5424_and_carries_the_auditevent(
     assert (event["resourceType"], event["id"]) == ("AuditEvent", entry["hash"])
 
 
+def test_a_house_marks_its_data_by_its_own_number(directory, config, record, siem) -> None:
+    requests(directory, config, record, "r1")
+    deliver(directory, to(siem, enterprise_number=4711), "gateway.example", 1)
+    assert b" [bedside@4711 seq=" in siem.received[0]
+
+
+def test_small_departments_are_not_named_over_several_deliveries(
+    directory, config, record, siem
+) -> None:
+    for person in range(4):
+        with AuditLog(directory, config) as audit:
+            name = {"department": "Palliativ", "pseudonym": f"7.{person}", "status": 200}
+            audit.finish(record(f"r{person}", **name))
+        deliver(directory, to(siem), "gateway.example", 3)
+    assert [b"Palliativ" in text for text in siem.received] == [False, False, True, True]
+
+
 def test_failures_are_more_severe(directory, config, record, siem) -> None:
     with AuditLog(directory, config) as audit:
         audit.finish(record("r1", status=401, outcome="invalid_api_key"))
         audit.finish(record("r2", status=502, outcome="engine_error"))
-    deliver(directory, to(siem), "gateway.example")
+    deliver(directory, to(siem), "gateway.example", 1)
     assert [text[:5] for text in siem.received] == [b"<109>", b"<108>"]
 
 
@@ -223,7 +240,7 @@ def test_what_the_house_does_is_sent_too(directory, config, record, siem) -> Non
     requests(directory, config, record, "r1")
     with AuditLog(directory, config) as audit:
         audit.admin("model_stopped", model="ab" * 32)
-    assert deliver(directory, to(siem), "gateway.example") == 2
+    assert deliver(directory, to(siem), "gateway.example", 1) == 2
     match = MESSAGE.fullmatch(siem.received[1])
     assert (match[1], match[7]) == (b"110", None)
     assert json.loads(match[8])["outcomeDesc"] == "model_stopped"
@@ -232,17 +249,17 @@ def test_what_the_house_does_is_sent_too(directory, config, record, siem) -> Non
 def test_structured_data_and_names_are_escaped(read, directory, config, record) -> None:
     requests(directory, config, record, 'a"b]c\\d')
     entry = next(e for e in read() if e["type"] == "request")
-    text = module.message(entry, "with space\u00e4\n")
+    text = module.message(entry, "with space\u00e4\n", 32473)
     assert b'request="a\\"b\\]c\\\\d"]' in text
     assert text.split(b" ")[2] == b"withspace"
-    assert module.message(entry, "\u00e4").split(b" ")[2] == b"-"
+    assert module.message(entry, "\u00e4", 32473).split(b" ")[2] == b"-"
 
 
 def test_another_authority_is_refused(directory, config, record, siem, tmp_path) -> None:
     requests(directory, config, record, "r1")
     other = Authority(tmp_path / "other")
     with pytest.raises(InputError, match="its certificate is not to be trusted"):
-        deliver(directory, to(siem, ca_file=other.path), "gateway.example")
+        deliver(directory, to(siem, ca_file=other.path), "gateway.example", 1)
     assert siem.received == []
     assert read_cursor(directory).seq == 0
 
@@ -250,7 +267,7 @@ def test_another_authority_is_refused(directory, config, record, siem, tmp_path)
 def test_another_name_is_refused(directory, config, record, siem) -> None:
     requests(directory, config, record, "r1")
     with pytest.raises(InputError, match="its certificate is not to be trusted"):
-        deliver(directory, to(siem, host="localhost"), "gateway.example")
+        deliver(directory, to(siem, host="localhost"), "gateway.example", 1)
     assert siem.received == []
 
 
@@ -269,7 +286,7 @@ def test_it_never_speaks_in_clear(directory, config, record) -> None:
         authority = Authority(directory.parent / "authority")
         siem = Siem(authority, listening.getsockname()[1])
         with pytest.raises(InputError):
-            deliver(directory, to(siem), "gateway.example")
+            deliver(directory, to(siem), "gateway.example", 1)
         thread.join(60)
     assert heard[0][0] == 22  # a TLS handshake record
     assert b"r1" not in heard[0]
@@ -283,8 +300,8 @@ def test_a_receiver_that_breaks_off_gets_the_batch_again(
     requests(directory, config, record, "r1 r2 r3 r4 r5")
     siem.broken = 1
     with pytest.raises(InputError, match="is sent by the next"):
-        deliver(directory, to(siem), "gateway.example")
-    assert deliver(directory, to(siem), "gateway.example") == 5
+        deliver(directory, to(siem), "gateway.example", 1)
+    assert deliver(directory, to(siem), "gateway.example", 1) == 5
     assert siem.requests == ["r1", "r2", "r3", "r4", "r5"]
 
 
@@ -303,8 +320,8 @@ def test_a_delivery_goes_on_after_the_last_batch_that_arrived(
 
     monkeypatch.setattr(module, "_send", once)
     with pytest.raises(InputError, match="gone"):
-        deliver(directory, to(siem), "gateway.example")
-    assert deliver(directory, to(siem), "gateway.example") == 3
+        deliver(directory, to(siem), "gateway.example", 1)
+    assert deliver(directory, to(siem), "gateway.example", 1) == 3
     assert siem.requests == ["r1", "r2", "r3", "r4", "r5"]
 
 
@@ -314,9 +331,9 @@ def test_a_receiver_that_ends_without_a_farewell_gets_it_again(
     siem.polite = False
     requests(directory, config, record, "r1")
     with pytest.raises(InputError, match="is sent by the next"):
-        deliver(directory, to(siem), "gateway.example")
+        deliver(directory, to(siem), "gateway.example", 1)
     siem.polite = True
-    assert deliver(directory, to(siem), "gateway.example") == 1
+    assert deliver(directory, to(siem), "gateway.example", 1) == 1
     assert siem.requests == ["r1", "r1"]
 
 
@@ -325,7 +342,7 @@ def test_nobody_listens(directory, config, record, authority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(InputError, match="Connection refused"):
-        deliver(directory, to(Siem(authority, port)), "gateway.example")
+        deliver(directory, to(Siem(authority, port)), "gateway.example", 1)
 
 
 def test_a_client_certificate_is_shown_where_it_is_wanted(
@@ -333,10 +350,10 @@ def test_a_client_certificate_is_shown_where_it_is_wanted(
 ) -> None:
     requests(directory, config, record, "r1")
     with pytest.raises(InputError):
-        deliver(directory, to(strict_siem), "gateway.example")
+        deliver(directory, to(strict_siem), "gateway.example", 1)
     assert read_cursor(directory).seq == 0
     certificate = strict_siem.authority.issue("gateway")
-    assert deliver(directory, to(strict_siem, certificate=certificate), "gateway.example") == 1
+    assert deliver(directory, to(strict_siem, certificate=certificate), "gateway.example", 1) == 1
     assert strict_siem.requests == ["r1"]
 
 
@@ -346,24 +363,24 @@ def test_unreadable_certificates(directory, config, record, siem, tmp_path, name
     (tmp_path / "garbage.pem").write_text("garbage")
     for path in (tmp_path / "missing.pem", tmp_path / "garbage.pem"):
         with pytest.raises(ConfigError, match="must be PEM files"):
-            deliver(directory, to(siem, **{name: path}), "gateway.example")
+            deliver(directory, to(siem, **{name: path}), "gateway.example", 1)
 
 
 def test_a_log_that_was_replaced_is_not_sent_into_the_old_one(
     directory, config, record, siem, tmp_path
 ) -> None:
     requests(directory, config, record, "r1 r2")
-    deliver(directory, to(siem), "gateway.example")
+    deliver(directory, to(siem), "gateway.example", 1)
     cursor = (directory / "delivered.json").read_bytes()
     other = tmp_path / "other" / "audit"
     requests(other, config, record, "x1 x2 x3")
     (other / "delivered.json").write_bytes(cursor)
     with pytest.raises(AuditError, match="the log was replaced"):
-        deliver(other, to(siem), "gateway.example")
+        deliver(other, to(siem), "gateway.example", 1)
     requests(tmp_path / "short" / "audit", config, record, "x1")
     (tmp_path / "short" / "audit" / "delivered.json").write_bytes(cursor)
     with pytest.raises(AuditError, match="the log was replaced"):
-        deliver(tmp_path / "short" / "audit", to(siem), "gateway.example")
+        deliver(tmp_path / "short" / "audit", to(siem), "gateway.example", 1)
 
 
 def test_a_tampered_log_is_not_sent(directory, config, record, siem) -> None:
@@ -371,7 +388,7 @@ def test_a_tampered_log_is_not_sent(directory, config, record, siem) -> None:
     path = segment_path(directory, segments(directory)[0])
     path.write_bytes(path.read_bytes().replace(b"192.0.2.7", b"192.0.2.8", 1))
     with pytest.raises(AuditError, match=r"line 1 \(entry 1\)"):
-        deliver(directory, to(siem), "gateway.example")
+        deliver(directory, to(siem), "gateway.example", 1)
     assert siem.received == []
 
 
@@ -385,10 +402,10 @@ def test_what_a_killed_writer_left_is_sent_once_it_is_taken_over(
     chain.append(request_content(record("r2")))
     chain.close()
     head_path(directory).write_bytes(head)
-    assert deliver(directory, to(siem), "gateway.example") == 1
-    assert deliver(directory, to(siem), "gateway.example") == 0
+    assert deliver(directory, to(siem), "gateway.example", 1) == 1
+    assert deliver(directory, to(siem), "gateway.example", 1) == 0
     requests(directory, config, record, "r3")
-    assert deliver(directory, to(siem), "gateway.example") == 3  # and that it was taken over
+    assert deliver(directory, to(siem), "gateway.example", 1) == 3  # and that it was taken over
     assert siem.requests == ["r1", "r2", "r3"]
     assert b'"outcomeDesc":"audit_recovered_writer_killed"' in siem.received[2]
 
@@ -407,7 +424,7 @@ def test_what_is_sent_is_on_the_disk_before(directory, config, record, siem, mon
         for name in ("fsync", "fdatasync"):
             monkeypatch.setattr(os, name, sync)
         monkeypatch.setattr(module, "_send", lambda *arguments: sent.append(set(synced)))
-        assert deliver(directory, to(siem), "gateway.example") == 2
+        assert deliver(directory, to(siem), "gateway.example", 1) == 2
         monkeypatch.undo()
     files = {segment_path(directory, first).stat().st_ino for first in segments(directory)}
     assert len(files) == 2
@@ -417,7 +434,7 @@ def test_what_is_sent_is_on_the_disk_before(directory, config, record, siem, mon
 def test_two_deliveries_at_once_send_nothing_twice(directory, config, record, siem) -> None:
     requests(directory, config, record, "r1 r2 r3")
     threads = [
-        threading.Thread(target=deliver, args=(directory, to(siem), "gateway.example"))
+        threading.Thread(target=deliver, args=(directory, to(siem), "gateway.example", 1))
         for _ in range(4)
     ]
     for thread in threads:
@@ -430,4 +447,5 @@ def test_two_deliveries_at_once_send_nothing_twice(directory, config, record, si
 def test_there_is_no_setting_for_plain_tcp() -> None:
     with pytest.raises(ValidationError):
         SyslogConfig.model_validate({"host": "siem"})
-    assert set(SyslogConfig.model_fields) == {"host", "port", "ca_file", "certificate", "key"}
+    tls = {"ca_file", "certificate", "key"}
+    assert set(SyslogConfig.model_fields) == {"host", "port", *tls, "enterprise_number"}

@@ -230,6 +230,9 @@ class SyslogConfig(Config):
     """Our own, PEM, where the receiver asks for one."""
     key: Path | None = None
     """Its private key, PEM; by default in the certificate's file."""
+    enterprise_number: Annotated[int, Field(ge=1, le=(1 << 31) - 1)] = 32473
+    """The house's own number (IANA, private enterprise numbers), which marks our structured data
+    as `bedside@NUMBER`; by default the one that is for examples (RFC 5612)."""
 
 
 class AuditConfig(Config):
@@ -249,6 +252,8 @@ class AuditConfig(Config):
     """Whole files older than this are deleted by `audit retain`, leaving a signed tombstone."""
     pseudonym_days: Annotated[int, Field(ge=1)] = 30
     """How long a person keeps the same pseudonym."""
+    smallest_group: Annotated[int, Field(ge=1)] = 5
+    """A department of which fewer people asked is `other` in exports and reports of usage."""
     syslog: SyslogConfig | None = None
     """The house's SIEM."""
 

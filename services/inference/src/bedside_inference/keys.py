@@ -141,6 +141,18 @@ def reidentifier(
     return find
 
 
+def subjects_of(config: StateConfig, home: Path) -> Callable[[str], frozenset[str]]:
+    """Finds the ids of all keys of the person who has one; a token's subject is its own."""
+
+    def find(subject: str) -> frozenset[str]:
+        with closing(Store.open(config, home)) as store:
+            keys = store.snapshot().keys.values()
+        found = next((key for key in keys if key.id == subject), None)
+        return frozenset({subject}) if found is None else same_person(found, keys)
+
+    return find
+
+
 def same_person(key: Key, keys: Iterable[Key]) -> frozenset[str]:
     """The ids of all keys of one holder, and of what those were rotated from or to.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -55,6 +55,13 @@ class RotationOptions(Config):
 
     overlap_hours: Annotated[float, Field(ge=0, le=24 * 31)] = 24
     """How long the old key stays valid beside the new one."""
+
+
+class UsageOptions(Config):
+    """How usage is told."""
+
+    format: Literal["table", "csv", "json"] = "table"
+    """How it is written."""
 
 
 class CanaryOptions(Config):
@@ -239,6 +246,30 @@ def export_syslog(config: InferenceConfig, run: Run) -> None:
     export_syslog(config, run.registry.home)
 
 
+def export_pseudonym(config: InferenceConfig, run: Run, pseudonym: str) -> None:
+    """Print what is recorded of a pseudonym."""
+    from bedside_inference.audit.manage import export_pseudonym
+
+    export_pseudonym(config, run.registry.home, pseudonym)
+
+
+def export_person(config: InferenceConfig, run: Run, who: str) -> None:
+    """Print what is recorded of a person; two must ask."""
+    from bedside_inference.audit.manage import export_person
+    from bedside_inference.keys import reidentifier, subjects_of
+
+    home = run.registry.home
+    find, subjects = reidentifier(config.state, home), subjects_of(config.state, home)
+    export_person(config, home, who, find, subjects)
+
+
+def tell_usage(config: InferenceConfig, run: Run, options: UsageOptions) -> None:
+    """Print how much each department asked."""
+    from bedside_inference.audit.manage import tell_usage
+
+    tell_usage(config, run.registry.home, options.format)
+
+
 def shorten_audit(config: InferenceConfig, run: Run) -> None:
     """Delete what is older than the retention allows."""
     from bedside_inference.audit.manage import shorten
@@ -341,7 +372,7 @@ MODELS = Group(
 
 AUDIT = Group(
     "audit",
-    "the record of requests: verify, export, retain, reidentify",
+    "the record of requests: verify, export, usage, retain, reidentify",
     (
         Command(
             "verify",
@@ -352,11 +383,34 @@ AUDIT = Group(
         ),
         Group(
             "export",
-            "hand the log on: fhir, syslog",
+            "hand the log on: fhir, syslog; what it holds of a pseudonym or a person",
             (
                 Command("fhir", "print FHIR AuditEvents, one a line", export_fhir, InferenceConfig),
                 Command("syslog", "send what is new to the SIEM", export_syslog, InferenceConfig),
+                Command(
+                    "pseudonym",
+                    "print every entry of a pseudonym, one a line",
+                    export_pseudonym,
+                    InferenceConfig,
+                    words=("pseudonym",),
+                ),
+                Command(
+                    "person",
+                    "print every entry of a person: pseudonym, key or ISSUER|SUBJECT; two people "
+                    "must ask, with their keys in BEDSIDE_API_KEY",
+                    export_person,
+                    InferenceConfig,
+                    words=("who",),
+                ),
             ),
+        ),
+        Command(
+            "usage",
+            "requests, refusals and tokens by month and department, small ones together",
+            tell_usage,
+            InferenceConfig,
+            arguments=UsageOptions,
+            examples=("--format csv",),
         ),
         Command(
             "retain",

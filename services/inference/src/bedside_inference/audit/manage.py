@@ -1,4 +1,4 @@
-"""What `bedside inference audit` does: verify, export, retain, reidentify."""
+"""What `bedside inference audit` does: verify, export, usage, retain, reidentify."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import json
 import os
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
+from bedside_inference.audit.departments import Departments
 from bedside_inference.audit.fhir import EXPORTED, audit_event
 from bedside_inference.audit.journal import AuditLog, audit_directory
-from bedside_inference.audit.pseudonyms import Pseudonyms
+from bedside_inference.audit.pseudonyms import KEY_ACT, Pseudonyms
 from bedside_inference.audit.reader import snapshot
+from bedside_inference.audit.record import is_sealed, sealed_in, without_clear_ids
 from bedside_inference.audit.reidentify import Find, Reidentification
 from bedside_inference.audit.retention import retain
 from bedside_inference.audit.syslog import deliver, read_cursor
+from bedside_inference.audit.usage import Format, rendered, usage
 from bedside_inference.audit.verify import Report, read_anchor, verify
 from bedside_inference.config import InferenceConfig
 
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
+Subjects = Callable[[str], frozenset[str]]
+"""All subjects of the person who has one."""
 
 
 def check(config: InferenceConfig, home: Path, checkpoint: Path | None) -> None:
@@ -59,10 +65,70 @@ def export_fhir(config: InferenceConfig, home: Path) -> None:
     """
     directory = audit_directory(config.audit, home)
     site = socket.gethostname()
+    departments = Departments(config.audit.smallest_group)
     with snapshot(directory) as chain:
         for place in chain.places():
+            departments.add(place.entry.members)
+        for place in chain.places():
             if place.entry.members["type"] in EXPORTED:
-                say(json.dumps(audit_event(place.entry.members, site), separators=(",", ":")))
+                _print(audit_event(departments.coarse(place.entry.members), site))
+
+
+def export_pseudonym(config: InferenceConfig, home: Path, pseudonym: str) -> None:
+    """Print every entry that holds a pseudonym, one a line, without what would tell whose it is.
+
+    Raises:
+        AuditError: the log does not verify.
+        InputError: it is no pseudonym.
+    """
+    if not is_sealed(pseudonym):
+        raise InputError("this is no pseudonym - copy it as it stands in the audit log")
+    _print_entries(config, home, {pseudonym})
+
+
+def export_person(
+    config: InferenceConfig, home: Path, who: str, find: Find, subjects: Subjects
+) -> None:
+    """Print every entry about a person, over all periods and keys, once two people have asked.
+
+    Args:
+        config: of the gateway.
+        home: the house.
+        who: a pseudonym, a key's id, or issuer and subject of a token as `ISSUER|SUBJECT`.
+        find: tells what key somebody has.
+        subjects: tells under which other subjects a person is known.
+
+    Raises:
+        ConfigError: no key is given.
+        InputError: no such pseudonym.
+        PolicyError: a key that may not reidentify, or the same person again.
+    """
+    house = Pseudonyms(audit_directory(config.audit, home), config.audit)
+    subject = _asked(config, home, who if is_sealed(who) else house.of(who), find)
+    if subject is not None:
+        known = subjects(subject.removeprefix(KEY_ACT))
+        _print_entries(config, home, {name for one in known for name in house.all_of(one)})
+
+
+def _print_entries(config: InferenceConfig, home: Path, names: set[str]) -> None:
+    with snapshot(audit_directory(config.audit, home)) as chain:
+        for place in chain.places():
+            if not names.isdisjoint(sealed_in(place.entry.members)):
+                _print(without_clear_ids(place.entry.members))
+
+
+def _print(value: object) -> None:
+    say(json.dumps(value, separators=(",", ":")))
+
+
+def tell_usage(config: InferenceConfig, home: Path, form: Format) -> None:
+    """Print how much each department asked in each month.
+
+    Raises:
+        AuditError: the log does not verify.
+    """
+    with snapshot(audit_directory(config.audit, home)) as chain:
+        say(rendered(usage(chain, config.audit.smallest_group), form))
 
 
 def export_syslog(config: InferenceConfig, home: Path) -> None:
@@ -75,7 +141,8 @@ def export_syslog(config: InferenceConfig, home: Path) -> None:
     if config.audit.syslog is None:
         raise ConfigError("no receiver is configured - set inference.audit.syslog.host and ca_file")
     directory = audit_directory(config.audit, home)
-    sent = deliver(directory, config.audit.syslog, socket.gethostname())
+    site, smallest = socket.gethostname(), config.audit.smallest_group
+    sent = deliver(directory, config.audit.syslog, site, smallest)
     say(f"{sent} events sent to {config.audit.syslog.host}:{config.audit.syslog.port}")
 
 
@@ -124,6 +191,12 @@ def open_pseudonym(config: InferenceConfig, home: Path, pseudonym: str, find: Fi
         InputError: no such pseudonym.
         PolicyError: a key that may not reidentify, or the same holder again.
     """
+    subject = _asked(config, home, pseudonym, find)
+    if subject is not None:
+        say(subject)
+
+
+def _asked(config: InferenceConfig, home: Path, pseudonym: str, find: Find) -> str | None:
     key = os.environ.get("BEDSIDE_API_KEY")
     if not key:
         raise ConfigError("BEDSIDE_API_KEY is not set - set it to a key that may reidentify")
@@ -133,5 +206,4 @@ def open_pseudonym(config: InferenceConfig, home: Path, pseudonym: str, find: Fi
         subject = door.ask(pseudonym, key)
     if subject is None:
         say("recorded; within 24 hours a second person with that right must run the same command")
-    else:
-        say(subject)
+    return subject

@@ -28,7 +28,8 @@ CACHED = 4096
 GRACE_SECONDS = 86400
 """How long after its end a period's key is kept in any case: long requests end late."""
 _DAY = 86400
-_KEY = "key "
+KEY_ACT = "key "
+"""What an act on a key is sealed with before the key's id."""
 
 
 class Period(BaseModel):
@@ -111,7 +112,7 @@ class Pseudonyms:
         Raises:
             AuditError: the keys cannot be read or written.
         """
-        return self.of(f"{_KEY}{key_id}")
+        return self.of(f"{KEY_ACT}{key_id}")
 
     def key_of(self, sealed: str) -> str:
         """The id of the key behind a pseudonym, of its requests or of an act on it.
@@ -120,7 +121,7 @@ class Pseudonyms:
             InputError: its key was deleted.
             AuditError: the keys cannot be read.
         """
-        return self.reveal(sealed).removeprefix(_KEY)
+        return self.reveal(sealed).removeprefix(KEY_ACT)
 
     def reveal(self, pseudonym: str) -> str:
         """Whose it is.
@@ -141,6 +142,17 @@ class Pseudonyms:
             "this is no pseudonym of this house, or its key was deleted with the last entry of its "
             "time - copy it as it stands in the audit log"
         )
+
+    def all_of(self, subject: str) -> set[str]:
+        """The subject's pseudonyms in every period whose key is there.
+
+        Raises:
+            AuditError: the keys cannot be read.
+        """
+        periods = self._read().periods
+        return {
+            period.hide(text) for period in periods for text in (subject, f"{KEY_ACT}{subject}")
+        }
 
     def forget(self, used: set[int]) -> int:
         """Delete the keys of past periods that no entry uses; returns how many.

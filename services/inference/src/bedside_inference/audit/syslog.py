@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bedside_core.chain import ZEROS
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.files import locked, sync, write_atomic
+from bedside_inference.audit.departments import Departments
 from bedside_inference.audit.entries import AuditError, segment_path, write_errors
 from bedside_inference.audit.fhir import EXPORTED, audit_event, outcome
 from bedside_inference.audit.reader import snapshot
@@ -32,8 +34,6 @@ FACILITY = 13
 """Log audit."""
 SEVERITIES = {"0": 6, "4": 5, "8": 4, "12": 3}
 """Informational, notice, warning and error, by the AuditEvent's outcome."""
-SD_ID = "bedside@32473"
-"""Structured data need an enterprise number; this one is for everybody's examples (RFC 5612)."""
 BATCH = 1000
 """Events per TLS session."""
 TIMEOUT_SECONDS = 30.0
@@ -66,8 +66,14 @@ def read_cursor(directory: Path) -> Cursor:
         ) from None
 
 
-def deliver(directory: Path, config: SyslogConfig, site: str) -> int:
+def deliver(directory: Path, config: SyslogConfig, site: str, smallest_group: int) -> int:
     """Send what the SIEM does not have yet; returns how many events that were.
+
+    Args:
+        directory: of the chain.
+        config: the receiver.
+        site: name of this machine.
+        smallest_group: of how many people a department must be to be named.
 
     Raises:
         AuditError: the log does not verify.
@@ -77,9 +83,13 @@ def deliver(directory: Path, config: SyslogConfig, site: str) -> int:
     context = _context(config)
     sent = 0
     with _delivering(directory):
-        for messages, cursor in _batches(directory, read_cursor(directory), site):
+        departments = Departments.read(_departments_path(directory), smallest_group)
+        say = partial(message, site=site, enterprise=config.enterprise_number)
+        for entries, cursor in _batches(directory, read_cursor(directory), departments):
+            messages = [say(entry) for entry in entries]
             if messages:
                 _send(config, context, messages)
+            departments.write(_departments_path(directory))
             write_atomic(
                 _cursor_path(directory), cursor.model_dump_json().encode() + b"\n", mode=0o600
             )
@@ -87,8 +97,14 @@ def deliver(directory: Path, config: SyslogConfig, site: str) -> int:
     return sent
 
 
-def message(entry: dict[str, Any], site: str) -> bytes:
-    """The RFC 5424 message of an entry; its text is the FHIR AuditEvent."""
+def message(entry: dict[str, Any], site: str, enterprise: int) -> bytes:
+    """The RFC 5424 message of an entry; its text is the FHIR AuditEvent.
+
+    Args:
+        entry: of a type in `EXPORTED`.
+        site: name of this machine.
+        enterprise: number by which RFC 5424 tells apart whose structured data these are.
+    """
     event = audit_event(entry, site)
     priority = FACILITY * 8 + SEVERITIES[outcome(entry)]
     text = json.dumps(event, separators=(",", ":"))
@@ -97,16 +113,17 @@ def message(entry: dict[str, Any], site: str) -> bytes:
         f'{name}="{_escaped(str(entry[of]))}"' for name, of in ids.items() if of in entry
     )
     host = "".join(c for c in site if "!" <= c <= "~")[:255] or "-"
-    return (
-        f"<{priority}>1 {entry['time']} {host} bedside-gateway - AuditEvent [{SD_ID} {data}] {text}"
-    ).encode()
+    head = f"<{priority}>1 {entry['time']} {host} bedside-gateway - AuditEvent"
+    return f"{head} [bedside@{enterprise} {data}] {text}".encode()
 
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("]", "\\]")
 
 
-def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[bytes], Cursor]]:
+def _batches(
+    directory: Path, cursor: Cursor, departments: Departments
+) -> Iterator[tuple[list[dict[str, Any]], Cursor]]:
     with snapshot(directory) as chain:
         # What the SIEM is told must not be undone by a power failure.
         with write_errors(directory):
@@ -115,7 +132,7 @@ def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[
                     sync(segment_path(directory, first))
         if cursor.seq > chain.head.seq:
             raise _other_log(directory)
-        messages: list[bytes] = []
+        batch: list[dict[str, Any]] = []
         reached = cursor
         for place in chain.places(cursor.seq):
             entry = place.entry
@@ -126,13 +143,14 @@ def _batches(directory: Path, cursor: Cursor, site: str) -> Iterator[tuple[list[
             if entry.seq <= cursor.seq:
                 continue
             reached = Cursor(seq=entry.seq, hash=entry.hash)
+            departments.add(entry.members)
             if entry.members["type"] in EXPORTED:
-                messages.append(message(entry.members, site))
-            if len(messages) == BATCH:
-                yield messages, reached
-                messages = []
+                batch.append(departments.coarse(entry.members))
+            if len(batch) == BATCH:
+                yield batch, reached
+                batch = []
         if reached != cursor:
-            yield messages, reached
+            yield batch, reached
 
 
 def _send(config: SyslogConfig, context: ssl.SSLContext, messages: list[bytes]) -> None:
@@ -235,6 +253,10 @@ def _delivering(directory: Path) -> Iterator[None]:
         with write_errors(directory):
             stack.enter_context(locked(directory / "delivered.lock"))
         yield
+
+
+def _departments_path(directory: Path) -> Path:
+    return directory / "departments.json"
 
 
 def _cursor_path(directory: Path) -> Path:
