@@ -35,7 +35,7 @@ MAX_SWALLOWED = 0.2
 
 # From the ground up: a part of the inference service imports its own modules and lower floors.
 FLOORS = (
-    {"urls", "served", "secret", "probe", "background", "children"},
+    {"urls", "names", "served", "secret", "probe", "background", "children"},
     {"config"},
     {"principal", "paths"},
     {"state", "audit", "engine"},
@@ -47,7 +47,7 @@ FLOORS = (
     {"gateway.envelope", "gateway.relay"},
     {"gateway.app", "gateway.protocol"},
     {"gateway.server"},
-    {"aliases", "chat", "check", "health", "run", "selftest"},
+    {"aliases", "bulk", "chat", "check", "health", "run", "selftest"},
     {"operators"},
     {"cli"},
 )
