@@ -74,7 +74,7 @@ def parts(audit: AuditLog) -> dict[str, Callable[[], object]]:
     record = RequestRecord(
         request_id="", started=time.time(), client_address="127.0.0.1", client_app="other",
         method="POST", route=CHAT, model=MODEL, model_digest="a" * 64, evidence="b" * 64,
-        verdict="better", parameters="c" * 64, pseudonym="1." + "d" * 88, key_id="abcdefgh",
+        verdict="better", parameters="c" * 64, pseudonym="1." + "d" * 88,
         department="ward", purpose_of_use="TREAT", outcome="answered", status=200,
     )  # fmt: skip
     exchange = Exchange(record, first_byte=0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import stat
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 
 from bedside_core import cli
 from bedside_core.errors import ArtifactError
-from bedside_inference.audit import journal
+from bedside_inference.audit.journal import AuditLog
 from bedside_inference.config import StateConfig
 from bedside_inference.state.records import Key, Scope
 from bedside_inference.state.store import Store
@@ -88,6 +89,18 @@ def test_the_keys_go_into_a_new_file_that_only_its_owner_reads(call, tmp_path) -
     assert (path.read_bytes(), len(made(tmp_path))) == (before, 2)
 
 
+def test_each_key_is_on_record_in_one_signed_piece(call, tmp_path) -> None:
+    call("holder\n" + "".join(f"Person {number}\n" for number in range(40)))
+    entries = [
+        json.loads(line)
+        for path in (tmp_path / "home" / "gateway" / "audit").glob("segment-*")
+        for line in path.read_bytes().splitlines()
+    ]
+    assert [entry["type"] for entry in entries] == ["admin"] * 40 + ["checkpoint"]
+    assert {entry["action"] for entry in entries[:-1]} == {"key_created"}
+    assert len({entry["ids"]["key"] for entry in entries[:-1]}) == 40
+
+
 def test_one_wrong_row_makes_none_and_each_is_named(call, tmp_path) -> None:
     table = (
         "holder,priority,models,days,reidentify\n"
@@ -139,10 +152,15 @@ def test_a_table_that_is_not_there(call, tmp_path) -> None:
 def test_what_cannot_be_recorded_is_neither_made_nor_handed_out(
     call, tmp_path, monkeypatch
 ) -> None:
-    def refuse(action: str, /, **ids: str | int) -> None:
-        raise ArtifactError("no space left - make room")
+    admin, written = AuditLog.admin, []
 
-    monkeypatch.setattr(journal, "audited", lambda config, home: refuse)
+    def refuse(self: AuditLog, action: str, **ids: str | int) -> None:
+        if written:
+            raise ArtifactError("no space left - make room")
+        written.append(action)
+        admin(self, action, **ids)
+
+    monkeypatch.setattr(AuditLog, "admin", refuse)
     call(GERMAN, "--output", "keys.csv", code=4)
     assert made(tmp_path) == []
     assert not (tmp_path / "keys.csv").exists()

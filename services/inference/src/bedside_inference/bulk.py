@@ -17,9 +17,10 @@ from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.files import disk_errors
 from bedside_core.messages import did_you_mean
+from bedside_inference.audit.journal import AuditLog, acts
 from bedside_inference.keys import NewKey, create_all
 from bedside_inference.state.records import KeyOptions
-from bedside_inference.state.store import Audit, Store
+from bedside_inference.state.store import Store
 
 MOST_LINES = 10_000
 COLUMNS = tuple(KeyOptions.model_fields)
@@ -58,7 +59,7 @@ def read_table(path: Path, check: Callable[[str, KeyOptions], None]) -> list[Key
 
 
 def create_listed(
-    store: Store, wanted: Sequence[KeyOptions], days: int, output: Path | None, *, audit: Audit
+    store: Store, wanted: Sequence[KeyOptions], days: int, output: Path | None, log: AuditLog
 ) -> None:
     """Make keys and hand them out once, as a table: all or none.
 
@@ -67,7 +68,7 @@ def create_listed(
         wanted: one row for each.
         days: how long a row without a number of its own is valid.
         output: a new file, which only this user can read; by default standard output.
-        audit: records each.
+        log: records each; open.
 
     Raises:
         InputError: the file is there already.
@@ -75,13 +76,14 @@ def create_listed(
     """
     scopes = [(row.scope, row.days or days) for row in wanted]
     if output is None:
-        made = create_all(store, scopes, audit=audit)
+        made = create_all(store, scopes, audit=acts(log), settle=log.sync)
         say(_handed(wanted, made).removesuffix("\n"))
         return
     with new_file(output) as write:
         create_all(
-            store, scopes, audit=audit, deliver=lambda made: write(_handed(wanted, made).encode())
-        )
+            store, scopes, audit=acts(log), settle=log.sync,
+            deliver=lambda made: write(_handed(wanted, made).encode()),
+        )  # fmt: skip
 
 
 @contextmanager

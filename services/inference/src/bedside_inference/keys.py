@@ -59,6 +59,7 @@ def create_all(
     *,
     audit: Audit,
     deliver: Callable[[list[NewKey]], None] = lambda made: None,
+    settle: Callable[[], None] = lambda: None,
 ) -> list[NewKey]:
     """Make several keys, all or none; each is valid for so many days.
 
@@ -67,6 +68,7 @@ def create_all(
         wanted: scopes, and how many days.
         audit: records each.
         deliver: hands them over; if it fails, none is made.
+        settle: called when each is recorded; returns when that is safe.
 
     Raises:
         StateUnavailable: the database cannot be used.
@@ -76,6 +78,7 @@ def create_all(
         deliver(made)
         for one in made:
             change.record("key_created", key=one.id)
+        settle()
     return made
 
 

@@ -88,6 +88,7 @@ def create_key(config: InferenceConfig, run: Run, options: NewKeyOptions) -> Non
         InputError: the table asks for something wrong; no key was made.
         ArtifactError: the state database cannot be used.
     """
+    from bedside_inference.audit.journal import AuditLog, audit_directory
     from bedside_inference.bulk import create_listed, new_file, read_table
     from bedside_inference.keys import create_all, show
 
@@ -98,7 +99,9 @@ def create_key(config: InferenceConfig, run: Run, options: NewKeyOptions) -> Non
             if options.model_fields_set - {"csv", "output", "days"}:
                 raise ConfigError("--csv: the table tells all of each key - no other option fits")
             wanted = read_table(options.csv, lambda where, row: _require_models(where, row, known))
-            create_listed(store, wanted, days, options.output, audit=audit)
+            directory = audit_directory(config.audit, run.registry.home)
+            with AuditLog(directory, config.audit) as record:
+                create_listed(store, wanted, days, options.output, record)
             return
         _require_models("--models", options, known)
         scopes = [(options.scope, days)]

@@ -53,17 +53,22 @@ def audit_directory(config: AuditConfig, home: Path) -> Path:
 
 
 def audited(config: AuditConfig, home: Path) -> Callable[..., None]:
-    """`AuditLog.admin` for a command that may change something: opened when it does.
-
-    Ids of API keys are sealed.
-    """
-    directory = audit_directory(config, home)
+    """`acts` for a command that may change something: the log is opened when it does."""
 
     def record(action: str, /, **ids: str | int) -> None:
-        with AuditLog(directory, config) as audit:
-            seal = Pseudonyms(directory, config).of_key
-            sealed = {name: seal(str(ids[name])) for name in OF_KEYS if name in ids}
-            audit.admin(action, **{**ids, **sealed})
+        with AuditLog(audit_directory(config, home), config) as audit:
+            acts(audit)(action, **ids)
+
+    return record
+
+
+def acts(audit: AuditLog) -> Callable[..., None]:
+    """`admin` of an open log, with ids of API keys sealed."""
+    seal = Pseudonyms(audit.directory, audit.config).of_key
+
+    def record(action: str, /, **ids: str | int) -> None:
+        sealed = {name: seal(str(ids[name])) for name in OF_KEYS if name in ids}
+        audit.admin(action, **{**ids, **sealed})
 
     return record
 
