@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +20,7 @@ from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.reader import snapshot
 from bedside_inference.audit.syslog import message
 from bedside_inference.config import OidcConfig, OidcRole
+from bedside_inference.keys import NewKey
 from bedside_inference.state.store import Store
 
 BODY = json.dumps({"model": "test", "messages": [{"role": "user", "content": "Hallo"}]}).encode()
@@ -206,3 +211,43 @@ async def test_the_day_of_the_last_use_is_kept(engine, make_key, config, home, o
         days = {key.id: key.last_used for key in store.snapshot().keys.values()}
         assert store.revision() == revision
     assert (days[used.id], days[unused.id]) == (datetime.now(UTC).date(), None)
+
+
+async def test_abuse_is_ended_by_its_pseudonym(
+    engine, config, home, make_key, gateway, records, tmp_path
+) -> None:
+    """From an entry of the audit to a client that is locked out, and nobody was named."""
+    abused, other = make_key(holder="Jana Weiß"), make_key(holder="Erik Groß")
+    await gateway.looked()
+
+    async def status(key: NewKey) -> int:
+        headers = {"Authorization": f"Bearer {key.secret}"}
+        async with gateway.post(BODY, headers=headers) as answer:
+            return answer.status
+
+    assert [await status(key) for key in (abused, other)] == [200, 200]
+    [entry, _] = await records(2)
+    (tmp_path / "run.yaml").write_text("name: demo\ninference: {model_name: test}\n")
+    names = {"BEDSIDE_HOME": str(home), "BEDSIDE_CONFIG": str(tmp_path / "run.yaml")}
+
+    async def command(*words: str) -> str:
+        bedside = Path(sys.executable).with_name("bedside")
+        process = await asyncio.create_subprocess_exec(
+            bedside, "inference", *words, env=os.environ | names, stdout=PIPE, stderr=PIPE
+        )
+        said, log = await process.communicate()
+        assert process.returncode == 0
+        assert abused.id.encode() not in said + log
+        return said.decode()
+
+    shown = await command("audit", "export", "pseudonym", entry["pseudonym"])
+    assert [json.loads(line)["type"] for line in shown.splitlines()] == ["begin", "request"]
+    assert await command("keys", "revoke", "--pseudonym", entry["pseudonym"]) == ""
+    await gateway.looked()
+    assert [await status(key) for key in (abused, other)] == [401, 200]
+    assert "no month" in await command("audit", "usage")
+    fhir = await command("audit", "export", "fhir")
+    assert "key_revoked" in fhir
+    assert fhir.count("127.0.0.1") == 1  # of the refusal of a key that was valid no more
+    for name in (abused.id, other.id, "Jana", "Erik"):
+        assert name not in fhir
