@@ -13,6 +13,7 @@ from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.gateway.telemetry.sampling import Sampling
 from bedside_inference.gateway.telemetry.tracing import Tracing
 from bedside_inference.state.store import Store
+from bedside_inference.state.uses import KeyUses
 from bedside_inference.state.watch import Watch
 
 ROLES = {"clinician": OidcRole()}
@@ -22,11 +23,13 @@ ROLES = {"clinician": OidcRole()}
 async def parts(config, home):
     """What is looked at, as it is before anything has happened."""
     audit_at = audit_directory(config.audit, home)
+    store = Store.of(config.state, home)
     return {
         "admission": Admission(config.admission),
         "fleet": Fleet(config, home),
         "audit": AuditLog(audit_at, config.audit),
-        "watch": Watch(Store.of(config.state, home), config.state),
+        "watch": Watch(store, config.state),
+        "uses": KeyUses(store),
         "verifier": TokenVerifier(OidcConfig(issuer="https://a", audience="b", roles=ROLES)),
         "tracing": Tracing(TracingConfig()),
         "streams": lambda: 4,
@@ -44,6 +47,7 @@ async def test_what_is_counted_elsewhere_is_taken_over_once(parts) -> None:
     parts["verifier"].refused["expired"] += 1
     parts["verifier"].refused["signature"] = 1
     parts["watch"].looking.failures = 1
+    parts["uses"].writing.failures = 2
     sample()
     page = metrics.page("")[0].decode()
     assert 'bedside_gateway_credentials_refused_total{reason="expired"} 3.0' in page
@@ -52,5 +56,5 @@ async def test_what_is_counted_elsewhere_is_taken_over_once(parts) -> None:
     assert "bedside_gateway_audit_writable 1.0" in page
     assert "bedside_gateway_streams 4.0" in page
     assert 'bedside_gateway_background_failures_total{task="audit"} 5.0' in page
-    assert 'bedside_gateway_background_failures_total{task="state"} 1.0' in page
+    assert 'bedside_gateway_background_failures_total{task="state"} 3.0' in page
     assert 'bedside_gateway_background_failures_total{task="engines"} 0.0' in page
