@@ -218,6 +218,16 @@ def test_two_people_open_a_pseudonym(verb, pseudonym, read, directory, states) -
     assert "second person" in verb("reidentify", pseudonym, "second")
 
 
+def test_two_people_open_an_address_and_the_key_of_an_act(verb, directory, config) -> None:
+    house = Pseudonyms(directory, config)
+    for sealed, opened in (
+        (house.of_address("10.9.8.7"), "address 10.9.8.7\n"),
+        (house.of_key("0a1b2c3d"), "key 0a1b2c3d\n"),
+    ):
+        assert "second person" in verb("reidentify", sealed, "first")
+        assert verb("reidentify", sealed, "second") == opened
+
+
 @pytest.mark.parametrize(("key", "key_id"), [("first", "k1"), ("rotated", "k4")])
 def test_one_person_is_not_two(verb, pseudonym, states, key, key_id) -> None:
     verb("reidentify", pseudonym, "first")
