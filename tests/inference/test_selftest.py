@@ -48,6 +48,7 @@ def elsewhere_tested(monkeypatch) -> None:
     monkeypatch.setattr(selftest, "confinement", lambda: iter([Check("ways out", True, "")]))
     monkeypatch.setattr(selftest, "rights", lambda: iter([Check("rights", True, "")]))
     monkeypatch.setattr(selftest, "refuse_elsewhere", lambda: None)
+    monkeypatch.setattr(selftest, "PATIENCE_SECONDS", 0)
     for name in ("BEDSIDE_SELFTEST_LISTENER", "BEDSIDE_URL", "BEDSIDE_API_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
@@ -594,3 +595,19 @@ def test_something_is_tried_on_a_workstation(config_file, monkeypatch, capsys, w
     assert printed.out == ""
     assert "this is not a container of Bedside" in printed.err
     assert "nothing was tried" in printed.err
+
+
+async def test_a_gateway_that_just_starts_is_given_up(from_outside, config, monkeypatch) -> None:
+    """As a network plugin does that lets a new pod's packets through a second late."""
+    monkeypatch.setattr(selftest, "PATIENCE_SECONDS", 30)
+    refused = iter([True, True])
+    asked = selftest.ask
+
+    def ask(url: str, *words: Any, **options: Any) -> Any:
+        if next(refused, False):
+            raise ConnectionRefusedError
+        return asked(url, *words, **options)
+
+    monkeypatch.setattr(selftest, "ask", ask)
+    assert failed(await collect(selftest.client(config))) == []
+    assert next(refused, None) is None

@@ -45,6 +45,8 @@ CLOSED = ("/docs", "/openapi.json", "/tokenize", "/invocations", "/v1/load_lora_
 """What vLLM or FastAPI would offer, and no gateway should."""
 
 ANSWER_SECONDS = 120
+PATIENCE_SECONDS = 30
+"""How long a client's test waits for a first answer."""
 SEEN_SECONDS = 1.0
 """After which a running gateway knows of a new key; it looks several times a second."""
 
@@ -118,7 +120,23 @@ def client(config: InferenceConfig) -> Iterator[Check]:
     Raises:
         ConfigError: no usable address is set, or the key file holds no key.
     """
-    yield from _reachable(api(_address(), config.model_name, _given_key()))
+    url, key = _address(), _given_key()
+    _wait_for(url)
+    yield from _reachable(api(url, config.model_name, key))
+
+
+def _wait_for(url: str) -> None:
+    """Give a gateway that just starts, or a network that just learns of this pod, some time.
+
+    Whoever does not answer then fails the first check.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with ask(url, "/livez", timeout=10):
+                return
+        except (OSError, http.client.HTTPException):
+            time.sleep(1)
 
 
 def _address() -> str:
