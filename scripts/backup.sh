@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
-# Save what cannot be made again: scripts/backup.sh FILE.tar
+# Save what cannot be made again: scripts/backup.sh [--kubernetes [NAMESPACE/]RELEASE] FILE.tar
 # Registry (artifacts, runs, log, public keys), the two signing keys and the gateway's state (API keys,
 # audit log and its keys). The file is as secret as those keys. The stack may run.
 set -euo pipefail
-file=$(realpath "${1:?usage: scripts/backup.sh FILE.tar}")
+usage="usage: scripts/backup.sh [--kubernetes [NAMESPACE/]RELEASE] FILE.tar"
+release=
+if [ "${1:-}" = --kubernetes ]; then release=${2:?$usage}; shift 2; fi
+file=$(realpath "${1:?$usage}")
 cd "$(dirname "$0")/.."
 [ ! -e "$file" ] || { echo "bedside: $file exists - name another" >&2; exit 2; }
 umask 077
 trap 'rm -f "$file.part"' EXIT
+if [ -n "$release" ]; then
+  . scripts/admin-pod.sh
+  end_of_script() { rm -f "$file.part"; }
+  admin_pod "$release"
+  in_archive() { in_pod "$@" </dev/null; }
+else
+  in_archive() { docker compose run --rm --no-deps -T --entrypoint "$1" archive "${@:2}"; }
+fi
 
 # What refers goes before what is referred to: an artifact is complete before anything names it, so
 # whatever a running step adds meanwhile cannot leave a name without its artifact, nor a head of the
@@ -55,10 +66,12 @@ ${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
   --directory="$now" ./bedside-gateway --directory="$PWD" "$@" || [ $? -eq 1 ]
 SH
 )
-docker compose run --rm --no-deps -T --entrypoint sh archive -c "$save" sh \
+in_archive sh -c "$save" sh \
   bedside/log.head bedside/log.jsonl bedside/runs bedside/keys bedside-evidence bedside-operator \
   bedside-gateway bedside/artifacts >"$file.part" || code=$?
-if [ "${code:-0}" -ne 0 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null; then
+# An archive that was cut between two files looks whole, but for the zeros at its end.
+if [ "${code:-0}" -ne 0 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null ||
+  [ "$(tail -c 1024 "$file.part" | tr -d '\0' | wc -c)" -ne 0 ]; then
   echo "bedside: no backup was made; the message above says why" >&2
   exit 4
 fi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -26,6 +27,27 @@ DOCKER = """#!/bin/sh
 while [ "$1" != archive ]; do shift; done
 shift
 cd "$VOLUMES" && exec sh "$@"
+"""
+# Answers as far as the scripts ask, and runs what is to run in the pod in its volumes here.
+KUBECTL = """#!/bin/sh
+echo "$*" | head -n 1 >>"$CLUSTER/said"
+[ "$1" != --namespace ] || shift 2
+case "$1 $2 $*" in
+  "get deployment "*) grep -q "instance=bedside," <<EOF && echo deployment.apps/bedside-admin
+$*
+EOF
+    exit 0 ;;
+  "get deployment.apps/bedside-admin "*) cat "$CLUSTER/replicas" ;;
+  "get pods "*) cat "$CLUSTER/running" ;;
+  scale*) echo "${3#--replicas=}" >"$CLUSTER/replicas" ;;
+  rollout*) [ "$(cat "$CLUSTER/replicas")" = 1 ] ;;
+  exec*)
+    [ "$(cat "$CLUSTER/replicas")" = 1 ] || exit 1
+    while [ "$1" != -- ]; do shift; done
+    shift
+    cd "$VOLUMES" && BEDSIDE_HOME=$VOLUMES/bedside exec "$@" ;;
+  *) echo "kubectl: what is $*?" >&2; exit 1 ;;
+esac
 """
 
 
@@ -200,3 +222,117 @@ def test_a_backup_is_overwritten(root: Path, tmp_path: Path) -> None:
     (tmp_path / "backup.tar").write_text("the last one")
     done = backup(root, tmp_path)
     assert (done.returncode, (tmp_path / "backup.tar").read_text()) == (2, "the last one")
+
+
+# --- the same on Kubernetes ---
+
+
+class Cluster:
+    """A release as the scripts see it: its volumes, and a kubectl that answers for it."""
+
+    def __init__(self, root: Path, directory: Path) -> None:
+        self.root = root
+        self.directory = directory
+        self.volumes = directory / "volumes"
+        (self.volumes / "bedside").mkdir(parents=True)
+        (self.volumes / "bedside-gateway").mkdir()
+        (directory / "kubectl").write_text(KUBECTL)
+        (directory / "kubectl").chmod(0o755)
+        for name, text in (("replicas", "0"), ("running", ""), ("said", "")):
+            (directory / name).write_text(text)
+
+    def run(self, script: str, file: Path, release: str = "bedside") -> subprocess.CompletedProcess:
+        tools = [str(self.directory), str(Path(sys.executable).parent), os.environ["PATH"]]
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join(tools),
+            "TMPDIR": str(self.directory),
+            "CLUSTER": str(self.directory),
+            "VOLUMES": str(self.volumes),
+        }
+        return subprocess.run(
+            ["bash", f"scripts/{script}.sh", "--kubernetes", release, str(file)],
+            cwd=self.root, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def read(self, name: str) -> str:
+        return (self.directory / name).read_text()
+
+
+@pytest.fixture
+def saved(root: Path, tmp_path: Path) -> Path:
+    """The backup of a release that has served."""
+    cluster = Cluster(root, tmp_path / "first")
+    home = cluster.volumes / "bedside-gateway"
+    with (
+        AuditLog(home / "gateway" / "audit", BUSY) as audit,
+        closing(Store.open(StateConfig(), home)) as store,
+    ):
+        create(store, Scope(), days=1, audit=audit.admin)
+    (cluster.volumes / "bedside" / "runs").mkdir()
+    file = tmp_path / "backup.tar"
+    done = cluster.run("backup", file)
+    assert done.returncode == 0, done.stderr
+    assert cluster.read("replicas").strip() == "0"  # as it was
+    assert file.stat().st_mode & 0o777 == 0o600
+    return file
+
+
+def test_a_release_cannot_be_restored_into_a_new_one(root, tmp_path: Path, saved: Path) -> None:
+    second = Cluster(root, tmp_path / "second")
+    home = second.volumes / "bedside-gateway"
+    with AuditLog(home / "gateway" / "audit", BUSY) as audit:
+        audit.admin("begun_before_the_restore")
+    done = second.run("restore", saved, "drill/bedside")
+    assert done.returncode == 0, done.stderr
+    assert "restored; next: scale them to 1 again" in done.stdout
+    assert second.read("replicas").strip() == "0"
+    assert {line.partition(" ")[0] for line in second.read("said").splitlines()} == {"--namespace"}
+    with closing(Store.open(StateConfig(), home)) as store:
+        assert len(store.snapshot().keys) == 1
+    assert verify(home / "gateway" / "audit").entries["admin"] == 1
+    [aside] = home.glob("before-restore-*")
+    assert verify(aside / "audit").entries["admin"] == 1
+
+
+@pytest.mark.parametrize("component", ["gateway-0", "engine-7d4c", "adapt-1f0e"])
+def test_a_restore_writes_under_a_running_pod(root, tmp_path, saved: Path, component: str) -> None:
+    second = Cluster(root, tmp_path / "second")
+    (second.directory / "running").write_text(f"pod/bedside-{component}\n")
+    done = second.run("restore", saved)
+    assert (done.returncode, second.read("replicas").strip()) == (2, "0")
+    assert "the stack is running - scale its StatefulSet" in done.stderr
+    assert list((second.volumes / "bedside-gateway").iterdir()) == []
+
+
+def test_a_restore_mixes_two_registries(root: Path, tmp_path: Path, saved: Path) -> None:
+    second = Cluster(root, tmp_path / "second")
+    (second.volumes / "bedside" / "artifacts" / "0a").mkdir(parents=True)
+    done = second.run("restore", saved)
+    assert done.returncode == 2
+    assert "registry is not empty - restore into a new release" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["backup", "restore"])
+def test_a_release_that_is_not_there(root: Path, tmp_path: Path, saved: Path, script: str) -> None:
+    file = saved if script == "restore" else tmp_path / "other.tar"
+    done = Cluster(root, tmp_path / "other").run(script, file, "clinic/ward")
+    assert (done.returncode, (tmp_path / "other.tar").exists()) == (2, False)
+    assert "no release ward with an admin pod here" in done.stderr
+
+
+def test_somebody_who_works_in_the_admin_pod_is_thrown_out(root: Path, tmp_path: Path) -> None:
+    cluster = Cluster(root, tmp_path / "first")
+    (cluster.directory / "replicas").write_text("1")
+    assert cluster.run("backup", tmp_path / "backup.tar").returncode == 0
+    assert cluster.read("replicas") == "1"
+    assert "scale" not in cluster.read("said")
+
+
+def test_a_backup_that_was_cut_between_two_files_is_kept(root: Path, tmp_path: Path) -> None:
+    """A connection that breaks may end without an error."""
+    cluster = Cluster(root, tmp_path / "first")
+    kubectl = cluster.directory / "kubectl"
+    kubectl.write_text(KUBECTL.replace('exec "$@" ;;', '"$@" | head -c 1024 ;;'))
+    done = cluster.run("backup", tmp_path / "backup.tar")
+    assert (done.returncode, (tmp_path / "backup.tar").exists()) == (4, False)
