@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bedside_inference.config import EngineConfig, GatewayConfig
 
@@ -350,3 +352,30 @@ def test_an_unproven_model_is_served_though_nobody_allowed_it(render: Any) -> No
     assert allowed(strict) == []
     assert [c["name"] for c in strict.pods["engine"].containers] == ["verify", "engine"]
     assert allowed(render("cpu-demo")) == ["verify", "engine"]
+
+
+def test_the_admin_pod_lacks_what_the_archive_of_compose_has(render: Any, root: Path) -> None:
+    """scripts/backup.sh and restore.sh run the same commands in both."""
+    archive = yaml.safe_load((root / "compose.yaml").read_text())["services"]["archive"]
+    pod = render("cpu-demo").pods["admin"]
+    admin = pod.container("admin")
+    assert admin["workingDir"] == archive["working_dir"]
+    environment = {v["name"]: v["value"] for v in admin["env"]}
+    assert archive["environment"].items() <= environment.items()
+    targets = {volume.split(":")[1] for volume in archive["volumes"]}
+    assert pod.mounts("admin") == dict.fromkeys(targets, "rw")
+    claims = {
+        v["name"]: v["persistentVolumeClaim"]["claimName"]
+        for v in pod.spec["volumes"]
+        if "persistentVolumeClaim" in v
+    }
+    assert claims["gateway"] == "state-bedside-gateway-0"
+    made = {o["metadata"]["name"] for o in render("one-gpu").of_kind("PersistentVolumeClaim")}
+    assert made == {"bedside-registry", "bedside-evidence", "bedside-operator"}
+
+
+def test_an_admin_pod_waits_for_a_person_with_the_keys_in_it(manifests: Any) -> None:
+    admin = next(
+        o for o in manifests.of_kind("Deployment") if o["metadata"]["name"] == "bedside-admin"
+    )
+    assert admin["spec"]["replicas"] == 0
