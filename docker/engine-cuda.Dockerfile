@@ -30,7 +30,6 @@ COPY --from=builder /opt/core /opt/core
 COPY --from=builder /opt/bedside.pth /opt/pth-path /opt/
 ENV PATH=/opt/code/bin:${PATH} \
     HOME=/tmp \
-    USER=bedside \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     BEDSIDE_SERVICE=engine \
