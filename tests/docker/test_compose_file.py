@@ -47,7 +47,7 @@ OF_COMPOSE = {"COMPOSE_PROJECT_NAME": "bedside", "COMPOSE_FILE": "compose.yaml"}
 
 SECRET = re.compile(
     r"""(?ix)
-    (?P<name> [\w.-]* (?:passw(?:or)?d|secret|token(?!iz)|(?:api|signing)[_-]?key) [\w.-]*)
+    (?P<name> [\w.-]* (?:passw(?:or)?d|secret|token(?!iz|s\b)|(?:api|signing)[_-]?key) [\w.-]*)
     [ \t]* [:=] [ \t]* ["']? (?P<value> [^\s"',]+)"""
 )
 """A name that sounds secret, and its value."""
