@@ -41,7 +41,10 @@ FLOORS = (
     {"state", "audit", "engine"},
     {"keys"},
     {"gateway.errors", "gateway.page"},
-    {"gateway.connection", "gateway.deadline", "gateway.drain", "gateway.engines", "gateway.api"},
+    {
+        *("gateway.connection", "gateway.deadline", "gateway.drain", "gateway.seats"),
+        *("gateway.aside", "gateway.engines", "gateway.api"),
+    },
     {"gateway.access", "gateway.exchange"},
     {"gateway.telemetry", "gateway.handlers", "gateway.dispatch"},
     {"gateway.envelope", "gateway.relay"},

@@ -26,6 +26,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from bedside_inference.audit import refusals
 from bedside_inference.config import GatewayConfig, HealthConfig, InferenceConfig, StateConfig
 from bedside_inference.gateway import server as gateway_server
 from bedside_inference.gateway.server import listen, server
@@ -232,6 +233,13 @@ def make_key(config: InferenceConfig, home: Path) -> Callable[..., NewKey]:
             return create(store, Scope(**scope), days=days, audit=unrecorded)
 
     return make
+
+
+@pytest.fixture
+def recorded_whole(monkeypatch) -> None:
+    """Every refusal of a stranger has a record of its own, however many there are."""
+    for name in ("WHOLE", "WHOLE_OF_NETWORK"):
+        monkeypatch.setattr(refusals, name, 1 << 30)
 
 
 @pytest.fixture

@@ -455,7 +455,7 @@ async def test_a_bug_of_ours_is_no_answer(
     if stream:
         rough.script = writes(rough.head(*STREAM) + chunked(EVENT, DONE) + END)
     with monkeypatch.context() as patched:
-        patched.setattr(relay, "conforming", buggy)
+        patched.setattr(relay, "whole_answer", buggy)
         patched.setattr(relay.Events, "feed", buggy)
         async with gateway.chat(stream=stream) as answer:
             assert answer.status == 500
@@ -477,13 +477,13 @@ async def test_without_a_free_file_the_engine_is_not_taken_for_gone(
         try:
             async with gateway.chat() as answer:
                 assert answer.status == 503
-                assert (await answer.json())["error"]["code"] == "engine_busy"
+                assert (await answer.json())["error"]["code"] == "gateway_full"
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, kept)
     async with gateway.chat() as answer:  # no look was needed
         assert answer.status == 200
     outcomes = [record["outcome"] for record in await ledger.take(3)]
-    assert outcomes == ["answered", "engine_busy", "answered"]
+    assert outcomes == ["answered", "gateway_full", "answered"]
     await recovers(gateway, engine)
 
 

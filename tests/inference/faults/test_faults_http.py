@@ -569,6 +569,7 @@ RENAMED = (
 """The same route in other words."""
 
 
+@pytest.mark.usefixtures("recorded_whole")
 async def test_paths_that_only_look_like_a_route(engine, gateway, raw, ledger, recovers) -> None:
     bearer = f"Authorization: Bearer {gateway.key}".encode()
     for method, path in [(m, p) for m in (b"GET", b"POST") for p in PATHS]:
@@ -604,6 +605,7 @@ HOSTS = (
 )
 
 
+@pytest.mark.usefixtures("recorded_whole")
 async def test_a_host_opens_no_protected_route(engine, gateway, raw, ledger, recovers) -> None:
     """What `request.url` makes of such a host once opened other servers (CVE-2026-48746)."""
     for method, path in PROTECTED:

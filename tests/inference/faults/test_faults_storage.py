@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import re
 import shutil
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +20,7 @@ from aiohttp import web
 
 from bedside_core.errors import ArtifactError
 from bedside_inference.audit import chain
+from bedside_inference.audit.journal import audit_directory
 from bedside_inference.audit.verify import verify
 from bedside_inference.config import AuditConfig, StateConfig
 from bedside_inference.gateway.access import authentication
@@ -291,3 +296,91 @@ async def test_the_clock_jumps(engine, config, gateway, make_key, clock, ledger,
     await recovers(gateway, engine)
     report = verify(ledger.directory)
     assert report.entries["request"] == ledger.taken
+
+
+async def strangers(gateway, count: int) -> Counter[int]:
+    """Ask so often without a key, in three ways."""
+    seen: Counter[int] = Counter()
+    for number in range(count):
+        method, path = (("GET", "/v1/x"), ("GET", "/v1/models"), ("OPTIONS", "/v1/models"))[
+            number % 3
+        ]
+        async with gateway.session.request(method, f"{gateway.url}{path}") as answer:
+            seen[answer.status] += 1
+    return seen
+
+
+async def test_a_flood_of_strangers_is_counted(engine, config, open_gateway, ledger) -> None:
+    async with open_gateway(config) as gateway:
+        assert await strangers(gateway, 90) == {404: 30, 401: 30, 405: 30}
+        assert await code_of(gateway) == ""
+        async with gateway.session.get(f"{gateway.url}/metrics") as page:
+            counted = 'requests_total{route="unknown",status="404"} 30.0'
+            assert counted in await page.text()
+        *refused, served = await ledger.take(21)
+        assert Counter(each["status"] for each in refused) == {404: 7, 401: 7, 405: 6}
+        assert served["outcome"] == "answered"
+    [entry] = ledger.entries("refused")
+    assert entry["counts"] == {
+        "unknown unknown_route": 23,
+        "/v1/models invalid_api_key": 23,
+        "/v1/models method_not_allowed": 24,
+    }
+    assert (entry["requests"], entry["networks"]) == (70, 1)
+
+
+@pytest.fixture
+def disk_of_its_own(config, home) -> Iterator[Path]:
+    """A real file system of 8 MiB for the audit, in the place of its directory."""
+    directory = audit_directory(config.audit, home)
+    directory.mkdir(mode=0o700, parents=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "none", directory], capture_output=True
+    )
+    if made.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield directory
+    subprocess.run(["umount", directory], check=True)
+    directory.rmdir()
+
+
+async def test_strangers_leave_a_reserve_of_the_disk(
+    engine, config, open_gateway, ledger, recovers, disk_of_its_own
+) -> None:
+    audit = AuditConfig(sync_seconds=0.05, reserve_bytes=4 << 20)
+
+    async def looked(gateway) -> int:
+        await asyncio.sleep(0.3)
+        async with gateway.session.get(f"{gateway.url}/metrics") as page:
+            found = re.search(r"^bedside_gateway_audit_free_bytes (\S+)$", await page.text(), re.M)
+        assert found
+        return int(float(found[1]))
+
+    async with open_gateway(config.model_copy(update={"audit": audit})) as gateway:
+        filler = disk_of_its_own / "filler"
+        await strangers(gateway, 2)
+        await ledger.take(2)
+        filler.write_bytes(bytes(5 << 20))
+        assert 0 < await looked(gateway) < audit.reserve_bytes
+        await strangers(gateway, 6)  # leave no record from here on
+        for _ in range(3):
+            assert await code_of(gateway) == ""
+        assert {each["outcome"] for each in await ledger.take(3)} == {"answered"}
+        # Until it is really full.
+        with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)) == 4096:
+                pass
+        async with asyncio.timeout(30):
+            while (code := await code_of(gateway)) == "":
+                pass
+        assert code == "audit_unavailable"
+        filler.unlink()
+        async with asyncio.timeout(30):
+            while not await ready(gateway):
+                await asyncio.sleep(0.02)
+        await ledger.take(len(ledger.entries()) - ledger.taken)
+        await recovers(gateway, engine)
+    counted = ledger.entries("refused")
+    assert sum(each["requests"] for each in counted) >= 6
+    assert any(each["scarce"] for each in counted)
+    assert verify(disk_of_its_own)

@@ -246,6 +246,9 @@ class AuditConfig(Config):
     sync_seconds: Annotated[float, Field(gt=0)] = 1
     """How often records are forced to the disk: what a power failure can take."""
     segment_bytes: Annotated[int, Field(ge=4096)] = 64 << 20
+    reserve_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    """Free disk that is kept for requests of known callers: below it, what is refused before
+    anybody is known is only counted."""
     segment_hours: Annotated[int, Field(ge=1)] = 24
     """A new file begins after so many bytes or hours."""
     retention_days: Annotated[int, Field(ge=1)] = 365

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside_inference.gateway.api.events import MAX_EVENT_BYTES, Events, Usage, whole_answer
+from bedside_inference.gateway.api.events import (
+    MAX_CONFORMING_BYTES,
+    MAX_EVENT_BYTES,
+    Events,
+    Usage,
+    whole_answer,
+)
 from bedside_inference.gateway.errors import ApiError
 
 MODEL = "ab" * 32
@@ -184,7 +190,38 @@ def test_tokens_are_counted_by_events_where_the_engine_did_not() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b'{"error": {"code": 1}}', b"\xff"])
 def test_a_whole_answer_that_is_none(body: bytes) -> None:
     with pytest.raises(ApiError, match="engine_error"):
-        whole_answer(body)
+        whole_answer(CHAT, body, Usage(), "ab")
+
+
+def test_counts_of_a_long_answer_are_read_from_its_end() -> None:
+    """Floats by the hundred thousand are not even parsed; what is broken there, nobody sees."""
+    counts = {"prompt_tokens": 7, "total_tokens": 7, "prompt_tokens_details": {"cached_tokens": 1}}
+    vectors = [{"embedding": [0.25] * 1000, "text": '"usage": {"prompt_tokens": 9}'}] * 100
+    body = json.dumps({"object": "list", "data": vectors, "usage": counts}).encode()
+    body = body.replace(b"0.25", b"0..5", 1)
+    usage = Usage()
+    assert whole_answer("/v1/embeddings", body, usage, "ab") == body
+    assert (usage.prompt_tokens, usage.completion_tokens) == (7, 0)
+    compact = json.dumps({"data": vectors, "usage": counts}, separators=(",", ":")).encode()
+    assert whole_answer("/v1/embeddings", compact, usage := Usage(), "ab") == compact
+    assert usage.prompt_tokens == 7
+    with pytest.raises(ApiError, match="engine_error"):
+        whole_answer("/v1/embeddings", body[:-30], Usage(), "ab")
+
+
+def test_a_chat_answer_longer_than_any_text_passes_as_it_is() -> None:
+    choice = {"message": {"content": "a", "x": None}, "logprobs": "a" * MAX_CONFORMING_BYTES,
+              "finish_reason": "length"}  # fmt: skip
+    for counts in ({"prompt_tokens": 1, "completion_tokens": 2}, None):
+        said = {"choices": [choice], "usage": counts, "prompt_logprobs": None}
+        marked = {**said, "system_fingerprint": None}
+        body = json.dumps(marked).encode()
+        usage = Usage()
+        passed = json.loads(whole_answer(CHAT, body, usage, "ab"))
+        assert passed.pop("system_fingerprint") == "ab"
+        assert passed == said
+        assert usage.finish_reason == "length"
+        assert usage.completion_tokens == (counts and 2)
 
 
 @pytest.mark.parametrize(

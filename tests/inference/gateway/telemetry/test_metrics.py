@@ -27,6 +27,7 @@ CLOSED = {
     "outcome": re.compile(r"answered|client_left|[a-z]+(_[a-z]+){0,4}"),
     "kind": re.compile("prompt|completion"),
     "task": re.compile("audit|state|engines|traces"),
+    "reason": re.compile("evicted|full"),
     "priority": re.compile("emergency|ward|batch"),
     "engine": re.compile(r"/tmp/bedside-[a-z0-9_]+/run/engine\.sock"),
     "condition": re.compile("loading|ready|stalled|draining|withdrawn"),

@@ -9,6 +9,7 @@ from bedside_inference.config import OidcConfig, OidcRole, TracingConfig
 from bedside_inference.gateway.access.oidc import TokenVerifier
 from bedside_inference.gateway.engines.admission import Admission
 from bedside_inference.gateway.engines.fleet import Fleet
+from bedside_inference.gateway.seats import Seats
 from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.gateway.telemetry.sampling import Sampling
 from bedside_inference.gateway.telemetry.tracing import Tracing
@@ -32,6 +33,7 @@ async def parts(config, home):
         "uses": KeyUses(store),
         "verifier": TokenVerifier(OidcConfig(issuer="https://a", audience="b", roles=ROLES)),
         "tracing": Tracing(TracingConfig()),
+        "seats": Seats(256, 64),
         "streams": lambda: 4,
     }
 
@@ -42,6 +44,7 @@ async def test_what_is_counted_elsewhere_is_taken_over_once(parts) -> None:
     parts["verifier"].refused["expired"] = 2
     parts["tracing"]._sender.dropped = 3
     parts["audit"].keeping.failures = 5
+    parts["seats"].refused = 7
     for _ in range(3):
         sample()
     parts["verifier"].refused["expired"] += 1
@@ -55,6 +58,7 @@ async def test_what_is_counted_elsewhere_is_taken_over_once(parts) -> None:
     assert "bedside_gateway_spans_dropped_total 3.0" in page
     assert "bedside_gateway_audit_writable 1.0" in page
     assert "bedside_gateway_streams 4.0" in page
+    assert 'bedside_gateway_connections_closed_total{reason="full"} 7.0' in page
     assert 'bedside_gateway_background_failures_total{task="audit"} 5.0' in page
     assert 'bedside_gateway_background_failures_total{task="state"} 3.0' in page
     assert 'bedside_gateway_background_failures_total{task="engines"} 0.0' in page

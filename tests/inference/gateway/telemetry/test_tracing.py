@@ -389,7 +389,8 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway.app import build
-with TestClient(build(InferenceConfig(), Path(sys.argv[1]), b"")) as client:
+from bedside_inference.gateway.seats import Seats
+with TestClient(build(InferenceConfig(), Path(sys.argv[1]), b"", Seats(256, 64))) as client:
     assert client.get("/v1/models").status_code == 401
     assert client.post("/v1/chat/completions", content=b"Erika").status_code == 401
 unwanted = ("opentelemetry.proto", "opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf")

@@ -25,14 +25,16 @@ _OF_REQUEST = (
 )
 _OF_MODEL = ("evidence", "verdict", "adapter")
 
-EXPORTED = frozenset({"request", "admin", "reidentification", "tombstone", "recovered"})
+EXPORTED = frozenset({"request", "refused", "admin", "reidentification", "tombstone", "recovered"})
 """Entries that are for others; the rest (begins, checkpoints) holds the chain together."""
 _LOG_USED = ("110101", "Audit Log Used")
 _ACTIVITY, _START = ("110100", "Application Activity"), ("110120", "Application Start")
 _ALERT = ("110113", "Security Alert")
 _CONFIGURATION = ("110131", "Software Configuration")
 _ATTRIBUTES = ("110137", "User Security Attributes Changed")
-_OF_CHAIN = frozenset({"seq", "time", "type", "prev", "hash", "signature", "action", "ids"})
+_OF_CHAIN = frozenset(
+    {"seq", "time", "type", "prev", "hash", "signature", "action", "ids", "counts"}
+)
 
 
 def audit_event(entry: dict[str, Any], site: str) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def outcome(entry: dict[str, Any]) -> str:
     if entry["type"] != "request":
         if entry["type"] == "recovered":
             return "8"
-        return "4" if entry.get("state") == "refused" else "0"
+        return "4" if "refused" in (entry["type"], entry.get("state")) else "0"
     if entry["outcome"] == DIED:
         return "12"
     status = entry["status"]
@@ -90,7 +92,11 @@ def _request(entry: dict[str, Any], site: str) -> dict[str, Any]:
 
 def _house(entry: dict[str, Any], site: str) -> dict[str, Any]:
     kind, subtype, action, said = _kind(entry)
-    ids = entry.get("ids", {}) | {n: v for n, v in entry.items() if n not in _OF_CHAIN}
+    ids = (
+        entry.get("ids", {})
+        | entry.get("counts", {})
+        | {n: v for n, v in entry.items() if n not in _OF_CHAIN}
+    )
     agent: dict[str, Any] = {
         "type": _concept(DCM, "110150", "Application"),
         "who": {"identifier": {"value": SERVER}},
@@ -130,6 +136,8 @@ def _kind(
             return _LOG_USED, None, "D", "segment_deleted"
         case {"type": "recovered", "reason": str(reason)}:
             return _ALERT, None, "E", f"audit_recovered_{reason}"
+        case {"type": "refused"}:
+            return _ALERT, None, "E", "requests_refused"
         case {"action": "gateway_started"}:
             return _ACTIVITY, _START, "E", entry["action"]
         case {"action": str(action)} if action.startswith("key_"):

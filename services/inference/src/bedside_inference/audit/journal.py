@@ -28,7 +28,13 @@ from bedside_inference.audit.checkpoint import (
     tombstone_message,
     write_checkpoint,
 )
-from bedside_inference.audit.entries import AuditError, segment_path, segments, write_errors
+from bedside_inference.audit.entries import (
+    AuditError,
+    Head,
+    segment_path,
+    segments,
+    write_errors,
+)
 from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.audit.record import (
     OF_KEYS,
@@ -37,6 +43,7 @@ from bedside_inference.audit.record import (
     died_content,
     request_content,
 )
+from bedside_inference.audit.refusals import Refusals
 from bedside_inference.audit.workers import Worker, dead_workers
 from bedside_inference.background import Recurring
 from bedside_inference.config import AuditConfig
@@ -81,7 +88,8 @@ class AuditLog:
     ...     audit.finish(record)
     """
 
-    def __init__(self, directory: Path, config: AuditConfig) -> None:
+    def __init__(self, directory: Path, config: AuditConfig, *, workers: int = 1) -> None:
+        """`workers`: processes of one gateway that write to it."""
         self.directory, self.config = directory, config
         self._chain = Chain(directory)
         self._keys: Keys = audit_keys(directory)
@@ -92,6 +100,9 @@ class AuditLog:
         """Finished requests that could not be written yet."""
         self._unrecorded = 0
         """Requests that never began and whose record could not be written."""
+        self._refusals = Refusals(workers)
+        self.free_bytes = 0
+        """Of the disk, as last looked at."""
         self._failed = False
         self.keeping = Recurring(logger, "audit not kept", "audit kept again")
         """What the thread does; while it fails, lines may be written, but not be on the disk."""
@@ -118,6 +129,7 @@ class AuditLog:
             with write_errors(self.directory):
                 self._worker = Worker(self.directory / "workers")
                 self._worker.note(self._last + 1)
+                self._look_at_disk()
                 self._bury()
         except BaseException:
             self._chain.close()
@@ -195,6 +207,18 @@ class AuditLog:
             except AuditError:
                 self._unrecorded += 1
                 raise
+
+    def takes(self, record: RequestRecord, address: str) -> bool:
+        """Whether a refusal before anybody was known gets a record, which `finish` writes.
+
+        Otherwise it is counted, in the next `refused` entry.
+
+        Args:
+            record: of the request.
+            address: the client's, whatever the record says of it.
+        """
+        with self._guard:
+            return self._refusals.whole(address, record.route, record.outcome)
 
     def admin(self, action: str, **ids: str | int | None) -> None:
         """Write that somebody changed something.
@@ -290,17 +314,29 @@ class AuditLog:
             with self.keeping.attempt():
                 self._tick()
 
+    def _look_at_disk(self) -> None:
+        found = os.statvfs(self.directory)
+        self.free_bytes = found.f_bavail * found.f_frsize
+        scarce = self.free_bytes < self.config.reserve_bytes
+        if scarce and not self._refusals.scarce:
+            logger.warning("audit disk below its reserve", extra=log.fields(free=self.free_bytes))
+        self._refusals.scarce = scarce
+
+    def _count_refusals(self, *, closing: bool) -> None:
+        if (members := self._refusals.due(closing=closing)) is not None:
+            self._append(content("refused", members))
+            self._refusals.written()
+
     def _tick(self, *, closing: bool = False) -> None:
         with self._guard:
+            with write_errors(self.directory):
+                self._look_at_disk()
             self._retry()
             if self._failed:
                 self._note_gap()
+            self._count_refusals(closing=closing)
         handle, checkpoint = self._sign(closing=closing)
-        with write_errors(self.directory):
-            try:
-                os.fdatasync(handle)
-            finally:
-                os.close(handle)
+        self._reach_disk(handle)
         if checkpoint is not None:
             with write_errors(self.directory):
                 write_checkpoint(self.directory, checkpoint)
@@ -308,14 +344,28 @@ class AuditLog:
         with self._guard, write_errors(self.directory):
             self._worker.note(next(iter(self._open.values()), self._last + 1))
 
+    def _reach_disk(self, handle: int) -> None:
+        with write_errors(self.directory):
+            try:
+                os.fdatasync(handle)
+            finally:
+                os.close(handle)
+
+    def _outgrown(self, head: Head) -> tuple[bool, bool]:
+        """Whether the segment is full, and whether it is old."""
+        age = time.time() - head.opened
+        full = head.size >= self.config.segment_bytes
+        return full, head.size > 0 and age >= self.config.segment_hours * 3600
+
     def _sign(self, *, closing: bool) -> tuple[int, Checkpoint | None]:
         """Sign and rotate if it is time; returns the segment that must reach the disk."""
         checkpoint = None
+        if any(self._outgrown(self._chain.position())):
+            # Most of it, before the lock: others append meanwhile, and little is left for `rotate`.
+            self._reach_disk(self._chain.handle())
         with self._chain.writing() as write:
             head, now = write.head, time.time()
-            age = now - head.opened
-            full = head.size >= self.config.segment_bytes
-            old = head.size > 0 and age >= self.config.segment_hours * 3600
+            full, old = self._outgrown(head)
             waited = not 0 <= now - head.signed < self.config.checkpoint_seconds
             many = head.unsigned >= self.config.checkpoint_records
             if head.unsigned and (full or old or waited or many or closing):

@@ -30,6 +30,8 @@ from bedside_inference.gateway.api.bodies import prepare_body, read_body, requir
 from bedside_inference.gateway.api.fields import REQUESTS
 from bedside_inference.gateway.api.openapi import OPERATIONS, taking
 from bedside_inference.gateway.api.routes import MODELS, ONE_MODEL, PUBLIC, route_of
+from bedside_inference.gateway.api.structure import structure
+from bedside_inference.gateway.aside import SMALL_BYTES, SMALL_STRUCTURE, aside
 from bedside_inference.gateway.dispatch import Dispatch
 from bedside_inference.gateway.drain import STATE, Drain
 from bedside_inference.gateway.engines.admission import Admission
@@ -47,6 +49,7 @@ from bedside_inference.gateway.errors import (
 from bedside_inference.gateway.exchange import exchange_of
 from bedside_inference.gateway.page.pages import pages
 from bedside_inference.gateway.relay import EngineAnswer
+from bedside_inference.gateway.seats import Seats
 from bedside_inference.gateway.telemetry.metrics import Metrics, several_workers
 from bedside_inference.gateway.telemetry.sampling import Sampling
 from bedside_inference.gateway.telemetry.tracing import Tracing
@@ -70,17 +73,21 @@ NO_TELEMETRY: TelemetryConfig = {
 class Gateway:
     """The parts of one gateway process, wired together."""
 
-    def __init__(self, config: InferenceConfig, home: Path, salt_key: bytes) -> None:
+    def __init__(self, config: InferenceConfig, home: Path, salt_key: bytes, seats: Seats) -> None:
         """Make them; nothing runs or is opened yet.
 
-        `salt_key`: what every worker of this gateway salts the engine's prefix cache with.
+        Args:
+            config: of the house.
+            home: BEDSIDE_HOME.
+            salt_key: what every worker of this gateway salts the engine's prefix cache with.
+            seats: the connections of this process.
 
         Raises:
             ConfigError: an engine's address, a certificate or a database's URL cannot be used.
         """
         self.config, self.salt_key = config, salt_key
         directory = audit_directory(config.audit, home)
-        self.audit = AuditLog(directory, config.audit)
+        self.audit = AuditLog(directory, config.audit, workers=config.gateway.workers)
         self.drain = Drain()
         self.pseudonyms = Pseudonyms(directory, config.audit)
         self.store = Store.of(config.state, home)
@@ -107,6 +114,7 @@ class Gateway:
             uses=self.uses,
             verifier=self.verifier,
             tracing=self.tracing,
+            seats=seats,
             streams=lambda: self.dispatch.streams,
         )
 
@@ -135,13 +143,13 @@ class Gateway:
             yield
 
 
-def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
+def build(config: InferenceConfig, home: Path, salt_key: bytes, seats: Seats) -> ASGIApp:
     """The gateway as an ASGI application.
 
     Raises:
         ConfigError: an engine's address, a certificate or a database's URL cannot be used.
     """
-    gateway = Gateway(config, home, salt_key)
+    gateway = Gateway(config, home, salt_key, seats)
     shortcut = Shortcut(_routes(gateway), {path: _generating(gateway, path) for path in REQUESTS})
     return Envelope(
         shortcut,
@@ -156,7 +164,7 @@ def build(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
 
 def document() -> dict[str, Any]:
     """The API's OpenAPI document, the same for every house: no setting changes it."""
-    return openapi.document(_routes(Gateway(InferenceConfig(), Path(), b"")).routes)
+    return openapi.document(_routes(Gateway(InferenceConfig(), Path(), b"", Seats(0, 0))).routes)
 
 
 def print_document(registry: Registry) -> None:
@@ -280,7 +288,11 @@ def _generating(gateway: Gateway, path: str) -> Endpoint:
                 raw = await read_body(request, settings.max_body_bytes)
         except TimeoutError:
             raise body_timeout() from None
-        prepared = prepare_body(raw, path, name, owned(gateway.salt_key, principal))
+        ours = owned(gateway.salt_key, principal)
+        if len(raw) <= SMALL_BYTES and structure(raw) <= SMALL_STRUCTURE:
+            prepared = prepare_body(raw, path, name, ours)
+        else:
+            prepared = await aside(prepare_body, raw, path, name, ours)
         if not principal.may_use(name):
             raise forbidden_model()
         record = exchange_of(request.scope).record

@@ -136,7 +136,8 @@ class Envelope:
                     await self.app(scope, receive, marked_send)
         finally:
             self.reporter.metrics.serving -= 1
-            self._close(exchange, audited=audited)
+            client = scope.get("client")
+            self._close(exchange, client[0] if client else "", audited=audited)
 
     def _refusal(self, route: str, *, audited: bool) -> ApiError | None:
         """Why nothing is done for a request now, whoever it is from."""
@@ -144,7 +145,7 @@ class Envelope:
             return gateway_draining()
         return audit_unavailable() if audited and not self.audit.writable else None
 
-    def _close(self, exchange: Exchange, *, audited: bool) -> None:
+    def _close(self, exchange: Exchange, address: str, *, audited: bool) -> None:
         seconds = time.monotonic() - exchange.started
         record, usage = exchange.record, exchange.usage
         record.ended, record.duration_ms = time.time(), seconds * 1000
@@ -160,10 +161,12 @@ class Envelope:
         if served := exchange.served or exchange.chosen:
             record.model_digest, record.evidence = served.model, served.evidence
             record.verdict = served.verdict
-        if audited and self.tracing.samples(record):
+        # What is only counted leaves no other trace either: a flood would fill those, too.
+        recorded = audited and (exchange.principal is not None or self.audit.takes(record, address))
+        if recorded and self.tracing.samples(record):
             self.tracing.put(spans_of(exchange, seconds))
-        self.reporter.add(exchange, seconds, logging.INFO if audited else logging.DEBUG)
-        if audited:
+        self.reporter.add(exchange, seconds, logging.INFO if recorded else logging.DEBUG)
+        if recorded:
             try:
                 self.audit.finish(record)
             except AuditError:

@@ -158,6 +158,12 @@ too_many_names = Refusal(
 too_deep = Refusal(
     400, "invalid_json", "The body has too many arrays and objects within one another."
 )
+body_too_complex = Refusal(
+    400,
+    "body_too_complex",
+    "The body has more than {limit} names and values; texts may be as long as the house allows.",
+    limit="the allowed number of",
+)
 missing_model = Refusal(400, "missing_model", "'model' must be given, as a string.", param="model")
 missing_field = Refusal(400, "missing_{field}", "'{field}' must be given.")
 unsupported_field = Refusal(
@@ -349,6 +355,12 @@ engine_busy = Refusal(
     "engine_busy",
     "The engine takes no further request now; try again shortly.",
     headers=RETRY,
+)
+gateway_full = Refusal(
+    503,
+    "gateway_full",
+    "The gateway has no room for a further connection; try again shortly.",
+    headers={**RETRY, **CLOSE},
 )
 overloaded = Refusal(
     503, "overloaded", "Too many requests are waiting; try again later.", headers=RETRY

@@ -18,24 +18,32 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bedside_inference.gateway.connection import CONNECTION, Connection
 from bedside_inference.gateway.errors import (
+    CLOSE,
     ApiError,
     bad_host,
     bad_http,
+    gateway_full,
     headers_timeout,
     headers_too_large,
     no_tunnel,
 )
+from bedside_inference.gateway.exchange import Exchange
+from bedside_inference.gateway.seats import Seats
 
 MAX_HEADER_BYTES = 32 << 10
 """Of request line and headers; tokens of identity providers reach a few KiB."""
 MAX_HEADERS = 100
+
+
+PROBES = frozenset({b"/livez", b"/readyz", b"/metrics"})
+"""Answered however full it is: who watches must not end a gateway that is only busy."""
 
 
 class Refused(Exception):  # noqa: N818 - a verdict on the client, not a failure of ours
@@ -66,9 +74,15 @@ class Protocol(HttpToolsProtocol):
     TAKE_SECONDS: ClassVar[float] = 60.0
     """For a client to take anything of what was written to it."""
 
+    def __init__(self, seats: Seats, *arguments: Any, **named: Any) -> None:
+        """`seats`: of this process; the rest is uvicorn's."""
+        super().__init__(*arguments, **named)
+        self._seats = seats
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.parser = Parser(self)
+        self._seats.enter(self)
         # The kernel's, because what is written last nobody waits for; see tcp(7).
         transport.get_extra_info("socket").setsockopt(
             socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self.TAKE_SECONDS * 1000)
@@ -82,6 +96,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_headers()
+        self._seats.leave(self)
         super().connection_lost(exc)
         if self._on_lost is not None:
             self._on_lost()
@@ -129,6 +144,9 @@ class Protocol(HttpToolsProtocol):
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             self._refusal = bad_host()
             raise Refused
+        if self.url not in PROBES and not self._seats.begin(self):
+            self._refusal = gateway_full()
+            raise Refused
         connection: Connection = self
         self.scope["extensions"] = {CONNECTION: connection}  # type: ignore[dict-item] # ours
         super().on_headers_complete()
@@ -161,6 +179,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        exchange = self.scope.get("bedside")
+        known = isinstance(exchange, Exchange) and exchange.principal is not None
+        self._seats.rest(self, known=known)
         if self.cycle.more_body:
             self._begin_headers()  # for the rest of a body that nobody waits for
 
@@ -205,9 +226,11 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, error: ApiError) -> None:
         """Answer outside of any exchange; nobody is known and nothing was asked."""
         body = json.dumps(error.body).encode()
+        headers = {**(error.headers or {}), **CLOSE}
+        said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = (
             f"HTTP/1.1 {error.status} Refused\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(body)}\r\n{said}\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

@@ -11,9 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bedside_inference.audit.record import CUT_OFF
 from bedside_inference.config import TimeoutsConfig
-from bedside_inference.gateway.api.answers import RESPONSES, conforming
+from bedside_inference.gateway.api.answers import RESPONSES
 from bedside_inference.gateway.api.bodies import Prepared
 from bedside_inference.gateway.api.events import Events, whole_answer
+from bedside_inference.gateway.aside import SMALL_BYTES, aside
 from bedside_inference.gateway.connection import Connection, connection_of
 from bedside_inference.gateway.deadline import Deadline
 from bedside_inference.gateway.dispatch import Dispatch
@@ -153,10 +154,12 @@ class EngineAnswer(Response):
                     await self._stream(found, stream, exchange, engine, exchange.served.model)
                     return None
                 body = await found.whole(MAX_ANSWER_BYTES)
-        answer = whole_answer(body)
-        exchange.usage.read_answer(answer)
-        whole = conforming(self.path, body, answer, exchange.served.model)
-        return WholeAnswer(whole, media_type="application/json")
+        reading = (self.path, body, exchange.usage, exchange.served.model)
+        if len(body) <= SMALL_BYTES:
+            body = whole_answer(*reading)
+        else:
+            body = await aside(whole_answer, *reading)
+        return WholeAnswer(body, media_type="application/json")
 
     async def _stream(
         self,

@@ -7,6 +7,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -33,13 +34,13 @@ from bedside_inference.config import GatewayConfig, InferenceConfig
 from bedside_inference.gateway.app import build
 from bedside_inference.gateway.drain import STATE, Drain
 from bedside_inference.gateway.protocol import Protocol
+from bedside_inference.gateway.seats import BACKLOG, Seats, raise_open_files
 from bedside_inference.gateway.telemetry.metrics import SHARED
 from bedside_inference.paths import private_directory, run_directory
 from bedside_inference.state.store import Store
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than a proxy or a client library keeps a connection that it does not use (nginx: 60), so
 that none sends a request on one that is closing here."""
@@ -66,6 +67,7 @@ def serve(config: InferenceConfig, run: Run) -> None:
     """
     lifeline.hold(signal.SIGTERM)
     home = run.registry.home
+    raise_open_files()
     with listen(config.gateway) as listening, suppress(KeyboardInterrupt):
         preflight(config, home)
         if config.gateway.workers == 1:
@@ -97,7 +99,7 @@ def preflight(config: InferenceConfig, home: Path) -> None:
                 "rates for itself - set inference.limits.url to a PostgreSQL database, or use one"
             )
         # A worker that cannot be built is started again for ever.
-        build(config, home, bytes(SALT_BYTES))
+        build(config, home, bytes(SALT_BYTES), seats_of(config))
     Store.open(config.state, home).close()
     with AuditLog(audit_directory(config.audit, home), config.audit) as audit:
         audit.admin("gateway_started", workers=config.gateway.workers)
@@ -157,7 +159,7 @@ def server(config: InferenceConfig, home: Path) -> Server:
     return Server(_settings(config, partial(build, config, home, secrets.token_bytes(SALT_BYTES))))
 
 
-def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
+def worker(config: InferenceConfig, home: Path, salt_key: bytes, seats: Seats) -> ASGIApp:
     """The application within one of several processes.
 
     Raises:
@@ -166,7 +168,7 @@ def worker(config: InferenceConfig, home: Path, salt_key: bytes) -> ASGIApp:
     lifeline.hold(signal.SIGTERM)
     log.configure()
     _forget(Path(os.environ[SHARED]), os.getpid())  # whoever had this number before
-    app = build(config, home, salt_key)
+    app = build(config, home, salt_key, seats)
     keep_out_of_garbage_collection()
     return app
 
@@ -255,15 +257,22 @@ def keep_out_of_garbage_collection() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
+def seats_of(config: InferenceConfig) -> Seats:
+    """The connections that this process has open files for."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Seats(files, config.admission.max_running)
+
+
 def _settings(config: InferenceConfig, app: partial[ASGIApp]) -> uvicorn.Config:
-    gateway = config.gateway
+    """`app`: what makes the application, but for its seats."""
+    gateway, seats = config.gateway, seats_of(config)
     return uvicorn.Config(
-        app,
+        partial(app, seats),
         factory=True,
-        http=Protocol,
+        http=partial(Protocol, seats),  # type: ignore[arg-type] # only ever called
         loop="uvloop",
         workers=gateway.workers,
-        backlog=BACKLOG,
+        backlog=seats.backlog,
         log_config=None,
         access_log=False,
         server_header=False,

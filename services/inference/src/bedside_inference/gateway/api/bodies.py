@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from bedside_inference.gateway.api.fields import REQUESTS, ApiRequest, GenerationRequest
 from bedside_inference.gateway.api.parsing import parse
 from bedside_inference.gateway.api.positions import refusal, wrong
+from bedside_inference.gateway.api.structure import require_simple
 from bedside_inference.gateway.errors import (
     ApiError,
     body_too_large,
@@ -97,6 +98,7 @@ def prepare_body(
         ApiError: 400 if it is no JSON object, lacks a field, has one of a wrong type or value, or
             one that does not pass; 404 for another model.
     """
+    require_simple(raw)
     given = parse(raw)
     model = given.get("model")
     if not isinstance(model, str):

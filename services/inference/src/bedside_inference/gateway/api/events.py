@@ -19,12 +19,20 @@ from bedside_inference.gateway.api.answers import (
     FINGERPRINT,
     FINGERPRINTED,
     RESPONSES,
+    conforming,
     conforming_event,
 )
 from bedside_inference.gateway.errors import engine_failed
 
 MAX_EVENT_BYTES = 8 << 20
 """Of one event: the longest is the whole answer that ends a stream of `/v1/responses`."""
+
+MAX_CONFORMING_BYTES = 1 << 20
+"""Of an answer in one piece that is brought into the published form; above, it has thousands of
+log-probabilities and passes as the engine wrote it."""
+TAIL_BYTES = 1 << 12
+"""Where an answer in one piece has its counts, behind all that is long."""
+EMBEDDINGS = "/v1/embeddings"
 
 END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -39,7 +47,9 @@ MARK = b'"%s":' % FINGERPRINT.encode()
 MARKED = re.compile(rb',\s*%s\s*(?:null|"[^"]*")|%s\s*(?:null|"[^"]*"),' % (MARK, MARK))
 ERROR = re.compile(rb'"error":\s*\{')
 """vLLM writes its own errors with a space."""
-FINISH = re.compile(rb'"finish_reason":"([^"]*)"')
+FINISH = re.compile(rb'"finish_reason":\s*"([^"]*)"')
+NUMBERS = re.compile(rb'"usage":\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
+"""The counts of an answer in one piece, with the objects in them."""
 REASONS = frozenset(
     {
         *("stop", "length", "tool_calls", "function_call", "content_filter"),
@@ -174,12 +184,39 @@ def _answer_in(said: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else said
 
 
-def whole_answer(body: bytes) -> dict[str, Any]:
-    """An answer that came in one piece.
+def whole_answer(path: str, body: bytes, usage: Usage, model: str) -> bytes:
+    """What a client gets of an answer that came in one piece.
+
+    Numbers by the thousand are not looked at: embeddings, and what is longer than any text, are
+    passed on as they are.
+
+    Args:
+        path: the route.
+        body: the engine's bytes.
+        usage: takes what it says of itself.
+        model: digest of the one that gave it.
 
     Raises:
         ApiError: it is no JSON object, or an error in the guise of an answer.
     """
+    if path != EMBEDDINGS and len(body) <= MAX_CONFORMING_BYTES:
+        answer = _answer(body)
+        usage.read_answer(answer)
+        return conforming(path, body, answer, model)
+    tail = body[-TAIL_BYTES:]
+    found = [*NUMBERS.finditer(tail)]
+    if found and body.startswith(b"{") and tail.rstrip().endswith(b"}"):
+        usage.read(_answer(found[-1][1]))
+        if reasons := FINISH.findall(tail):
+            usage.finish_reason = _reason(reasons[-1].decode(errors="replace"))
+    else:
+        usage.read_answer(_answer(body))
+    if path not in FINGERPRINTED:
+        return body
+    return b"{%b%b,%b%b" % (MARK, to_json(model), body[1 : -len(tail)], MARKED.sub(b"", tail))
+
+
+def _answer(body: bytes) -> dict[str, Any]:
     try:
         answer = from_json(body, cache_strings="keys")
     except ValueError:

@@ -22,6 +22,7 @@ from bedside_inference.gateway.errors import (
     engine_busy,
     engine_failed,
     engine_refused,
+    gateway_full,
     not_offered,
 )
 from bedside_inference.secret import ENGINE_TOKEN, read_secret
@@ -146,7 +147,9 @@ class EngineClient:
                 loop = asyncio.get_running_loop()
                 await loop.create_unix_connection(lambda: call, self.address)
         except OSError as error:  # TimeoutError is one
-            raise Unreached(gone=error.errno not in NO_FILES) from None
+            if error.errno in NO_FILES:
+                raise gateway_full() from None
+            raise Unreached(gone=True) from None
         return call
 
 

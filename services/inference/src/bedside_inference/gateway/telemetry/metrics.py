@@ -77,6 +77,12 @@ class Metrics:
         self.background_failures = self._counter(
             "background_failures", "Failures of work beside the requests.", "task"
         )
+        self.connections = self._gauge("connections", "Connections of clients.", "livesum")
+        self.connections_closed = self._counter(
+            "connections_closed",
+            "Connections that rested when another needed room, and requests that found none.",
+            "reason",
+        )
         self.in_flight = self._gauge("requests_in_flight", "Requests being served.", "livesum")
         self.streams = self._gauge("streams", "Event streams being answered.", "livesum")
         self.running = self._gauge("running", "Requests at the engines.", "livesum")
@@ -90,6 +96,9 @@ class Metrics:
             "audit_writable",
             "1 while requests can be recorded; nothing is served otherwise.",
             "livemin",
+        )
+        self.audit_free = self._gauge(
+            "audit_free_bytes", "Free disk where the audit is kept.", "livemin"
         )
         self.state_age = self._gauge(
             "state_age_seconds", "Since keys and switches were last looked at.", "livemax"

@@ -14,6 +14,7 @@ from bedside_inference.gateway.access.oidc import TokenVerifier
 from bedside_inference.gateway.engines.admission import Admission
 from bedside_inference.gateway.engines.fleet import Fleet
 from bedside_inference.gateway.engines.monitor import Condition
+from bedside_inference.gateway.seats import Seats
 from bedside_inference.gateway.telemetry.metrics import Metrics
 from bedside_inference.gateway.telemetry.tracing import Tracing
 from bedside_inference.state.errors import StateUnavailable
@@ -38,13 +39,15 @@ class Sampling:
         uses: KeyUses,
         verifier: TokenVerifier | None,
         tracing: Tracing,
+        seats: Seats,
         streams: Callable[[], int],
     ) -> None:
         """`streams`: how many event streams are being answered."""
         self.metrics = metrics
         self.admission, self.fleet, self.audit = admission, fleet, audit
         self.watch, self.uses, self.verifier, self.tracing = watch, uses, verifier, tracing
-        self.streams = streams
+        self.seats, self.streams = seats, streams
+        self._closed: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._dropped = 0
@@ -75,6 +78,7 @@ class Sampling:
         for priority, waiting in admission.queued.items():
             metrics.waiting.labels(priority).set(waiting)
         metrics.audit_writable.set(int(self.audit.writable))
+        metrics.audit_free.set(self.audit.free_bytes)
         metrics.state_age.set(self.watch.age)
         with suppress(StateUnavailable):  # then the number stays as it was
             now = datetime.now(UTC)
@@ -88,6 +92,10 @@ class Sampling:
             for reason, count in self.verifier.refused.items():
                 metrics.refused.labels(reason).inc(count - self._refused[reason])
                 self._refused[reason] = count
+        metrics.connections.set(len(self.seats))
+        for reason, count in (("evicted", self.seats.evicted), ("full", self.seats.refused)):
+            metrics.connections_closed.labels(reason).inc(count - self._closed[reason])
+            self._closed[reason] = count
         metrics.spans_dropped.inc(self.tracing.dropped - self._dropped)
         self._dropped = self.tracing.dropped
         for task, failures in self._background().items():
