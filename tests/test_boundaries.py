@@ -38,7 +38,7 @@ FLOORS = (
     {"urls", "names", "served", "secret", "probe", "background", "children"},
     {"config"},
     {"principal", "paths"},
-    {"state", "audit", "engine"},
+    {"state", "audit", "engine", "reported"},
     {"keys"},
     {"gateway.errors", "gateway.page"},
     {
@@ -51,6 +51,7 @@ FLOORS = (
     {"gateway.app", "gateway.protocol"},
     {"gateway.server"},
     {"aliases", "bulk", "chat", "check", "health", "run", "selftest"},
+    {"models"},
     {"operators"},
     {"cli"},
 )

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert
 
 from bedside_core.console import table
 from bedside_core.errors import InputError, PolicyError
-from bedside_core.registry.registry import Registry
 from bedside_inference.state import schema
 from bedside_inference.state.records import Alias, State
 from bedside_inference.state.store import Audit, Change, Store
 
-DIGEST_CHARS = 64
-MIN_PREFIX = 8
-_DIGEST = re.compile(r"[0-9a-f]{8,64}")
 ENGINES_OWN = "whatever the engine serves"
 
 
@@ -112,38 +107,6 @@ def resume(store: Store, digest: str, *, audit: Audit) -> None:
         stopped = schema.stopped_models
         change.connection.execute(delete(stopped).where(stopped.c.digest == digest))
         change.record("model_resumed", model=digest)
-
-
-def whole_digest(store: Store, registry: Registry, given: str) -> str:
-    """The whole digest; an abbreviation must fit one model that was promoted here or is in use.
-
-    Raises:
-        InputError: it is no digest, or fits no model or several.
-    """
-    if not _DIGEST.fullmatch(given):
-        raise InputError(
-            f"a model's digest has {DIGEST_CHARS} characters of 0-9a-f, or at least its first "
-            f"{MIN_PREFIX} - `bedside registry list` shows them"
-        )
-    if len(given) == DIGEST_CHARS:
-        # Without a look at any file: a kill switch must not need the registry.
-        return given
-    known = {promotion.model for promotion in registry.promotions()} | _in_use(store.snapshot())
-    fitting = [digest for digest in known if digest.startswith(given)]
-    if len(fitting) != 1:
-        problem = "several models begin" if fitting else "no promoted model begins"
-        raise InputError(f"{problem} with {given} - give the whole digest")
-    return fitting[0]
-
-
-def _in_use(state: State) -> set[str]:
-    named = {
-        digest
-        for alias in state.aliases.values()
-        for digest in (alias.primary, alias.previous, alias.canary)
-        if digest is not None
-    }
-    return named | state.stopped
 
 
 def _refuse_stopped(state: State, digest: str) -> None:

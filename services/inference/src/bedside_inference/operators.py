@@ -27,6 +27,7 @@ from bedside_inference.config import InferenceConfig
 from bedside_inference.state.records import KeyOptions
 
 if TYPE_CHECKING:
+    from bedside_inference.models import Desk
     from bedside_inference.state.store import Audit, Store
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,14 @@ class UsageOptions(Config):
     """How it is written."""
 
 
-class CanaryOptions(Config):
+class SwitchOptions(Config):
+    """Whether to look first."""
+
+    force: bool = False
+    """Does it though no engine serves that model now."""
+
+
+class CanaryOptions(SwitchOptions):
     """How much of a name's work a model on trial gets."""
 
     share: Annotated[float, Field(ge=0, le=1)]
@@ -167,65 +175,60 @@ def revoke_key(
 
 
 @contextmanager
-def _models(config: InferenceConfig, run: Run) -> Iterator[tuple[Store, Audit]]:
-    """The state, and at the end what the name stands for then."""
-    from bedside_inference.aliases import listing
+def _models(config: InferenceConfig, run: Run) -> Iterator[Desk]:
+    """What a verb on models needs; at its end, what is served then."""
+    from bedside_inference.models import Desk
 
     with _state(config, run) as (store, audit):
+        desk = Desk(config, run.registry, store, audit)
         before = store.revision()
-        yield store, audit
-        if store.revision() != before:
+        yield desk
+        changed = store.revision() != before
+        if changed:
             fields = log.fields(action=run.verb, name=config.model_name)
             logger.info("models changed", extra=fields)
-        say(listing(store.snapshot(), config.model_name))
+        say(desk.report(store.snapshot() if changed else None))
 
 
 def list_models(config: InferenceConfig, run: Run) -> None:
-    """Print what the name stands for, what is on trial and what is stopped."""
+    """Print what the name stands for, what each engine serves, and what answers now."""
     with _models(config, run):
         pass
 
 
-def switch_model(config: InferenceConfig, run: Run, digest: str) -> None:
+def switch_model(config: InferenceConfig, run: Run, model: str, options: SwitchOptions) -> None:
     """Let the name stand for a model."""
-    from bedside_inference.aliases import switch, whole_digest
-
-    with _models(config, run) as (store, audit):
-        model = whole_digest(store, run.registry, digest)
-        switch(store, config.model_name, model, audit=audit)
+    with _models(config, run) as desk:
+        desk.switch(model, force=options.force)
 
 
-def try_model(config: InferenceConfig, run: Run, digest: str, options: CanaryOptions) -> None:
+def try_model(config: InferenceConfig, run: Run, model: str, options: CanaryOptions) -> None:
     """Give a model a share of the name's requests."""
-    from bedside_inference.aliases import canary, whole_digest
-
-    with _models(config, run) as (store, audit):
-        model = whole_digest(store, run.registry, digest)
-        canary(store, config.model_name, model, share=options.share, audit=audit)
+    with _models(config, run) as desk:
+        desk.canary(model, share=options.share, force=options.force)
 
 
-def roll_back_model(config: InferenceConfig, run: Run) -> None:
+def roll_back_model(config: InferenceConfig, run: Run, options: SwitchOptions) -> None:
     """Go back to the model before the last switch."""
-    from bedside_inference.aliases import rollback
-
-    with _models(config, run) as (store, audit):
-        rollback(store, config.model_name, audit=audit)
+    with _models(config, run) as desk:
+        desk.rollback(force=options.force)
 
 
-def stop_model(config: InferenceConfig, run: Run, digest: str) -> None:
-    """Let a model answer nobody."""
-    from bedside_inference.aliases import stop, whole_digest
+def stop_model(config: InferenceConfig, run: Run, model: str) -> None:
+    """Let a model answer nobody.
 
-    with _models(config, run) as (store, audit):
-        stop(store, whole_digest(store, run.registry, digest), audit=audit)
+    Raises:
+        UnservedError: it is stopped, and no engine serves it now.
+    """
+    with _models(config, run) as desk:
+        digest = desk.stop(model)
+    desk.require_stopped_something(digest)
 
 
-def resume_model(config: InferenceConfig, run: Run, digest: str) -> None:
+def resume_model(config: InferenceConfig, run: Run, model: str) -> None:
     """Let a stopped model answer again."""
-    from bedside_inference.aliases import resume, whole_digest
-
-    with _models(config, run) as (store, audit):
-        resume(store, whole_digest(store, run.registry, digest), audit=audit)
+    with _models(config, run) as desk:
+        desk.resume(model)
 
 
 def verify_audit(config: InferenceConfig, run: Run, file: str | None) -> None:
@@ -336,39 +339,51 @@ MODELS = Group(
     "models",
     "the model behind the name: switch, canary, rollback; stop and resume",
     (
-        Command("list", "the model of the name, on trial, stopped", list_models, InferenceConfig),
+        Command(
+            "list",
+            "what the name stands for, what each engine serves, what answers now",
+            list_models,
+            InferenceConfig,
+        ),
         Command(
             "switch",
             "let the name stand for a model; running answers end where they are",
             switch_model,
             InferenceConfig,
-            words=("digest",),
+            words=("model",),
+            arguments=SwitchOptions,
+            examples=("4f2a90c1d3b7",),
         ),
         Command(
             "canary",
             "give a model a share of the callers, on trial",
             try_model,
             InferenceConfig,
-            words=("digest",),
+            words=("model",),
             arguments=CanaryOptions,
             examples=("4f2a90c1d3b7 --share 0.1", "4f2a90c1d3b7 --share 0"),
         ),
         Command(
-            "rollback", "back to the model before the last switch", roll_back_model, InferenceConfig
+            "rollback",
+            "back to the model before the last switch",
+            roll_back_model,
+            InferenceConfig,
+            arguments=SwitchOptions,
         ),
         Command(
             "stop",
             "kill switch: no answer of this model from now on, running ones end",
             stop_model,
             InferenceConfig,
-            words=("digest",),
+            words=("model",),
+            examples=("current", "4f2a90c1d3b7"),
         ),
         Command(
             "resume",
             "let a stopped model answer again",
             resume_model,
             InferenceConfig,
-            words=("digest",),
+            words=("model",),
         ),
     ),
 )

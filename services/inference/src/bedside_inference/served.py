@@ -33,6 +33,8 @@ class ServedModel(BaseModel):
     """Longest prompt plus answer in tokens; none if the engine does not say."""
     tools: bool | None = None
     """Whether calls of tools are found in the model's words; none if the engine does not say."""
+    run: str | None = None
+    """The run that made it, as the registry names it (`name/slot`); none if the engine has none."""
     withdrawn: bool = False
     """Whether it was withdrawn meanwhile; such an engine answers nothing and ends in seconds."""
     draining: bool = False

@@ -19,6 +19,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.offline import OFFLINE
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.engine import ending
@@ -64,6 +65,8 @@ class Candidate(NamedTuple):
 
     model: Artifact
     evidence: Artifact | None
+    run: str | None = None
+    """The run and slot that hold it, `name/slot`."""
 
     @property
     def verdict(self) -> Literal["PROMOTE", "UNPROVEN"]:
@@ -76,6 +79,7 @@ class Candidate(NamedTuple):
             created=self.model.manifest.created,
             evidence=self.evidence.digest if self.evidence else None,
             verdict=self.verdict,
+            run=self.run,
             max_model_len=engine.max_model_len,
             tools=engine.tool_call_parser is not None,
         )
@@ -156,14 +160,19 @@ def choose(run: Run) -> Candidate:
                 f"the promotion log names model {promotion.model[:12]}, its evidence is about "
                 f"{model.digest[:12]} - `bedside registry promote EVIDENCE` again"
             )
-        return Candidate(model, evidence)
+        return Candidate(model, evidence, _run_of(run.registry, model))
     if os.environ.get(ALLOW_UNPROVEN) == "1":
-        return Candidate(run.input("base"), None)
+        base = run.input("base")
+        return Candidate(base, None, _run_of(run.registry, base))
     raise PolicyError(
         "nothing is promoted, so nothing is served - run `bedside adapt --config FILE` or "
         f"`bedside registry promote EVIDENCE`; {ALLOW_UNPROVEN}=1 serves this run's base model, "
         "labelled UNPROVEN, for development"
     )
+
+
+def _run_of(registry: Registry, model: Artifact) -> str | None:
+    return next((slot for slot, digest in registry.slots() if digest == model.digest), None)
 
 
 def log_choice(chosen: Candidate) -> None:

@@ -29,6 +29,7 @@ from uvicorn.supervisors.multiprocess import Process
 from bedside_core import lifeline, log
 from bedside_core.errors import ConfigError
 from bedside_core.run import Run
+from bedside_inference import reported
 from bedside_inference.audit.journal import AuditLog, audit_directory
 from bedside_inference.config import GatewayConfig, InferenceConfig
 from bedside_inference.gateway.app import build
@@ -70,6 +71,7 @@ def serve(config: InferenceConfig, run: Run) -> None:
     raise_open_files()
     with listen(config.gateway) as listening, suppress(KeyboardInterrupt):
         preflight(config, home)
+        reported.note(config, home)
         if config.gateway.workers == 1:
             keep_out_of_garbage_collection()
             server(config, home).run([listening])

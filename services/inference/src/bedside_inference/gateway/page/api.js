@@ -14,6 +14,7 @@ const BY_CODE = {
   queue_timeout: "overloaded",
   engine_busy: "overloaded",
   engine_timeout: "timeout",
+  engine_draining: "loading",
   model_loading: "loading",
   model_stalled: "loading",
   model_stopped: "withdrawn",
