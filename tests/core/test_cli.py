@@ -314,3 +314,11 @@ def test_console_script_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace")
+def test_the_first_process_of_a_container_ends_at_a_signal_from_its_import_on():
+    code = "import os, signal, bedside_core; os.kill(1, signal.SIGTERM); print('lives on')"
+    first = ["unshare", "--pid", "--fork", "--kill-child=KILL", sys.executable, "-c", code]
+    done = subprocess.run(first, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
