@@ -280,8 +280,8 @@ def test_adapting_ends_in_a_promotion(stack) -> None:
     assert "is unchanged, reused" in stack.told("trainer")
 
 
-def models(stack, *words: str) -> None:
-    stack.compose("exec", "-T", "gateway", "bedside", "inference", "models", *words)
+def models(stack, *words: str) -> str:
+    return stack.compose("exec", "-T", "gateway", "bedside", "inference", "models", *words).stdout
 
 
 def answers_with(stack, key: str, model: str) -> None:
@@ -345,6 +345,46 @@ def test_promoted_model_takes_over_without_a_pause_or_a_broken_stream(stack, key
     assert all(ends_well(chunks) for _, chunks in both)
     stop.join()
     assert stack.ask(key)[0]["x-bedside-model"] == proven
+
+
+def test_a_restart_of_the_only_engine_breaks_no_stream(stack, key) -> None:
+    _, chunks = begun(stack, key)
+    restart = threading.Thread(target=stack.compose, args=("restart", "engine"))
+    restart.start()
+    assert int(stack.wait_for(503)["retry-after"]) > 0
+    with pytest.raises(openai.InternalServerError) as refused:
+        stack.ask(key)
+    assert refused.value.status_code == 503
+    assert refused.value.code in ("engine_draining", "model_loading")
+    assert ends_well(chunks)
+    restart.join()
+    assert stack.ready()["verdict"] == "PROMOTE"
+
+
+def test_an_engine_that_loads_is_stopped_at_once(stack) -> None:
+    stack.compose("restart", "engine")
+    time.sleep(3)  # and so it loads
+    began = time.monotonic()
+    stack.compose("stop", "engine")
+    assert time.monotonic() - began < 30  # Docker would wait for 75 s
+    stack.compose("start", "engine")
+    assert stack.ready()["verdict"] == "PROMOTE"
+
+
+def test_operators_see_what_is_served_and_stop_it_by_a_word(stack, key) -> None:
+    served = stack.ready()["model"][:12]
+    assert ["http://engine:8000", "serves", served, "PROMOTE"] in [
+        line.split()[:4] for line in models(stack, "list").splitlines()
+    ]
+    assert "answers nobody now: model stopped" in models(stack, "stop", "current")
+    assert stack.get("/readyz")[0] == 503
+    assert f"answers now with {served} (PROMOTE)" in models(stack, "resume", "current")
+    nobody = stack.compose(
+        *("exec", "-T", "gateway", "bedside", "inference", "models", "switch", "f" * 64),
+        check=False,
+    )
+    assert nobody.returncode == 5
+    assert f"serving: {served}" in nobody.stderr
 
 
 def test_rollback_is_refused_while_there_is_nothing_before(stack) -> None:
