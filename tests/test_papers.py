@@ -181,3 +181,50 @@ def test_large_files_are_stopped(tmp_path: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == code
         assert ("a large one is over 500 kB" in result.stdout) == bool(code)
+
+
+# Data protection
+
+PROOF = re.compile(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)")
+GERMAN = ["datenschutz.md", "vorlage-dsfa.md", "vorlage-verarbeitungsverzeichnis.md"]
+
+
+def defines(path: Path, test: str) -> bool:
+    return f"def {test}(" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", GERMAN)
+def test_proofs_for_the_officer_exist(name: str) -> None:
+    proofs = PROOF.findall(read(f"docs/{name}"))
+    assert len(proofs) > 10
+    assert [proof for proof in proofs if not defines(ROOT / proof[1], proof[0])] == []
+    links = re.findall(r"\]\((\.\./tests/[^)]*)\)", read(f"docs/{name}"))
+    assert len(links) == len(proofs), "a link to a test names the test"
+
+
+@pytest.mark.parametrize("name", GERMAN)
+def test_each_statement_to_the_officer_has_a_proof_or_a_reason(name: str) -> None:
+    column = None
+    for line in read(f"docs/{name}").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            column = None
+        elif "Nachweis" in cells:
+            column = cells.index("Nachweis")
+        elif column is not None and set(line) - set("|-"):
+            assert PROOF.search(cells[column]) or cells[column].startswith("ohne Test: "), line
+
+
+def test_what_is_left_to_the_house_is_marked() -> None:
+    for name in GERMAN[1:]:
+        assert read(f"docs/{name}").count("▢") > 20
+
+
+def test_proofs_of_data_protection_exist() -> None:
+    named = re.findall(r"`((?:\w+/)*\w+\.py)(?:::(\w+))?`", read("docs/data-protection.md"))
+    assert len(named) > 50
+    for path, test in named:
+        found = [place / path for place in (ROOT, ROOT / "tests/inference")]
+        file = next((file for file in found if file.is_file()), None)
+        assert file, path
+        assert not test or defines(file, test), (path, test)
