@@ -627,7 +627,7 @@ async def asking(
 async def test_clients_that_leave(engine, config, open_gateway, witness, heard) -> None:
     one = {"admission": AdmissionConfig(max_running=1, emergency_reserve=0)}
     async with open_gateway(config.model_copy(update=one)) as gateway:
-        head = f"POST {CHAT} HTTP/1.1\r\nAuthorization: Bearer {gateway.key}\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
         for rest in (
             f"X: {MARKER}",
             f"Content-Type: application/json\r\nContent-Length: 999\r\n\r\n{MARKER}",
@@ -692,8 +692,8 @@ async def test_patience_ends(engine, config, open_gateway, witness, heard) -> No
         await send_raw(
             witness,
             gateway,
-            f"POST {CHAT} HTTP/1.1\r\nAuthorization: Bearer {gateway.key}\r\nContent-Type: "
-            f"application/json\r\nContent-Length: 99\r\n\r\n{MARKER}".encode(),
+            f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{MARKER}".encode(),
             stay=30,
         )
         await measure(witness, gateway)
