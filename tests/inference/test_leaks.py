@@ -458,16 +458,17 @@ async def test_headers_paths_and_methods(engine, gateway, witness, heard) -> Non
                     method, f"{gateway.url}{path}", data=MARKER, headers=key
                 ) as answer:
                     witness.hear("raw answers", f"{answer.headers}{await answer.text()}")
-    marker, bearer = MARKER.encode(), f"Authorization: Bearer {gateway.key}\r\n".encode()
+    marker = MARKER.encode()
+    bearer = f"Host: x\r\nAuthorization: Bearer {gateway.key}\r\n".encode()
     for request in (
         marker + b" / HTTP/1.1\r\n\r\n",
         b"GET http://" + marker + b"/v1/models HTTP/1.1\r\nHost: " + marker + b"\r\n\r\n",
         b"GET /livez HTTP/1.1 " + marker + b"\r\n\r\n",
         b"GET /livez HTTP/1.1\r\n" + marker + b"\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nX: " + marker + b"\x00\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nX: " + marker * 4000 + b"\r\n\r\n",
-        b"POST /livez HTTP/1.1\r\nContent-Length: " + marker + b"\r\n\r\n",
-        b"POST /livez HTTP/1.1\r\nTransfer-Encoding: " + marker + b"\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + marker + b"\x00\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + marker * 4000 + b"\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: " + marker + b"\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " + marker + b"\r\n\r\n",
         b"POST %s HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%s"
         % (CHAT.encode(), bearer, marker),
         b"CONNECT " + marker + b":443 HTTP/1.1\r\nHost: x\r\n\r\n",
