@@ -38,7 +38,7 @@ FORBIDDEN = {
 
 OF_COMMANDS = {
     *("BEDSIDE_HOME", "BEDSIDE_BUNDLE_KEY", "BEDSIDE_API_KEY"),
-    *("BEDSIDE_EVIDENCE_KEY", "BEDSIDE_OPERATOR_KEY"),
+    *("BEDSIDE_EVIDENCE_KEY", "BEDSIDE_OPERATOR_KEY", "BEDSIDE_CHECK"),
 }
 """Variables of commands that the manual shows."""
 
