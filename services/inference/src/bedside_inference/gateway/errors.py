@@ -183,9 +183,10 @@ invalid_value = Refusal(
 context_length_exceeded = Refusal(
     400,
     "context_length_exceeded",
-    # In the words that LiteLLM and others look for.
-    "This model's maximum context length is {window}; prompt and answer together would be longer. "
-    "Shorten the conversation or ask for a shorter answer.",
+    # Clients that shorten a conversation look for words: LiteLLM for the first ones, LangChain for
+    # the code, which the openai package does not make a part of its exception's text.
+    "This model's maximum context length is {window}; prompt and answer together would be longer "
+    "(context_length_exceeded). Shorten the conversation or ask for a shorter answer.",
     window="smaller",
 )
 tools_not_offered = Refusal(
