@@ -359,7 +359,11 @@ RESPONSE_CHANGES = [
 @pytest.mark.parametrize("changes", RESPONSE_CHANGES)
 def test_responses(changes) -> None:
     body = LEAST[RESPONSES] | changes
-    assert prepared(body, RESPONSES) == told(body) | OWNED | {"store": False}
+    passed = told(body) | OWNED | {"store": False}
+    for item in passed["input"]:
+        if isinstance(item, dict) and item.get("role") == "assistant":
+            item["type"] = "message"  # vLLM wants it said
+    assert prepared(body, RESPONSES) == passed
     assert ask(body, RESPONSES).asked_for_usage  # it is a part of the last event
 
 

@@ -187,6 +187,6 @@ def test_what_clients_add_to_items_is_dropped() -> None:
     assert reach("input", items, RESPONSES) == [
         call,
         {"type": "function_call_output", "call_id": "c", "output": "a"},
-        {**SAID, "content": [{"type": "output_text", "text": "a"}]},
+        {"type": "message", **SAID, "content": [{"type": "output_text", "text": "a"}]},
         USER,
     ]

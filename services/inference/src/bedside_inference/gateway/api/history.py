@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, ConfigDict, Discriminator, Field, StringConstraints
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic import Tag as Branch
 
 from bedside_inference.gateway.api.parts import MAX_PARTS, MAX_TOOLS, Part, TextPart
@@ -147,6 +154,12 @@ class SaidMessage(Item):
     type: Literal["message"] | None = "message"
     role: Literal["assistant"]
     content: str | Annotated[list[OutputText], Field(min_length=1, max_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_type(cls, given: Any) -> Any:
+        """VLLM reads parts of one only where it names its type."""
+        return {**given, "type": "message"} if isinstance(given, dict) else given
 
 
 class FunctionCall(Item):
