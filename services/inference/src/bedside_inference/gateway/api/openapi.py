@@ -20,12 +20,13 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from bedside_inference.config import PageConfig
 from bedside_inference.gateway.api.fields import MAX_ANSWERS, REQUESTS
 from bedside_inference.gateway.api.names import HINTS, NEUTRAL, VENDOR_FIELDS
 from bedside_inference.gateway.api.parts import MAX_PATTERN, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 from bedside_inference.gateway.api.routes import MODELS, ONE_MODEL
 from bedside_inference.gateway.errors import CLIENT_CLOSED, TABLE
-from bedside_inference.gateway.page.pages import FILES
+from bedside_inference.gateway.page.pages import FILES, SETTINGS
 from bedside_inference.served import ServedModel
 from bedside_inference.state.records import PURPOSES
 
@@ -423,7 +424,8 @@ def _operations() -> Iterator[tuple[str, Json]]:
     numbers["content"]["application/openmetrics-text"] = {"schema": TEXT}
     yield "/metrics", _unprotected("monitoring", "getMetrics", "Metrics", numbers)
     for path, (file, media_type) in FILES.items():
-        content = _file("The file.", media_type)
+        schema = PageConfig.model_json_schema() if path == SETTINGS else TEXT
+        content = _file("The file.", media_type, schema)
         yield path, _unprotected("page", f"load_{file.replace('.', '_')}", f"Load {file}", content)
 
 
@@ -499,11 +501,11 @@ def _answer(
     }
 
 
-def _file(description: str, media_type: str) -> Json:
+def _file(description: str, media_type: str, schema: Json = TEXT) -> Json:
     return {
         "description": description,
         "headers": _headers(("X-Request-Id",), ()),
-        "content": {media_type: {"schema": TEXT}},
+        "content": {media_type: {"schema": schema}},
     }
 
 
