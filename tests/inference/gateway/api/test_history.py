@@ -190,3 +190,10 @@ def test_what_clients_add_to_items_is_dropped() -> None:
         {"type": "message", **SAID, "content": [{"type": "output_text", "text": "a"}]},
         USER,
     ]
+
+
+def test_a_thought_whose_status_a_client_kept_from_its_beginning() -> None:
+    """LangChain does; passed on as the last item, vLLM would have the model write on from it."""
+    thought = {"type": "reasoning", "summary": [], "id": "rs_1"}
+    for status in ("in_progress", "incomplete", "completed", None):
+        assert reach("input", [USER, {**thought, "status": status}], RESPONSES) == [USER, thought]

@@ -33,7 +33,10 @@ REQUIRED: dict[str, dict[str, dict[str, Any]]] = {
     "/v1/completions": {"choices": {"logprobs": None}},
     RESPONSES: {
         "response": dict.fromkeys(
-            ("error", "incomplete_details", "instructions", "metadata", "temperature", "top_p")
+            (
+                *("access_programs", "error", "incomplete_details", "instructions", "metadata"),
+                *("temperature", "top_p"),
+            )
         ),
         "tools": {"parameters": None, "strict": None},
         "output_text": {"annotations": (), "logprobs": ()},

@@ -193,6 +193,8 @@ class Reasoning(Item):
     """What the model thought earlier; vLLM reads no more than one part of it."""
 
     type: Literal["reasoning"]
+    status: Annotated[str | None, Field(exclude=True)] = None  # type: ignore[assignment]
+    """Not passed on: who puts a stream together keeps the one that it began with."""
     summary: Annotated[list[ReasoningText], Field(max_length=1)]
     content: Annotated[list[ReasoningText], Field(max_length=1)] | None = None
     encrypted_content: None = None
