@@ -5,7 +5,7 @@ export BEDSIDE_ENVS ?= .venvs
 SERVICES := core corpus trainer merger eval inference engine
 images up: export GIT_REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 
-.PHONY: help demo test setup lint e2e images up down clean
+.PHONY: help demo test clients setup lint e2e images up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,11 @@ demo: setup ## adapt, prove and serve a model on this machine; ARGS=--once ends 
 
 test: lint ## unit, property and integration tests; sets up what it needs
 	.venvs/dev/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=8 $(ARGS)
+
+clients: ## the gateway with clients that others wrote, in environments of their own; ARGS go to pytest
+	@bash scripts/setup.sh dev clients
+	BEDSIDE_REQUIRE_CLIENTS=1 .venvs/dev/bin/pytest tests/inference/clients --numprocesses=auto \
+	  --maxprocesses=4 --durations=12 $(ARGS)
 
 setup: ## the environment of every service, hash-locked, under .venvs
 	@bash scripts/setup.sh $(SERVICES)

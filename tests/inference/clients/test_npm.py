@@ -13,17 +13,17 @@ CLIENT = Path(__file__).with_name("client.mjs")
 
 
 @pytest.fixture
-def run(gateway, node_modules, program, ready):
+def run(gateway, node, node_modules, program, ready):
     """Runs a scenario of client.mjs; what it printed."""
 
     async def run(scenario: str, key: str = gateway.key) -> Any:
         await ready()
         env = {
-            "MODULES": str(node_modules / "node_modules" / "x"),
+            "MODULES": str(node_modules / "x"),
             "URL": f"{gateway.url}/v1",
             "KEY": key,
         }
-        async with program("node", CLIENT, scenario, **env) as process:
+        async with program(node, CLIENT, scenario, **env) as process:
             output, error = await process.communicate()
         assert process.returncode == 0, error.decode()
         return json.loads(output)
