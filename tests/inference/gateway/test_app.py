@@ -312,6 +312,17 @@ async def test_head_is_get_without_a_body(engine, gateway) -> None:
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
+async def test_no_other_origin_is_let_in(engine, gateway) -> None:
+    """As docs/clients.md says: there is no CORS, neither before a request nor with an answer."""
+    asks = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
+    async with gateway.session.options(f"{gateway.url}{CHAT}", headers=asks) as answer:
+        assert answer.status == 405
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+    async with gateway.post(GOOD, headers={"Origin": "https://other.example"}) as answer:
+        assert answer.status == 200
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
 @pytest.mark.parametrize(
     ("path", "hinted"),
     [
