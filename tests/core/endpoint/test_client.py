@@ -179,7 +179,7 @@ async def test_nobody_waits_for_ever(server, config, cache, after) -> None:
     [
         (500, None, 3), (502, None, 3), (408, None, 3), (409, None, 3), (429, None, 3),
         (500, "false", 1), (429, "false", 1), (400, "true", 3), (400, None, 1), (413, None, 1),
-        (422, "nonsense", 1),
+        (422, "nonsense", 1), (502, "false", 3), (504, "false", 1),
     ],
 )  # fmt: skip
 async def test_what_is_tried_again(server, config, cache, status, told, times) -> None:

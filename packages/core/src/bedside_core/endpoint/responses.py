@@ -16,6 +16,9 @@ Body = dict[str, Any]
 MAX_ANSWER_BYTES = 64 << 20
 RETRIED = frozenset({408, 409, 425, 429})
 """Beside 5xx: what may be otherwise the next time."""
+ENGINE_FAILED = 502
+"""What the gateway tells nobody to try again, since a person waits. Whoever asks thousands of
+questions outlives an engine that starts again."""
 HOPELESS = frozenset({401, 403, 404, 405, *range(300, 400)})
 """Key, model, route or address are wrong; no request will fare better."""
 
@@ -85,7 +88,7 @@ def parsed(data: bytes) -> Body:
 def _refusal(response: httpx2.Response) -> Failure:
     # The server's words are not read: they may quote the request.
     status = response.status_code
-    told = response.headers.get("x-should-retry")
+    told = None if status == ENGINE_FAILED else response.headers.get("x-should-retry")
     again = told == "true" if told in ("true", "false") else status in RETRIED or status >= 500
     after = retry_after(response.headers.get("retry-after", ""))
     return Failure(f"http_{status}", again and status not in HOPELESS, after, status)
