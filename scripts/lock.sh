@@ -23,10 +23,11 @@ lock services/inference/requirements.lock "${same[@]}" --extra gateway services/
 lock services/inference/engine.lock "${cpu[@]}" --extra engine services/inference/pyproject.toml
 
 # Clients that others wrote, which the gateway is tested with; they know nothing of ours.
+clients=tests/inference/clients/locks
 for name in openai2 openai3 node; do
   "$uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-    --no-annotate --only-binary :all: "requirements/clients-$name.in" -o "requirements/clients-$name.lock"
-  echo "requirements/clients-$name.lock"
+    --no-annotate --only-binary :all: "$clients/$name.in" -o "$clients/$name.lock"
+  echo "$clients/$name.lock"
 done
 
 # torch stands apart, because it comes as a CPU build or as the general build with CUDA libraries.

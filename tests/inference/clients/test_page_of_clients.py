@@ -10,6 +10,7 @@ from bedside_inference.config import AdmissionConfig, TimeoutsConfig
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "clients.md").read_text()
+LOCKS = Path(__file__).with_name("locks")
 PYTHON = (
     *("haystack-ai", "instructor", "langchain-openai", "litellm", "llm", "openai"),
     *("llama-index-llms-openai-like", "openai-agents", "pydantic-ai-slim"),
@@ -18,8 +19,8 @@ NPM = ("@ai-sdk/openai-compatible", "@langchain/openai", "ai", "openai")
 
 
 def test_versions() -> None:
-    locked = "".join(path.read_text() for path in ROOT.glob("requirements/clients-*.lock"))
-    packages = json.loads((Path(__file__).parent / "npm" / "package-lock.json").read_text())
+    locked = "".join(path.read_text() for path in LOCKS.glob("*.lock"))
+    packages = json.loads((LOCKS / "package-lock.json").read_text())
     versions = [
         *((name, v) for name in PYTHON for v in re.findall(rf"^{name}==(\S+)", locked, re.M)),
         *((name, packages["packages"][f"node_modules/{name}"]["version"]) for name in NPM),
@@ -31,11 +32,11 @@ def test_versions() -> None:
 
 
 def test_no_lock_names_a_host() -> None:
-    packages = json.loads((Path(__file__).parent / "npm" / "package-lock.json").read_text())
+    packages = json.loads((LOCKS / "package-lock.json").read_text())
     for name, package in packages["packages"].items():
         assert "resolved" not in package, name
         assert not name or package["integrity"].startswith("sha512-")
-    for path in ROOT.glob("requirements/clients-*.lock"):
+    for path in LOCKS.glob("*.lock"):
         text = path.read_text()
         assert "://" not in text
         pins = len(re.findall(r"^\S+==", text, re.M))
