@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from bedside_core.registry import removal
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
+from bedside_inference.engine import ending
 from bedside_inference.engine import launch as engine
 from bedside_inference.secret import make_secrets
 from bedside_inference.served import ServedModel
@@ -38,7 +40,11 @@ class Started(Exception):  # noqa: N818 - it is no error
 def no_vllm(monkeypatch) -> None:
     """Stop where vLLM would start; keep the test process free of lifelines and their variable."""
 
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
     def execve(program: str, arguments: list[str], environment: dict[str, str]) -> None:
+        # Until the next program heeds them; here there is none.
+        assert set(ending.ENDING) <= signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise Started(program, arguments, environment)
 
     monkeypatch.setattr(os, "execve", execve)
