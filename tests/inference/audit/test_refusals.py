@@ -119,6 +119,7 @@ def test_a_flood_adds_at_most_a_hundred_megabytes_a_day() -> None:
             counting.whole("2001:db8::1", route, code)
     members = counting.due(closing=True)
     assert members is not None
+    assert sum(members["counts"].values()) == members["requests"] == len(routes) * len(codes)
     members["counts"] = dict.fromkeys(members["counts"], 10**7)
     signed = {"of_seq": LATE, "of_hash": ZEROS, "signature": "A" * 88}
     minute = refusals.WHOLE * length(record) + length(content("refused", members))

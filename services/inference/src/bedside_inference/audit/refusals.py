@@ -26,6 +26,8 @@ WHOLE = 60
 """Whole records a minute of all together."""
 NETWORKS = 10_000
 """How many different ones are told apart in a count."""
+KINDS = 60
+"""Routes and codes that an entry names, the most frequent ones; the rest is `other`."""
 MINUTE = 60.0
 
 
@@ -77,13 +79,16 @@ class Refusals:
         """The members of an entry that must be written now; `written` says that it was."""
         if not self._counts or not (closing or self._clock() - self._began >= self._count_seconds):
             return None
+        named = dict(self._counts.most_common(KINDS))
+        if rest := self._counts.total() - sum(named.values()):
+            named["other", "other"] = rest
         return {
             "since": rfc3339(self._since),
             "until": rfc3339(time.time()),
             "requests": self._counts.total(),
             "networks": len(self._networks),
             "scarce": self._for_reserve,
-            "counts": {f"{route} {code}": n for (route, code), n in sorted(self._counts.items())},
+            "counts": {f"{route} {code}": n for (route, code), n in sorted(named.items())},
         }
 
     def written(self) -> None:
