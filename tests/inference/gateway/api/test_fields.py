@@ -372,6 +372,7 @@ def test_responses_are_never_stored() -> None:
         assert prepared(LEAST[RESPONSES] | {"store": value}, RESPONSES)["store"] is False
 
 
+SAID_AS = {"role": "assistant", "content": "a"}
 SAID = {"type": "message", "role": "assistant"}
 CALLED = {"type": "function_call", "call_id": "c", "name": "dose", "arguments": "{}"}
 
@@ -382,6 +383,7 @@ CALLED = {"type": "function_call", "call_id": "c", "name": "dose", "arguments": 
         *(("input", []), ("input", [CANARY]), ("input", [1]), ("input", {}), ("input", [[]])),
         ("input", [{"role": CANARY, "content": "a"}]),
         ("input", [{"type": CANARY}]),
+        *(("input", [{"type": kind, **SAID_AS}]) for kind in (0, False, "", [])),
         ("input", [{"type": ["message"], "role": "user", "content": "a"}]),
         ("input", [{"type": "asked", "role": "user", "content": "a"}]),
         ("input", [{"type": "(asked)", "role": "user", "content": "a"}]),

@@ -207,8 +207,8 @@ def _kind(item: Any) -> str | None:
     """
     if not isinstance(item, dict):
         return None
-    kind = item.get("type") or "message"
-    if kind == "message":
+    kind = item.get("type")
+    if kind is None or kind == "message":
         kind = "said" if item.get("role") == "assistant" else "asked"
     return f"({kind})" if isinstance(kind, str) else None
 
