@@ -398,7 +398,6 @@ CALLED = {"type": "function_call", "call_id": "c", "name": "dose", "arguments": 
         # vLLM would go on writing these as if it had begun them.
         ("input", [{**SAID, "content": "a", "status": "incomplete"}]),
         ("input", [{**SAID, "content": "a", "status": "in_progress"}]),
-        ("input", [{"type": "reasoning", "summary": [], "status": "in_progress"}]),
         # vLLM would not read the second part, and fails without a first.
         ("input", [{**SAID, "content": [{"type": "output_text", "text": "a"}] * 2}]),
         ("input", [{**SAID, "content": []}]),

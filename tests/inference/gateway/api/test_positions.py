@@ -81,7 +81,7 @@ WRONG_ITEMS = [
     ({"type": "item_reference", "id": "a"}, "input[1]", ITEM),
     ({"role": "user", "content": [{"type": "input_image"}]}, "input[1].content[0].type",
      "'input_text'"),
-    ({"type": "reasoning", "summary": [], "status": "in_progress"}, "input[1].status",
+    ({"role": "assistant", "content": "a", "status": "in_progress"}, "input[1].status",
      "'completed'"),
     ({"type": "reasoning", "summary": [], "reasoning": {}, "content": [{"text": "a"}]},
      "input[1].content[0].type", "must be given."),
