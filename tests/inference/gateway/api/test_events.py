@@ -118,7 +118,10 @@ def test_the_last_event_of_a_response() -> None:
 
 
 RESPONSE = {"id": "r", "status": "in_progress", "user": None, "usage": None}
-REQUIRED = ("error", "incomplete_details", "instructions", "metadata", "temperature", "top_p")
+REQUIRED = (
+    *("access_programs", "error", "incomplete_details", "instructions", "metadata"),
+    *("temperature", "top_p"),
+)
 PART = {"type": "output_text", "text": 'a "item":{', "logprobs": None}
 
 
