@@ -39,7 +39,7 @@ FLOORS = (
     {"config"},
     {"principal", "paths"},
     {"state", "audit", "engine", "reported"},
-    {"keys"},
+    {"keys", "persons"},
     {"gateway.errors", "gateway.page"},
     {
         *("gateway.connection", "gateway.deadline", "gateway.drain", "gateway.seats"),

@@ -16,7 +16,7 @@ from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.check import check
 from bedside_inference.config import InferenceConfig
-from bedside_inference.operators import AUDIT, KEYS, MODELS
+from bedside_inference.operators import AUDIT, KEYS, MODELS, PERSONS
 
 
 def _up(path: Path, overrides: list[str], registry: Registry) -> None:
@@ -85,6 +85,7 @@ COMMANDS: tuple[Node, ...] = (
     ),
     Command("openapi", "print the API's OpenAPI document", _openapi),
     KEYS,
+    PERSONS,
     MODELS,
     AUDIT,
     Command("secrets", "make the secrets between our containers that are missing", _secrets),

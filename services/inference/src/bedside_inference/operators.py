@@ -8,7 +8,7 @@ Tested in tests/inference/test_keys.py, tests/inference/test_aliases.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -174,6 +174,36 @@ def revoke_key(
     logger.info("key revoked", extra=log.fields(pseudonym=options.pseudonym))
 
 
+def lock_out(config: InferenceConfig, run: Run, who: str) -> None:
+    """Let a person in no more, and end what is being answered.
+
+    Args:
+        config: of the section.
+        run: where the house is.
+        who: a pseudonym of the audit, or the token's `ISSUER|SUBJECT`.
+    """
+    from bedside_inference.persons import lock_out
+
+    _with_person(config, run, who, lock_out)
+
+
+def readmit(config: InferenceConfig, run: Run, who: str) -> None:
+    """Let a person in again."""
+    from bedside_inference.persons import readmit
+
+    _with_person(config, run, who, readmit)
+
+
+def _with_person(config: InferenceConfig, run: Run, who: str, act: Callable[..., int]) -> None:
+    from bedside_inference.audit.manage import person_behind
+
+    subject, pseudonym = person_behind(config, run.registry.home, who)
+    with _state(config, run) as (store, audit):
+        number = act(store, subject, audit=audit, pseudonym=pseudonym)
+    logger.info("persons changed", extra=log.fields(action=run.verb, pseudonym=pseudonym))
+    say(f"locked out are now: {number}")
+
+
 @contextmanager
 def _models(config: InferenceConfig, run: Run) -> Iterator[Desk]:
     """What a verb on models needs; at its end, what is served then."""
@@ -331,6 +361,28 @@ KEYS = Group(
             words=("id?",),
             arguments=RevocationOptions,
             examples=("0a1b2c3d", "--pseudonym 12.q0mC3x"),
+        ),
+    ),
+)
+
+PERSONS = Group(
+    "persons",
+    "people of the identity provider: lock out, readmit",
+    (
+        Command(
+            "lock-out",
+            "let in no more whom a pseudonym or ISSUER|SUBJECT names; running streams end too",
+            lock_out,
+            InferenceConfig,
+            words=("who",),
+            examples=("3.mZ4nq0", "'https://idp.example/realms/house|f81d4fae'"),
+        ),
+        Command(
+            "readmit",
+            "let somebody in again",
+            readmit,
+            InferenceConfig,
+            words=("who",),
         ),
     ),
 )

@@ -9,7 +9,10 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import ssl
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +36,8 @@ from hypothesis import strategies as st
 
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError
+from bedside_inference.audit.journal import audit_directory
+from bedside_inference.audit.pseudonyms import Pseudonyms
 from bedside_inference.config import OidcConfig
 from bedside_inference.gateway.access import jwks
 from bedside_inference.gateway.access.jwks import Keys, ProviderError, usable_keys
@@ -1124,6 +1129,71 @@ async def test_the_gateway_serves_keys_while_tokens_wait(
             assert await ask(provider.token(exp=1)) == (401, "invalid_token")
             assert await ask(provider.token(roles=[])) == (403, "no_role")
             assert await ask(door.key) == (200, None)
+
+
+async def test_who_is_locked_out_is_out_within_a_second(
+    open_gateway, config, engine, provider, home, tmp_path
+) -> None:
+    """Her streams end, her valid token is refused, and nobody is told whose pseudonym it was."""
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = await engine.open_stream(request)
+        await response.write(engine.chunk("a"))
+        await asyncio.sleep(600)
+        return response
+
+    said = b""
+
+    async def operator(*words: str) -> int | None:
+        nonlocal said
+        command = ["-m", "bedside_core.cli", "inference", "persons", *words, "--config", str(run)]
+        verb = await asyncio.create_subprocess_exec(
+            sys.executable, *command, env={**os.environ, "BEDSIDE_HOME": str(home)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        said += (await verb.communicate())[0]
+        return verb.returncode
+
+    engine.script = endless
+    oidc = config.model_copy(update={"oidc": provider.config()})
+    run = tmp_path / "run.yaml"
+    run.write_text(json.dumps({"name": "r", "inference": oidc.model_dump(mode="json")}))
+    async with open_gateway(oidc) as door:
+        door.key = provider.token(sub="else")
+        async with door.chat(stream=True) as other:
+            await other.content.readexactly(len(engine.marked(engine.chunk("a"))))
+            door.key = provider.token(sub="her")
+            async with door.chat(stream=True) as answer:
+                await answer.content.readexactly(len(engine.marked(engine.chunk("a"))))
+                assert await operator("lock-out", f"{provider.issuer}|her") == 0
+                async with asyncio.timeout(10):  # ten times what is promised
+                    rest = await answer.content.read()
+                assert json.loads(rest.removeprefix(b"data: "))["error"]["code"] == "locked_out"
+            async with door.chat() as refused:
+                assert refused.status == 403
+                assert (await refused.json())["error"]["code"] == "locked_out"
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await other.content.read()
+        # By the pseudonym that the audit has of the one who is not out yet.
+        directory = audit_directory(oidc.audit, home)
+        pseudonym = Pseudonyms(directory, oidc.audit).of(f"{provider.issuer}|else")
+        assert await operator("lock-out", pseudonym) == 0
+        assert await operator("lock-out", pseudonym) == 0
+        assert b"locked out are now: 2" in said
+        assert await operator("readmit", f"{provider.issuer}|her") == 0
+        assert await operator("readmit", f"{provider.issuer}|her") == 3
+        await door.looked()
+        door.key = provider.token(sub="her")
+        async with door.session.get(f"{door.url}/v1/models", headers=door.authorization) as now:
+            assert now.status == 200
+        door.key = provider.token(sub="else")
+        async with door.session.get(f"{door.url}/v1/models", headers=door.authorization) as out:
+            assert out.status == 403
+    written = b"".join(f.read_bytes() for f in home.rglob("*") if f.is_file())
+    for place in said, written:
+        assert b"|her" not in place
+        assert b"|else" not in place
 
 
 # Leaks

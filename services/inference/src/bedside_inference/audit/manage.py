@@ -177,10 +177,33 @@ def key_behind(config: InferenceConfig, home: Path, pseudonym: str) -> str:
     found = Pseudonyms(directory, config.audit).key_of(pseudonym)
     if not _KEY_ID.fullmatch(found):
         raise InputError(
-            "behind this pseudonym is no API key - whom the identity provider lets in, it must "
-            "lock out"
+            "behind this pseudonym is no API key but somebody whom the identity provider lets in - "
+            "`bedside inference persons lock-out PSEUDONYM`"
         )
     return found
+
+
+def person_behind(config: InferenceConfig, home: Path, who: str) -> tuple[str, str]:
+    """A person of the identity provider, to be told to nobody, and a pseudonym of hers.
+
+    Args:
+        config: of the audit.
+        home: BEDSIDE_HOME.
+        who: a pseudonym, or the token's `ISSUER|SUBJECT`.
+
+    Raises:
+        InputError: it is no pseudonym of this house, or that of an API key.
+    """
+    pseudonyms = Pseudonyms(audit_directory(config.audit, home), config.audit)
+    if "|" in who:
+        return who, pseudonyms.of(who)
+    found = pseudonyms.reveal(who)
+    if "|" not in found:
+        raise InputError(
+            "behind this pseudonym is nobody of the identity provider - of a key: `bedside "
+            "inference keys revoke --pseudonym PSEUDONYM`"
+        )
+    return found, who
 
 
 def open_pseudonym(config: InferenceConfig, home: Path, pseudonym: str, find: Find) -> None:

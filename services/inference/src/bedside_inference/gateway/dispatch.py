@@ -21,6 +21,7 @@ from bedside_inference.gateway.engines.monitor import Monitor
 from bedside_inference.gateway.errors import (
     ApiError,
     key_revoked,
+    locked_out,
     model_stopped,
     tools_not_offered,
 )
@@ -41,8 +42,8 @@ class Running(NamedTuple):
 
     digests: frozenset[str]
     """Of the models that may give it."""
-    key_id: str | None
-    """Of who asked, if that was with a key of the house."""
+    principal: Principal | None
+    """Who asked."""
     stream: bool
 
 
@@ -119,7 +120,7 @@ class Dispatch:
     ) -> Iterator[None]:
         """While engines are asked for an answer, so that `enforce` finds what stops it."""
         digests = frozenset(engine.served.model for engine in engines if engine.served)
-        self._running[stop] = Running(digests, principal.key_id if principal else None, stream)
+        self._running[stop] = Running(digests, principal, stream)
         try:
             yield
         finally:
@@ -131,17 +132,17 @@ class Dispatch:
         return sum(running.stream for running in self._running.values())
 
     def enforce(self, state: State) -> None:
-        """End the answers of models that this state has stopped, and of keys that it revoked."""
+        """End the answers of models that this state has stopped, and of whom it lets in no more."""
         for stop, running in self._running.items():
             if running.digests & state.stopped:
                 stop(model_stopped())
-            elif running.key_id in state.revoked:
-                stop(key_revoked())
+            elif running.principal is not None and state.ended(running.principal):
+                stop(_ended(running.principal))
 
     def _candidates(self, principal: Principal, request: Prepared) -> list[Monitor]:
         state = self.watch.state
-        if principal.key_id in state.revoked:  # while it waited
-            raise key_revoked()
+        if state.ended(principal):  # while it waited
+            raise _ended(principal)
         digest = self.fleet.target(state.alias(self.model_name), principal.subject)
         return self.fleet.choose(digest, state.stopped, partial(_unfit, request))
 
@@ -150,6 +151,10 @@ class Dispatch:
         canary = self.watch.state.alias(self.model_name).canary
         trial = chosen is not None and chosen.model == canary
         return (f"class_{principal.priority}", *(("canary",) if trial else ()))
+
+
+def _ended(principal: Principal) -> ApiError:
+    return key_revoked() if principal.method == "api_key" else locked_out()
 
 
 def _used(usage: Usage, prompt: int) -> int:

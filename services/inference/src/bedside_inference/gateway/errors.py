@@ -244,6 +244,11 @@ key_revoked = Refusal(
     "This key was revoked while its request was answered.",
     headers={"WWW-Authenticate": "Bearer"},
 )
+locked_out = Refusal(
+    403,
+    "locked_out",
+    "You are locked out of this service; ask who runs it.",
+)
 no_role = Refusal(
     403,
     "no_role",

@@ -155,6 +155,8 @@ class State:
     aliases: Mapping[str, Alias]
     stopped: frozenset[str]
     """Digests of the models that must not answer."""
+    locked_out: frozenset[str] = frozenset()
+    """SHA-256 of the subjects of the identity provider that are let in no more."""
 
     def find(self, key: str, now: datetime) -> Principal | None:
         """The holder of a key that is valid now.
@@ -171,6 +173,12 @@ class State:
     def revoked(self) -> frozenset[str]:
         """Ids of the keys that were ended before their time."""
         return frozenset(key.id for key in self.keys.values() if key.revoked is not None)
+
+    def ended(self, principal: Principal) -> bool:
+        """Whether this key was revoked, or this person locked out, before the time was up."""
+        if principal.method == "api_key":
+            return principal.subject in self.revoked
+        return bool(self.locked_out) and digest_of(principal.subject) in self.locked_out
 
     def alias(self, name: str) -> Alias:
         """The alias of a name; one that was never switched stands for what the engine serves."""

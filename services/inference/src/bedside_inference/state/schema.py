@@ -92,6 +92,14 @@ stopped_models = Table(
     Column("since", Moment, nullable=False),
 )
 
+locked_out = Table(
+    "locked_out",
+    metadata,
+    Column("subject_sha256", String(64), primary_key=True),
+    Column("since", Moment, nullable=False),
+)
+"""People of the identity provider, by the SHA-256 of the token's `iss|sub`."""
+
 revision = Table(
     "revision",
     metadata,

@@ -142,12 +142,14 @@ class Store:
         rows = connection.execute(found).mappings()
         aliases = connection.execute(select(schema.models)).mappings()
         stopped = connection.execute(select(schema.stopped_models.c.digest)).scalars()
+        out = connection.execute(select(schema.locked_out.c.subject_sha256)).scalars()
         try:
             return State(
                 revision=connection.execute(select(schema.revision.c.number)).scalar_one(),
                 keys={row["sha256"]: _key(row) for row in rows},
                 aliases={row["name"]: Alias.model_validate(dict(row)) for row in aliases},
                 stopped=frozenset(stopped),
+                locked_out=frozenset(out),
             )
         except ValidationError:
             raise StateUnavailable(f"{self._database.name} {DAMAGED}") from None

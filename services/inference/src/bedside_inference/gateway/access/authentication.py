@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from bedside_inference.gateway.access.oidc import TokenVerifier
 from bedside_inference.gateway.engines.admission import engine_priority
-from bedside_inference.gateway.errors import invalid_key, unknown_purpose
+from bedside_inference.gateway.errors import invalid_key, locked_out, unknown_purpose
 from bedside_inference.principal import Principal
 from bedside_inference.state.records import PREFIX, PURPOSES
 from bedside_inference.state.watch import Watch
@@ -35,7 +35,10 @@ class Authentication:
         if scheme.lower() != "bearer" or not credential:
             raise invalid_key()
         if self._verifier is not None and not credential.startswith(PREFIX):
-            return await self._verifier.verify(credential)
+            person = await self._verifier.verify(credential)
+            if self._watch.state.ended(person):
+                raise locked_out()
+            return person
         found = self._watch.state.find(credential, datetime.now(UTC))
         if found is None:
             raise invalid_key()

@@ -3,6 +3,7 @@
 const BY_CODE = {
   context_length_exceeded: "tooLong",
   body_too_large: "tooLong",
+  body_too_complex: "tooLong",
   too_many_tokens: "tooManyTokens",
   engine_refused: "engineRefused",
   invalid_token: "expired",
@@ -13,6 +14,7 @@ const BY_CODE = {
   overloaded: "overloaded",
   queue_timeout: "overloaded",
   engine_busy: "overloaded",
+  gateway_full: "overloaded",
   engine_timeout: "timeout",
   engine_draining: "loading",
   model_loading: "loading",

@@ -1,4 +1,4 @@
-"""Holders, labels and free department names of keys, and the day of their last use.
+"""Holders, labels and free department names of keys, the day of their last use, who is locked out.
 
 Gateways of the version before go on beside this one: they read the columns that they know, so
 `department` keeps the form that they take and a name of another form stands in `department_name`.
@@ -23,4 +23,9 @@ def upgrade() -> None:
         "key_uses",
         sa.Column("key_id", sa.String(8), sa.ForeignKey("keys.id"), primary_key=True),
         sa.Column("day", sa.Date, nullable=False),
+    )
+    op.create_table(
+        "locked_out",
+        sa.Column("subject_sha256", sa.String(64), primary_key=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
     )
