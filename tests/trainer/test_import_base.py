@@ -201,7 +201,7 @@ def test_bootstrap_adds_nothing_beside_a_promoted_model(
 ) -> None:
     house = new_house()
     with house.registry.log.writing() as log:
-        log.add("promote", {"model": "a" * 64, "evidence": "b" * 64})
+        log.add("promote", {"model": "a" * 64, "evidence": "b" * 64, "by": "somebody"})
     bootstrap(NOWHERE, house.run("trainer", "bootstrap"))
     assert capsys.readouterr().out == "a model is promoted; no base model is needed to start\n"
     assert house.registry.artifacts() == []
