@@ -214,7 +214,7 @@ def test_components_name_their_keys_in_another_order(chart: Path) -> None:
         "engine.resources.limits.ephemeral-storage=2Gi,engine.resources.limits.example\\.com/nic=1",
     ],
 )
-def test_a_quantity_of_kubernetes_is_refused(helm: Any, words: str) -> None:
+def test_a_quantity_of_kubernetes_is_taken(helm: Any, words: str) -> None:
     helm.template("--set", words)
 
 
