@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from bedside_core import log
+
+END_SECONDS = 1.0
+"""How long the end waits for what a thread has begun."""
+
+
+@asynccontextmanager
+async def thread_beside(name: str, work: Callable[[threading.Event], None]) -> AsyncIterator[None]:
+    """Have a thread of its own work until the end of the block, which its event tells.
+
+    A daemon: one that waits for a server that never answers must not keep the process.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,), name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        await asyncio.to_thread(thread.join, END_SECONDS)
 
 
 class Recurring:

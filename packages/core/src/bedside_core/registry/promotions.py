@@ -54,8 +54,12 @@ def history(promotions: Iterable[Promotion]) -> History:
             standing.append(past)
         else:
             undone = [standing.pop()] if standing else []
-            while standing and (standing[-1].model, standing[-1].evidence) != past[2:4]:
+            while standing and not _same(standing[-1], past):
                 undone.append(standing.pop())
             left |= {promotion.model: past for promotion in undone}
         left.pop(past.model, None)
     return History(standing, left)
+
+
+def _same(one: Promotion, other: Promotion) -> bool:
+    return (one.model, one.evidence) == (other.model, other.evidence)

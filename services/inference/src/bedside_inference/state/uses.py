@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
-from bedside_inference.background import Recurring
+from bedside_inference.background import Recurring, thread_beside
 from bedside_inference.state.store import Store
 
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 60.0
-END_SECONDS = 1.0
-"""How long the end waits for a write that has begun; after that a day may be missing."""
 
 
 class KeyUses:
@@ -42,18 +39,9 @@ class KeyUses:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write until the end of the block, and once more then.
-
-        In a thread of its own, as `Watch`: a server that never answers must not keep the process.
-        """
-        ended = threading.Event()
-        thread = threading.Thread(target=self._keep, args=(ended,), name="uses", daemon=True)
-        thread.start()
-        try:
+        """Write until the end of the block, and once more then, if the database answers soon."""
+        async with thread_beside("uses", self._keep):
             yield
-        finally:
-            ended.set()
-            await asyncio.to_thread(thread.join, END_SECONDS)
 
     def _keep(self, ended: threading.Event) -> None:
         while not ended.wait(WRITE_SECONDS):

@@ -9,16 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
-from bedside_inference.background import Recurring
+from bedside_inference.background import Recurring, thread_beside
 from bedside_inference.config import StateConfig
 from bedside_inference.state.errors import StateUnavailable
 from bedside_inference.state.records import State
 from bedside_inference.state.store import Store
 
 logger = logging.getLogger(__name__)
-
-END_SECONDS = 1
-"""How long the end waits for a look that has begun."""
 
 
 class Watch:
@@ -54,20 +51,11 @@ class Watch:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look once, and go on looking until the end of the block.
-
-        In a thread of its own: one that a frozen server never answers must not keep the process.
-        """
+        """Look once, and go on looking until the end of the block."""
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._look)
-        ended = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(ended,), name="state", daemon=True)
-        thread.start()
-        try:
+        async with thread_beside("state", self._watch):
             yield
-        finally:
-            ended.set()
-            await asyncio.to_thread(thread.join, END_SECONDS)
 
     def _watch(self, ended: threading.Event) -> None:
         while not ended.wait(self._config.poll_seconds):
