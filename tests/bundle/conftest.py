@@ -17,7 +17,7 @@ import pytest
 from bedside_bundle.archive import END, header, padding
 from bedside_core import cli
 from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
-from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
+from bedside_core.kinds.evidence import EVIDENCE, evidence_seal
 from bedside_core.registry.registry import Registry
 
 IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
@@ -232,6 +232,7 @@ def put_artifact(registry: Registry, kind: str, **options: Any) -> Artifact:
         for name, content in options.get("files", {"weights.bin": kind.encode() * 300}).items():
             (writer.path / name).parent.mkdir(parents=True, exist_ok=True)
             (writer.path / name).write_bytes(content)
+        writer.seal = options.get("seal")
     return writer.result
 
 
@@ -241,10 +242,9 @@ def promote_model(registry: Registry) -> dict[str, Artifact]:
     corpus = put_artifact(registry, "corpus", files={"documents.jsonl": b"{}\n"})
     model = put_artifact(registry, "merged", parents={"base": base, "corpus": corpus})
     body = {"candidate": model.digest, "base": base.digest, "verdict": "PROMOTE", "reasons": []}
-    raw = json.dumps(body).encode()
     evidence = put_artifact(
         registry, "evidence", parents={"candidate": model, "base": base},
-        files={EVIDENCE: raw, SIGNATURE: sign_evidence(raw, registry.evidence_keys)},
+        files={EVIDENCE: json.dumps(body).encode()}, seal=evidence_seal(registry.evidence_keys),
     )  # fmt: skip
     found = {"base": base, "corpus": corpus, "merged": model, "evidence": evidence}
     for slot, artifact in found.items():

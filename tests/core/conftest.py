@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
+from bedside_core.artifacts import Artifact, Producer, Recipe, Seal, write_artifact
 from bedside_core.files import sha256_file
-from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
+from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, evidence_seal
 from bedside_core.licences import Licence
 from bedside_core.registry.registry import Registry
 
@@ -38,6 +38,7 @@ def put(registry: Registry) -> Put:
         config: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
         licences: tuple[Licence, ...] = (),
+        seal: Seal | None = None,
     ) -> Artifact:
         recipe = Recipe(
             verb=f"test {kind}",
@@ -57,6 +58,7 @@ def put(registry: Registry) -> Put:
                 (writer.path / name).parent.mkdir(parents=True, exist_ok=True)
                 (writer.path / name).write_bytes(content)
             writer.facts |= facts or {}
+            writer.seal = seal
         return writer.result
 
     return put
@@ -78,10 +80,12 @@ def judge(registry: Registry, put: Put) -> Judge:
             "candidate": model.digest, "base": base.digest, "verdict": verdict,
             "reasons": ["medical_de improved"], "items": [1, 2],
         }  # fmt: skip
-        raw = json.dumps(evidence | more).encode()
-        signature = sign_evidence(raw, registry.evidence_keys) if signature is None else signature
-        files = {EVIDENCE: raw, SIGNATURE: signature} if signature else {EVIDENCE: raw}
-        return put("evidence", files=files, parents={"candidate": model, "base": base})
+        files = {EVIDENCE: json.dumps(evidence | more).encode()}
+        seal: Seal | None = evidence_seal(registry.evidence_keys)
+        if signature is not None:
+            seal = Seal(SIGNATURE, lambda content: signature) if signature else None
+        parents = {"candidate": model, "base": base}
+        return put("evidence", files=files, parents=parents, seal=seal)
 
     return judge
 

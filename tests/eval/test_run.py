@@ -13,7 +13,7 @@ import pytest
 
 from bedside_core.cli import main
 from bedside_core.config import Config
-from bedside_core.kinds.evidence import read_evidence, sign_evidence
+from bedside_core.kinds.evidence import evidence_seal, read_evidence
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval import harness
@@ -218,9 +218,7 @@ def test_report_refuses_evidence_of_an_older_schema(
     recipe = house.recipe(Config(), parents={})
     with house.write("evidence", recipe) as writer:
         (writer.path / "evidence.json").write_bytes(raw)
-        (writer.path / "evidence.json.sig").write_bytes(
-            sign_evidence(raw, world.registry.evidence_keys)
-        )
+        writer.seal = evidence_seal(world.registry.evidence_keys)
 
     assert run(world, "report") == 4
 

@@ -79,11 +79,9 @@ def test_nothing_is_lost(registry, old, capsys) -> None:
     assert registry.evidence_keys.private_path.read_bytes() == private
     assert (registry.home / "promotions-0.1.jsonl").exists()
     assert bedside("verify") == 0
-    # Evidence that 0.1 signed still promotes.
-    assert (
-        registry.promote(registry.get(old[1]["evidence"]), again="tried").model == old[1]["model"]
-    )
-    assert registry.rollback().model == old[0]["model"]
+    # What 0.1 signed was one file, without report, time or plan: it is history, and no proof.
+    with pytest.raises(ArtifactError, match="run the evaluation again"):
+        registry.promote(registry.get(old[1]["evidence"]), again="tried")
 
 
 def test_again_and_elsewhere_it_changes_nothing(registry, old, capsys) -> None:

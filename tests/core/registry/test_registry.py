@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bedside_core import cli
-from bedside_core.artifacts import MANIFEST, Artifact
+from bedside_core.artifacts import MANIFEST, Artifact, Seal
 from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError, PolicyError
-from bedside_core.kinds.evidence import EVIDENCE
+from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, evidence_seal
 from bedside_core.licences import licence
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
@@ -296,24 +296,18 @@ def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdic
     assert registry.current() is None
 
 
-def foreign_signature(registry: Registry, model: Artifact, base: Artifact) -> bytes:
-    from bedside_core.kinds.evidence import sign_evidence
-
-    body = {
-        "candidate": model.digest, "base": base.digest, "verdict": "PROMOTE",
-        "reasons": ["medical_de improved"], "items": [1, 2],
-    }  # fmt: skip
+def foreign_signature(registry: Registry) -> bytes:
     other = Registry(registry.home.parent / "other-house")
-    return sign_evidence(json.dumps(body).encode(), other.evidence_keys)
+    return evidence_seal(other.evidence_keys).sign(b"{}")
 
 
 def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):
     model, base = chain["merged"], chain["base"]
     cases = {
-        b"": "has no file 'evidence.json.sig'",
-        foreign_signature(registry, model, base): "this house's evidence key is",
-        b"AAAA\n": "does not fit this house's key",
-        b"not base64 \xff\xc3\n": "does not fit this house's key",
+        b"": "has no file 'evidence.sig'",
+        foreign_signature(registry): "this house's evidence key is",
+        b"AAAA\n": "this house's evidence key is",
+        b"not base64 \xff\xc3\n": "this house's evidence key is",
     }
     for signature, words in cases.items():
         with pytest.raises(ArtifactError, match=words):
@@ -323,14 +317,33 @@ def test_unsigned_or_foreign_evidence_is_refused(registry, chain, judge):
 
 def test_signature_of_other_evidence_is_refused(registry, chain, judge):
     rejected = judge(chain["merged"], chain["base"], "REJECT")
-    good = chain["evidence"].file("evidence.json.sig").read_bytes()
+    good = chain["evidence"].file(SIGNATURE).read_bytes()
     turned = judge(chain["checkpoint"], chain["base"], signature=good)
     assert turned.digest != rejected.digest
     with pytest.raises(ArtifactError, match="does not fit"):
         registry.promote(turned)
 
 
-@pytest.mark.parametrize("name", [EVIDENCE, "evidence.json.sig"])
+@pytest.mark.parametrize("change", ["report", "facts", "time"])
+def test_report_facts_and_time_are_signed_too(registry, chain, put, change):
+    """A signed verdict with another report beside it, other facts or another time is not it."""
+    evidence = chain["evidence"]
+    signature = evidence.file(SIGNATURE).read_bytes()
+    files = {EVIDENCE: evidence.file(EVIDENCE).read_bytes()}
+    if change == "report":
+        files["report.md"] = b"# PROMOTE\n"
+    forged = put(
+        "evidence",
+        files=files,
+        parents={"candidate": chain["merged"], "base": chain["base"]},
+        facts={"verdict": "PROMOTE"} if change == "facts" else {},
+        seal=Seal(SIGNATURE, lambda content: signature),
+    )
+    with pytest.raises(ArtifactError, match="does not fit this house's key"):
+        registry.promote(forged)
+
+
+@pytest.mark.parametrize("name", [EVIDENCE, SIGNATURE])
 def test_changed_evidence_is_refused(registry, chain, name):
     file = chain["evidence"].path / name
     file.write_bytes(file.read_bytes().replace(b"1", b"2") + b" ")

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bedside_core import memory
-from bedside_core.artifacts import Artifact
+from bedside_core.artifacts import Artifact, Seal
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
-from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, sign_evidence
+from bedside_core.kinds.evidence import EVIDENCE, evidence_seal
 from bedside_core.lifeline import PARENT
 from bedside_core.registry import removal
 from bedside_core.registry.registry import Registry
@@ -61,8 +61,9 @@ def run(home: Path) -> Run:
     return Run("test", "inference", "engine", Registry(home))
 
 
-def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
+def put(run: Run, kind: str, files: dict[str, bytes], seal: Seal | None = None) -> Artifact:
     with run.write(kind, run.recipe(Config())) as writer:
+        writer.seal = seal
         for name, content in files.items():
             (writer.path / name).write_bytes(content)
     return writer.result
@@ -70,9 +71,9 @@ def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
 
 def judge(run: Run, model: Artifact, verdict: str, *, signed: bool = True) -> Artifact:
     head = {"candidate": model.digest, "base": model.digest, "verdict": verdict, "reasons": ["r"]}
-    raw = json.dumps(head).encode()
-    signature = sign_evidence(raw if signed else raw + b" ", run.registry.evidence_keys)
-    return put(run, "evidence", {EVIDENCE: raw, SIGNATURE: signature})
+    ours = evidence_seal(run.registry.evidence_keys)
+    seal = ours if signed else Seal(ours.name, lambda content: ours.sign(content + b" "))
+    return put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}, seal)
 
 
 @pytest.fixture

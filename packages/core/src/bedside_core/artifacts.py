@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -167,13 +167,31 @@ def _showing(name: str, entries: Sequence[FileEntry]) -> Iterator[Callable[[int]
         yield progress.update
 
 
+class Seal(NamedTuple):
+    """A signature over all that an artifact is; it is a file of that artifact itself."""
+
+    name: str
+    sign: Callable[[bytes], bytes]
+    """From `sealed_content` to the content of the file."""
+
+
+def sealed_content(manifest: Manifest, name: str) -> bytes:
+    """What the seal called `name` covers: the canonical manifest without the entry of the seal.
+
+    So it covers every other file by its hash, parents, recipe, producer, time and facts.
+    """
+    files = tuple(entry for entry in manifest.files if entry.path != name)
+    return canonical_json(manifest.model_copy(update={"files": files}).model_dump(mode="json"))
+
+
 class ArtifactWriter:
-    """A directory being filled; `facts` and `licences` go into the manifest."""
+    """A directory being filled; `facts` and `licences` go into the manifest, which `seal` signs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.facts: dict[str, Any] = {}
         self.licences: tuple[Licence, ...] = ()
+        self.seal: Seal | None = None
         self.artifact: Artifact | None = None
 
     @property
@@ -220,10 +238,17 @@ def write_artifact(
                 created=datetime.now(UTC),
                 facts=writer.facts,
             )
+            if writer.seal is not None:
+                manifest = _sealed(path, manifest, writer.seal)
             writer.artifact = _commit(path, store, manifest)
     finally:
         os.close(lock)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _sealed(path: Path, manifest: Manifest, seal: Seal) -> Manifest:
+    (path / seal.name).write_bytes(seal.sign(sealed_content(manifest, seal.name)))
+    return manifest.model_copy(update={"files": (*manifest.files, _entry(path, seal.name))})
 
 
 def _commit(path: Path, store: Path, manifest: Manifest) -> Artifact:

@@ -7,7 +7,7 @@ from pathlib import Path
 from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
 from bedside_core.heldout import heldout_files
-from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, read_evidence, sign_evidence
+from bedside_core.kinds.evidence import EVIDENCE, evidence_seal, read_evidence
 from bedside_core.matching import VERSION
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
@@ -132,9 +132,8 @@ def _publish(
         policy, bootstrap, recipe.parents, results, setting, exploratory=exploratory
     )
     with run.write("evidence", recipe) as artifact:
-        content = evidence.to_json()
-        (artifact.path / EVIDENCE).write_bytes(content)
-        (artifact.path / SIGNATURE).write_bytes(sign_evidence(content, run.registry.evidence_keys))
+        artifact.seal = evidence_seal(run.registry.evidence_keys)
+        (artifact.path / EVIDENCE).write_bytes(evidence.to_json())
         (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
         forest_plot(evidence, artifact.path / PLOT)
         artifact.facts |= {

@@ -1,7 +1,8 @@
 """What the registry and the engine must know of an evidence artifact: subject, verdict, signature.
 
 The evaluation service writes more into `evidence.json` (per-item results, intervals); this module
-reads the part that promotion rests on, after the signature over the whole file was checked.
+reads the part that promotion rests on, after the signature over the whole artifact was checked: its
+files (report and plot too), what it was made from, when, and the facts of its manifest.
 
 Tested in tests/core/registry/test_registry.py.
 """
@@ -12,14 +13,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedside_core.artifacts import Artifact
+from bedside_core.artifacts import Artifact, Seal, sealed_content
 from bedside_core.errors import ArtifactError
 from bedside_core.signing import Keys
 
-DOMAIN = b"bedside evidence v1\n"
+DOMAIN = b"bedside evidence v2\n"
 _DOMAIN_NAME = DOMAIN.decode().strip()
 EVIDENCE = "evidence.json"
-SIGNATURE = "evidence.json.sig"
+SIGNATURE = "evidence.sig"
 Verdict = Literal["PROMOTE", "REJECT", "NOT_ENOUGH_EVIDENCE"]
 
 
@@ -44,7 +45,7 @@ class EvidenceHead(BaseModel):
 
 
 class Signature(BaseModel):
-    """`evidence.json.sig`: over the domain, a newline and the bytes of `evidence.json`."""
+    """`evidence.sig`: over the domain, a newline and the manifest without this file's entry."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,11 +56,15 @@ class Signature(BaseModel):
     """Ed25519, base64."""
 
 
-def sign_evidence(evidence_json: bytes, keys: Keys) -> bytes:
-    """The content of the signature file for the bytes of `evidence.json`."""
-    signature = keys.sign(evidence_json)
-    signed = Signature(domain=_DOMAIN_NAME, key=keys.key_id, signature=signature)
-    return signed.model_dump_json().encode() + b"\n"
+def evidence_seal(keys: Keys) -> Seal:
+    """Signs an evidence artifact as it is written."""
+
+    def sign(manifest: bytes) -> bytes:
+        signature = keys.sign(manifest)
+        signed = Signature(domain=_DOMAIN_NAME, key=keys.key_id, signature=signature)
+        return signed.model_dump_json().encode() + b"\n"
+
+    return Seal(SIGNATURE, sign)
 
 
 def read_evidence(artifact: Artifact, keys: Keys) -> EvidenceHead:
@@ -71,26 +76,24 @@ def read_evidence(artifact: Artifact, keys: Keys) -> EvidenceHead:
     if artifact.kind != "evidence":
         raise ArtifactError(f"artifact {artifact.digest[:12]} is a {artifact.kind}, not evidence")
     artifact.verify()
-    raw = artifact.file(EVIDENCE).read_bytes()
-    _check(raw, artifact.file(SIGNATURE).read_bytes(), keys)
+    _check(artifact, keys)
     try:
-        return EvidenceHead.model_validate_json(raw)
+        return EvidenceHead.model_validate_json(artifact.file(EVIDENCE).read_bytes())
     except ValidationError:
         raise ArtifactError(
-            f"evidence {artifact.digest[:12]}: {EVIDENCE} lacks its head (candidate, base, verdict)"
+            f"evidence {artifact.digest[:12]}: {EVIDENCE} lacks its head (candidate, base, "
+            "verdict) - run the evaluation again"
         ) from None
 
 
-def _check(raw: bytes, signature: bytes, keys: Keys) -> None:
+def _check(artifact: Artifact, keys: Keys) -> None:
     try:
-        signed = Signature.model_validate_json(signature)
+        signed = Signature.model_validate_json(artifact.file(SIGNATURE).read_bytes())
     except ValidationError:
-        # Version 0.1 wrote the signature alone; there was one key, and it is this one.
-        text = signature.decode("ascii", "replace").strip()
-        signed = Signature(domain=_DOMAIN_NAME, key=keys.key_id, signature=text)
+        signed = Signature(domain="", key="", signature="")
     if (signed.domain, signed.key) != (_DOMAIN_NAME, keys.key_id):
         problem = f"is of key {signed.key[:16]!r}, this house's evidence key is {keys.key_id}"
-    elif keys.fits(raw, signed.signature):
+    elif keys.fits(sealed_content(artifact.manifest, SIGNATURE), signed.signature):
         return
     else:
         problem = "does not fit this house's key"
