@@ -6,11 +6,16 @@ import faulthandler
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from bedside_core.config import sha256_of
+from bedside_core.kinds.plan import Plan, PlannedSet
+from bedside_core.kinds.policy import Policy
 
 # Machines are shared: how long an example takes says nothing about what is tested.
 settings.register_profile("bedside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -93,3 +98,46 @@ def logging_as_it_was() -> Iterator[None]:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def make_policy() -> Callable[..., Policy]:
+    """A policy over a medical and a general held-out set, with changes."""
+
+    def make_policy(**changes: Any) -> Policy:
+        content: dict[str, Any] = {
+            "name": "test",
+            "target": {"of": "medical", "min_gain": 0.0, "max_loss": 0.02},
+            "guards": [{"of": "general", "max_loss": 0.05}],
+            "tail": {"delta": 0.05, "max_share": 0.2},
+            "min_clusters": 14 if changes.get("looks", 1) == 1 else 28,
+            "confidence": 0.95,
+        }
+        return Policy.model_validate(content | changes)
+
+    return make_policy
+
+
+@pytest.fixture(scope="session")
+def make_plan(make_policy: Callable[..., Policy]) -> Callable[..., Plan]:
+    """A plan by a policy over sets of 30 clusters each; `texts` tells other sets apart."""
+
+    def make_plan(policy: Policy | None = None, texts: str = "a", **changes: Any) -> Plan:
+        policy = make_policy() if policy is None else policy
+        sets = {f"heldout/{name}": _planned(f"{texts}{name}") for name in ("medical", "general")}
+        content: dict[str, Any] = {
+            "run": "demo", "policy": policy, "policy_sha256": policy.sha256, "sets": sets,
+            "development": "d" * 64, "shortlist": ("merged",), "reference": None, "setting": {},
+            "looks": 1, "alpha": policy.alpha, "detectable": (),
+        }  # fmt: skip
+        return Plan(**content | changes)
+
+    return make_plan
+
+
+def _planned(name: str) -> PlannedSet:
+    texts = tuple(f"{name}{n:03}".rjust(16, "0") for n in range(45))
+    return PlannedSet(
+        kind="heldout", sha256=sha256_of(texts), sealed_sha256=sha256_of(texts[:30]),
+        development=texts[30:], sealed=texts[:30], clusters=30,
+    )  # fmt: skip

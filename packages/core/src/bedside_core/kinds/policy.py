@@ -16,6 +16,8 @@ from pydantic import Field, StringConstraints, model_validator
 from bedside_core.config import Config, load_file, sha256_of
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
+SetName = Annotated[str, StringConstraints(pattern=r"^(heldout|exam)/[A-Za-z0-9_-]{1,60}$")]
+"""As a plan names it: a held-out set and an exam may share their name."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Margin = Annotated[float, Field(allow_inf_nan=False, gt=0, le=0.5)]
 """Half a bit per byte, or half of an exam, is no small loss any more: larger ones guard nothing."""
@@ -81,7 +83,7 @@ class Policy(Config):
     """What people call it; it is known by its hash."""
     scope: Literal["demo", "house"] = "house"
     """`demo`: verdict, badge and promotion say that it is a demo's."""
-    only_for: dict[Name, Sha256] | None = None
+    only_for: dict[SetName, Sha256] | None = None
     """By set, the digest of its texts: a policy for these alone, as the demo's is."""
     target: Target
     guards: tuple[Guard, ...] = Field(min_length=1)

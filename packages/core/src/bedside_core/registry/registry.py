@@ -31,17 +31,20 @@ from bedside_core.chain import Entry
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
-from bedside_core.registry import signed_log
+from bedside_core.kinds.plan import Look, Plan
+from bedside_core.kinds.policy import Policy
+from bedside_core.registry import planning, signed_log
+from bedside_core.registry.ledger import Approval, Ledger, Looked, Planned
 from bedside_core.registry.promotions import Promotion, history, promotions_of
 from bedside_core.registry.signed_log import SignedLog, Writing
-from bedside_core.registry.withdrawals import Withdrawals
+from bedside_core.registry.withdrawals import POLICY, Withdrawals
 from bedside_core.signing import Keys
 
 EVIDENCE_KEY = "BEDSIDE_EVIDENCE_KEY"
 OPERATOR_KEY = "BEDSIDE_OPERATOR_KEY"
 WRITERS = {
     **dict.fromkeys(("promote", "rollback", "adopt"), "operator"),
-    **dict.fromkeys(("withdraw", "delete", "gc", "plan"), "operator"),
+    **dict.fromkeys(("withdraw", "delete", "gc", "approve-policy", "plan"), "operator"),
     "look": "evidence",
 }
 """Which key may write an entry of which type."""
@@ -274,6 +277,88 @@ class Registry:
         """
         return promotions_of(self.entries())
 
+    def ledger(self) -> Ledger:
+        """What was approved, planned and looked at.
+
+        Raises:
+            ArtifactError: the log is not what was written.
+        """
+        return Ledger(self.entries())
+
+    def approve(self, policy: Policy, reason: str) -> Approval:
+        """Let plans be made by a policy from now on; once approved, it stays so.
+
+        Raises:
+            PolicyError: it was withdrawn.
+        """
+        with self.log.writing() as log:
+            self.refuse_withdrawn(POLICY, policy.sha256)
+            known = Ledger(log.entries).approvals.get(policy.sha256)
+            if known is not None:
+                return known
+            about = {"sha256": policy.sha256, "name": policy.name, "scope": policy.scope}
+            content = policy.model_dump(mode="json")
+            why = {"reason": reason, "by": account()}
+            return Approval.read(log.add("approve-policy", {**about, "policy": content, **why}))
+
+    def plan(self, plan: Plan) -> Planned:
+        """Fix what a run may look at, before anything is seen; the same plan again is one.
+
+        Raises:
+            PolicyError: see `planning.check_plan`.
+        """
+        with self.log.writing() as log:
+            ledger = Ledger(log.entries)
+            newest = ledger.newest(plan.run)
+            if newest and newest.plan == plan and ledger.approval(newest):
+                return newest
+            planning.check_plan(ledger, plan)
+            members = {**plan.model_dump(mode="json"), "by": account()}
+            return Planned.read(log.add("plan", members))
+
+    def look(self, look: Look) -> Looked:
+        """Say that sealed texts are about to be opened; one that goes on is the same look.
+
+        Args:
+            look: its number is set here.
+
+        Raises:
+            PolicyError: see `planning.check_look`; or a model was withdrawn, or what is promoted
+                is not the incumbent any more.
+        """
+        with self.log.writing() as log:
+            ledger = Ledger(log.entries)
+            planning.check_standing(ledger, look)
+            for role in ("candidate", "base", "incumbent", "reference"):
+                if (digest := getattr(look, role)) is not None:
+                    self.refuse_withdrawn(role, digest)
+            self._check_incumbent(log.entries, look.candidate, look.incumbent)
+            known = ledger.same(look)
+            if known is not None:
+                return known
+            number = len(ledger.looks_of(look.plan)) + 1
+            look = look.model_copy(update={"number": number})
+            planning.check_look(ledger, look)
+            return Looked.read(log.add("look", {**look.model_dump(mode="json"), "by": account()}))
+
+    def incumbent(self, candidate: str) -> str | None:
+        """The digest of the model that a candidate would replace, if it may still be used."""
+        return self._incumbent(self.entries(), candidate)
+
+    def _incumbent(self, entries: list[Entry], candidate: str) -> str | None:
+        past = promotions_of(entries)
+        now = past[-1].model if past else candidate
+        gone = Withdrawals(entries, self.store).of(now) or not (self.store / now).is_dir()
+        return None if now == candidate or gone else now
+
+    def _check_incumbent(self, entries: list[Entry], candidate: str, compared: str | None) -> None:
+        now = self._incumbent(entries, candidate)
+        if now != compared:
+            raise PolicyError(
+                f"the incumbent changed: {_named(now)} is promoted, the comparison was with "
+                f"{_named(compared)} - evaluate again"
+            )
+
     def current(self) -> Promotion | None:
         """What is promoted now; `check_promotable` says whether it may still be served."""
         log = self.promotions()
@@ -365,6 +450,10 @@ class Registry:
     ) -> Promotion:
         members = {"model": model, "evidence": evidence, **why, "by": account()}
         return Promotion.read(log.add(action, members))
+
+
+def _named(model: str | None) -> str:
+    return "no other model" if model is None else f"model {model[:12]}"
 
 
 def account() -> str:

@@ -18,8 +18,9 @@ from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory
 from bedside_core.kinds.corpus import describe_sources
-from bedside_core.registry.registry import Registry, account
-from bedside_core.registry.withdrawals import Withdrawal, Withdrawals
+from bedside_core.registry.ledger import Ledger
+from bedside_core.registry.registry import MIN_PREFIX, Registry, account
+from bedside_core.registry.withdrawals import POLICY, Withdrawal, Withdrawals
 
 MAX_REASON_CHARS = 300
 YOUNG = timedelta(days=1)
@@ -29,13 +30,13 @@ STALE = timedelta(days=30)
 
 
 def withdraw(registry: Registry, what: str, reason: str) -> tuple[Withdrawal, bool]:
-    """Forbid an artifact or a source, and all that was or will be made from it.
+    """Forbid an artifact or a source, and all that was or will be made from it; or a policy.
 
     Returns:
         The withdrawal, and whether it is new.
 
     Raises:
-        ArtifactError: there is no such artifact or source.
+        ArtifactError: there is no such artifact, source or approved policy.
         ConfigError: the reason is none.
     """
     check_reason(reason)
@@ -67,13 +68,16 @@ def _resolve(registry: Registry, what: str) -> tuple[str, str]:
     sources = {str(s["name"]) for corpus in corpora for s in describe_sources(corpus)}
     if what in sources:
         return "source", what
+    policies = [sha for sha in Ledger(registry.entries()).approvals if sha.startswith(what)]
+    if len(policies) == 1 and len(what) >= MIN_PREFIX:
+        return POLICY, policies[0]
     try:
         artifact = registry.get(what)
     except ArtifactError:
         names = ", ".join(sorted(sources)) or "none"
         raise ArtifactError(
-            f"{what!r} is no artifact and no source of this registry - its sources: {names}; "
-            "`bedside registry list` shows the artifacts"
+            f"{what!r} is no artifact, source or policy of this registry - its sources: {names}; "
+            "`bedside registry list` shows the artifacts, `log` the approved policies"
         ) from None
     return artifact.kind, artifact.digest
 

@@ -1,5 +1,7 @@
 """What may not be used any more: withdrawn artifacts and sources, and all that was made from them.
 
+A policy that is withdrawn is no longer approved: no plan, look or promotion rests on it any more.
+
 Trainer, merger and evaluation ask before they read an input, `reuse` before it hands out what was
 made, the registry before it promotes or rolls back, and a running engine every few seconds.
 """
@@ -15,15 +17,18 @@ from bedside_core.artifacts import Artifact
 from bedside_core.chain import Entry
 from bedside_core.kinds.corpus import describe_sources
 
+POLICY = "policy"
+"""The kind of a withdrawal that takes an approval back."""
+
 
 class Withdrawal(NamedTuple):
     """An entry `withdraw` of the log."""
 
     time: datetime
     kind: str
-    """`source`, or the kind of the artifact."""
+    """`source`, `policy`, or the kind of the artifact."""
     target: str
-    """The source's name, or the artifact's digest."""
+    """The source's name, or the digest of artifact or policy."""
     reason: str
     by: str
     models: tuple[str, ...]
