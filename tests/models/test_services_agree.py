@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from transformers import AutoTokenizer
 
 from bedside_core.cli import main
 from bedside_core.config import load_document, load_section
-from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
+from bedside_core.kinds.model import TOKENIZER, chat_template_sha256, tokenizer_sha256
+from bedside_core.kinds.serving import Serving, behaviour_differs, served_identity
 from bedside_core.registry.registry import Registry
 from bedside_eval.config import EvalConfig
 from bedside_merger.config import MergerConfig
@@ -112,3 +114,28 @@ def test_our_own_configs_give_one_perplexity(name: str, root: Path) -> None:
     if probe := load_section(MergerConfig, document, "merger").probe:
         windows.add(probe.max_length)
     assert len(windows) == 1
+
+
+def test_what_our_steps_make_can_be_served_and_behaves_as_its_base(adapted: Path) -> None:
+    registry = Registry(adapted / "home")
+    base, *adapted_ones = (registry.get(f"one/{k}") for k in ("base", "checkpoint", "merged"))
+    serving = Serving(max_model_len=64)
+    assert served_identity(base, serving).dtype == "float32"
+    for model in adapted_ones:
+        assert behaviour_differs(model, base) == []
+    assert served_identity(adapted_ones[0], serving).dtype == "float32"
+    assert served_identity(adapted_ones[1], serving).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("template", ["{{ messages }}\n", "{{ 'ä' }}"])
+def test_the_template_is_the_one_that_transformers_takes(
+    adapted: Path, tmp_path: Path, template: str
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(adapted / "model")
+    tokenizer.chat_template = template
+    for name, own_file in (("old", False), ("new", True)):
+        path = tmp_path / name
+        tokenizer.save_pretrained(path, save_jinja_files=own_file)
+        assert (path / "chat_template.jinja").exists() == own_file
+        read = AutoTokenizer.from_pretrained(path).chat_template
+        assert chat_template_sha256(path) == sha256(read.encode()).hexdigest()

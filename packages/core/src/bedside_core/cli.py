@@ -200,6 +200,7 @@ def _refuse(path: Sequence[str], node: Group | None) -> Never:
 
 def _call(path: Sequence[str], command: Command, rest: Sequence[str]) -> None:
     from bedside_core.config import load_document, load_section
+    from bedside_core.kinds.serving import Serving
     from bedside_core.registry.registry import Registry
     from bedside_core.run import Run
 
@@ -215,7 +216,8 @@ def _call(path: Sequence[str], command: Command, rest: Sequence[str]) -> None:
         service = path[0]
         document = load_document(options.config, options.overrides)
         config = load_section(command.config, document, command.section or service)
-        command.run(config, Run(document["name"], service, path[-1], registry), *words)
+        name, serving = document["name"], Serving.of(document)
+        command.run(config, Run(name, service, path[-1], registry, serving), *words)
 
 
 if __name__ == "__main__":

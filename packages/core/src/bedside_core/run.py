@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from bedside_core.artifacts import (
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, InputError
+from bedside_core.kinds.serving import Serving
 from bedside_core.licences import Licence, union
 from bedside_core.registry.registry import Registry
 from bedside_core.services import MAKERS
@@ -35,6 +36,8 @@ class Run:
     service: str
     verb: str
     registry: Registry
+    serving: Serving = field(default_factory=Serving)
+    """How what this run makes will be served."""
 
     def input(self, kind: Kind) -> Artifact:
         """The verified artifact that an earlier step of this run left.

@@ -5,11 +5,15 @@ Tested in tests/models/test_services_agree.py.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
+from bedside_core.kinds.model import (
+    TOKENIZER,
+    chat_template_sha256,
+    tensor_shapes,
+    tokenizer_sha256,
+)
 from bedside_models.load import check_weights, context_length, load_tokenizer, stored_dtype
 
 
@@ -20,7 +24,8 @@ def describe(path: Path) -> dict[str, Any]:
         InputError: it cannot be read, its weights are not exactly the architecture's, or its
             config does not say how many tokens the model sees.
     """
-    tokenizer = load_tokenizer(path)
+    load_tokenizer(path)  # refuses one that cannot be used
+    tensor_shapes(path)  # refuses a tensor that two files have
     model = check_weights(path)
     return {
         "architecture": type(model).__name__,
@@ -28,12 +33,5 @@ def describe(path: Path) -> dict[str, Any]:
         "context_length": context_length(model.config, path),
         "dtype": stored_dtype(path),
         "tokenizer_sha256": tokenizer_sha256(path / TOKENIZER),
-        "chat_template_sha256": _template_sha256(tokenizer.chat_template),
+        "chat_template_sha256": chat_template_sha256(path),
     }
-
-
-def _template_sha256(template: str | dict[str, str] | None) -> str | None:
-    if template is None:
-        return None
-    text = template if isinstance(template, str) else repr(sorted(template.items()))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bedside_core.addresses import is_in_house
 from bedside_core.config import Config
+from bedside_core.kinds.serving import Serving
 from bedside_inference.names import Department
 from bedside_inference.urls import is_secure
 
@@ -17,13 +18,9 @@ EngineAddress = Annotated[str, Field(pattern=r"^(http://[A-Za-z0-9.-]+:[0-9]+|/.
 """`http://HOST:PORT` in a private network, or the path of a Unix socket."""
 
 
-class EngineConfig(Config):
+class EngineConfig(Serving):
     """How vLLM runs."""
 
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Weights and activations; `auto` takes the model's own."""
-    max_model_len: Annotated[int, Field(ge=16)] = 4096
-    """Longest prompt plus answer, in tokens."""
     kv_cache_gib: Annotated[int, Field(ge=1)] = 4
     """Memory for the KV cache in GiB; only the CPU build of vLLM needs it told."""
     tool_call_parser: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")] | None = None

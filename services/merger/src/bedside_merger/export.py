@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from bedside_core.errors import InputError
+from bedside_core.kinds.model import CONFIG, INDEX, WEIGHTS
 from bedside_core.progress import Progress
 from bedside_merger.rounding import Rounding
 from bedside_models.tensors import Weights, open_weights
 
 MAX_SHARD_BYTES = 4 << 30
 """Of one weight file, and so of the memory that the export needs."""
-INDEX = "model.safetensors.index.json"
 
 
 def export(exact: Path, base: Path, target: Path, *, max_shard: int = MAX_SHARD_BYTES) -> Rounding:
@@ -51,10 +51,10 @@ def export(exact: Path, base: Path, target: Path, *, max_shard: int = MAX_SHARD_
                 save_file(tensors, path, metadata={"format": "pt"})
     if len(shards) > 1:
         _write_index(shards, rounding.overall.num_parameters, target / INDEX)
-    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    config = json.loads((base / CONFIG).read_text(encoding="utf-8"))
     config.pop("torch_dtype", None)
     text = json.dumps(config | {"dtype": "bfloat16"}, indent=2, ensure_ascii=False)
-    (target / "config.json").write_text(text + "\n", encoding="utf-8")
+    (target / CONFIG).write_text(text + "\n", encoding="utf-8")
     return rounding
 
 
@@ -72,7 +72,7 @@ def _shards(weights: Weights, max_shard: int) -> list[list[str]]:
 
 
 def _file_name(number: int, count: int) -> str:
-    return f"model-{number:05}-of-{count:05}.safetensors" if count > 1 else "model.safetensors"
+    return f"model-{number:05}-of-{count:05}.safetensors" if count > 1 else WEIGHTS
 
 
 def _write_index(shards: list[list[str]], num_parameters: int, path: Path) -> None:

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from bedside_core.errors import InputError
+from bedside_core.kinds.model import (
+    CHAT_TEMPLATE,
+    CONFIG,
+    GENERATION,
+    INDEX,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+)
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+NEEDED = (TOKENIZER, TOKENIZER_CONFIG)
 OPTIONAL = (
-    "chat_template.jinja",
-    "generation_config.json",
+    CHAT_TEMPLATE,
+    GENERATION,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
@@ -38,14 +44,14 @@ def check(directory: Path) -> dict[str, Path]:
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory - set base.directory to a model folder")
     _refuse_pickles(directory)
-    for name in (CONFIG, *TOKENIZER):
+    for name in (CONFIG, *NEEDED):
         if not (directory / name).is_file():
             raise InputError(
                 f"{directory}: {name} is missing - a Hugging Face model directory needs "
-                f"{', '.join((CONFIG, *TOKENIZER))} and safetensors weights"
+                f"{', '.join((CONFIG, *NEEDED))} and safetensors weights"
             )
     _refuse_code(directory)
-    names = [CONFIG, *TOKENIZER, *(n for n in OPTIONAL if (directory / n).is_file())]
+    names = [CONFIG, *NEEDED, *(n for n in OPTIONAL if (directory / n).is_file())]
     names += _weights(directory)
     for name in names:
         if not (directory / name).resolve().is_relative_to(directory.resolve()):
@@ -89,7 +95,7 @@ def _refuse_pickles(directory: Path) -> None:
 
 def _refuse_code(directory: Path) -> None:
     code = sorted(p.name for p in directory.glob("*.py"))
-    code += [n for n in (CONFIG, TOKENIZER[1]) if "auto_map" in _read_json(directory / n)]
+    code += [n for n in (CONFIG, TOKENIZER_CONFIG) if "auto_map" in _read_json(directory / n)]
     if code:
         raise InputError(
             f"{directory}: {code[0]} brings code of its own (a *.py file or auto_map), which is "

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.artifacts import Artifact, Seal, sealed_content
 from bedside_core.errors import ArtifactError
+from bedside_core.kinds.serving import ServedIdentity
 from bedside_core.signing import Keys
 
 DOMAIN = b"bedside evidence v2\n"
@@ -37,6 +38,8 @@ class EvidenceHead(BaseModel):
     exploratory: bool = False
     """Whether the answers were known before the policy was."""
     reasons: tuple[str, ...]
+    served: ServedIdentity | None = None
+    """What the engine serves of the candidate, and nothing else, under this verdict."""
 
     @property
     def described(self) -> str:

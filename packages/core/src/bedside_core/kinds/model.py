@@ -8,6 +8,7 @@ Tested in tests/models/test_services_agree.py.
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,27 @@ from bedside_core.config import sha256_of
 from bedside_core.errors import InputError
 
 CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+"""Names the files of weights that do not fit into one."""
 CONTEXT_FIELDS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
 """Where a config.json may say how many tokens its model sees; MPT's is the second."""
 TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+CHAT_TEMPLATE = "chat_template.jinja"
+GENERATION = "generation_config.json"
+"""What vLLM asks a model with where a request does not say."""
 TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER,
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",
     "vocab.json",
     "merges.txt",
-    "chat_template.jinja",
+    CHAT_TEMPLATE,
     "chat_template.json",
-    "generation_config.json",
+    GENERATION,
 )
 """Everything that belongs to a tokenizer or to how a model is asked, not to its weights."""
 
@@ -60,11 +68,35 @@ def tokenizer_sha256(path: Path) -> str:
         ) from None
 
 
+def chat_template_sha256(directory: Path) -> str | None:
+    """SHA-256 (hex) of the template of a conversation, by the rule of transformers and vLLM.
+
+    A file of its own comes before the tokenizer's config; several named templates count as one.
+
+    Raises:
+        InputError: the tokenizer's config is no JSON.
+    """
+    try:
+        if (directory / CHAT_TEMPLATE).is_file():
+            return sha256((directory / CHAT_TEMPLATE).read_bytes()).hexdigest()
+        if not (directory / TOKENIZER_CONFIG).is_file():
+            return None
+        template = json.loads((directory / TOKENIZER_CONFIG).read_bytes()).get("chat_template")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise InputError(
+            f"{directory / TOKENIZER_CONFIG}: not a tokenizer's config - import the base model "
+            "again"
+        ) from None
+    if isinstance(template, str):
+        return sha256(template.encode()).hexdigest()
+    return None if template is None else sha256_of(template)
+
+
 def tensor_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
     """Every tensor of a model directory with its shape, from the headers of its safetensors files.
 
     Raises:
-        InputError: a file has no such header.
+        InputError: a file has no such header, or two have a tensor of one name.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path in sorted(directory.glob("*.safetensors")):
@@ -74,11 +106,18 @@ def tensor_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
                 length = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
                 header.pop("__metadata__", None)
-                shapes |= {name: tuple(entry["shape"]) for name, entry in header.items()}
+                found = {name: tuple(entry["shape"]) for name, entry in header.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             raise InputError(
                 f"{path}: not a readable safetensors file - import or make the model again"
             ) from None
+        if twice := sorted(found.keys() & shapes.keys()):
+            # Which one is taken depends on who loads them.
+            raise InputError(
+                f"{path}: tensor {twice[0]} is in another file, too - import or make the model "
+                "again"
+            )
+        shapes |= found
     return shapes
 
 
