@@ -25,7 +25,7 @@ def scores(medical: float, general: float, right: int) -> ModelScores:
     def texts(mean: float) -> tuple[TextScore, ...]:
         per_token = [mean + 0.01 * n for n in range(8)]
         return tuple(
-            TextScore(id=f"t{n}", tokens=10 * (n + 1), nll=x * 10 * (n + 1))
+            TextScore(id=f"t{n}", tokens=10 * (n + 1), bytes=30, nll=x * 10 * (n + 1))
             for n, x in enumerate(per_token)
         )
 

@@ -87,12 +87,13 @@ class Direct:
         return float(picked[-scored:].sum())
 
     def text(self, text: str) -> float:
-        """Disjoint windows, each with as much context as fits before it."""
-        ids = [self.tokenizer.bos_token_id or self.tokenizer.eos_token_id, *self.tokens(text)]
-        total = self.score(ids[: MAX_LENGTH + 1], len(ids[1 : MAX_LENGTH + 1]))
-        for start in range(MAX_LENGTH + 1, len(ids), MAX_LENGTH):
-            end = min(start + MAX_LENGTH, len(ids))
-            total += self.score(ids[end - MAX_LENGTH - 1 : end], end - start)
+        """Disjoint windows, each after the prefix and with as much context as fits before it."""
+        prefix = [self.tokenizer.bos_token_id or self.tokenizer.eos_token_id]
+        ids = self.tokens(text)
+        total = self.score([*prefix, *ids[:MAX_LENGTH]], len(ids[:MAX_LENGTH]))
+        for start in range(MAX_LENGTH, len(ids), MAX_LENGTH - 1):
+            end = min(start + MAX_LENGTH - 1, len(ids))
+            total += self.score([*prefix, *ids[end - MAX_LENGTH : end]], end - start)
         return total
 
     def options(self, item: ExamItem) -> list[float]:
@@ -110,6 +111,7 @@ def test_text_likelihood_is_the_direct_one(path: Path) -> None:
     assert found[-1].tokens > 2 * MAX_LENGTH
     for score, text in zip(found, TEXTS, strict=True):
         assert score.tokens == len(direct.tokens(text.text))
+        assert score.bytes == len(text.text.encode())
         assert -score.nll == pytest.approx(direct.text(text.text), rel=1e-5)
         assert score.nll_per_token == score.nll / score.tokens
 

@@ -127,7 +127,7 @@ def test_probe_is_reported(run, add, heldout):
     add("checkpoint", seed=1, drift=0.02)
     merge(MergerConfig(probe=Probe(heldout=heldout, num_texts=2)), run)
     report = json.loads(merged(run).file("export.json").read_text())
-    assert report["schema_version"] == 2
+    assert report["schema_version"] == 3
     likelihood = report["likelihood"]
     assert [text["id"] for text in likelihood["texts"]] == ["t0", "t1"]
     assert likelihood["num_texts"] == 2

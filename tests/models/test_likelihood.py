@@ -26,36 +26,36 @@ from bedside_models.scores import Estimand, Scores, TextScore
 PREFIX = -1
 
 
-@given(ids=st.lists(st.integers(0, 99), min_size=1, max_size=60), length=st.integers(2, 20))
+IDS = st.lists(st.integers(0, 99), min_size=1, max_size=60)
+
+
+@given(ids=IDS, length=st.integers(2, 20))
 def test_windows_predict_every_token_once_and_never_see_too_much(
     ids: list[int], length: int
 ) -> None:
     cut = list(windows(ids, PREFIX, length))
     assert [token for window in cut for token in window.ids[-window.scored :]] == ids
     assert all(len(window.ids) - 1 <= length for window in cut)
-    assert all(len(window.ids) > window.scored for window in cut)
-    assert cut[0].ids[0] == PREFIX
-    # Context is what really stood before.
-    whole, end = [PREFIX, *ids], 1
+    assert all(window.ids[0] == PREFIX and window.ids.count(PREFIX) == 1 for window in cut)
+    # Context is what really stood before, and a later window has some.
+    end = 0
     for window in cut:
         end += window.scored
-        assert list(window.ids) == whole[end - len(window.ids) : end]
+        seen = window.ids[1:]
+        assert list(seen) == ids[end - len(seen) : end]
+    assert all(len(window.ids) - 1 - window.scored >= 1 for window in cut[1:])
 
 
-@given(ids=st.lists(st.integers(0, 99), min_size=1, max_size=60), length=st.integers(2, 20))
-def test_windows_are_those_of_lm_eval(ids: list[int], length: int) -> None:
+@given(ids=IDS, length=st.integers(2, 20))
+def test_the_first_window_is_that_of_lm_eval(ids: list[int], length: int) -> None:
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
     rolling = get_rolling_token_windows(
         token_list=ids, prefix_token=PREFIX, max_seq_len=length, context_len=1
     )
-    expected = [
-        ([*context, *targets], len(targets))
-        for context, targets in map(make_disjoint_window, rolling)
-    ]
-    found = [(list(w.ids), w.scored) for w in windows(ids, PREFIX, length)]
-    # The first window's context is the prefix alone, its targets overlap with what goes in.
-    assert found == expected
+    context, targets = make_disjoint_window(next(rolling))
+    first = next(windows(ids, PREFIX, length))
+    assert (list(first.ids), first.scored) == ([*context, *targets], len(targets))
 
 
 def test_a_short_text_has_the_loss_of_transformers(make_model: Callable[..., Path]) -> None:
@@ -68,7 +68,9 @@ def test_a_short_text_has_the_loss_of_transformers(make_model: Callable[..., Pat
         loss = model(input_ids=row, labels=row).loss.item()
     assert scores.texts[0].tokens == len(text)
     assert scores.perplexity == pytest.approx(math.exp(loss), rel=1e-6)
-    assert scores.estimand == Estimand(prefix_token="<end>", max_length=64)
+    assert scores.texts[0].bytes == len(text)
+    assert scores.texts[0].bits_per_byte == pytest.approx(loss / math.log(2), rel=1e-6)
+    assert scores.estimand == Estimand(prefix_token="<end>", max_length=64, dtype="float32")
 
 
 @pytest.mark.parametrize("length", [16, 33, 128])
@@ -76,17 +78,20 @@ def test_a_long_text_is_scored_in_full(length: int, make_model: Callable[..., Pa
     path = make_model()
     model, tokenizer = load_model(path).eval(), load_tokenizer(path)
     encoded = encode([HeldoutText("long", "Ödem, µg ≥ 5. " * 9)], tokenizer)
-    ids = [encoded.prefix_id, *encoded.texts[0].ids]
+    ids = encoded.texts[0].ids
     scores = measure(model, encoded, length=length, name="held-out")
     total = 0.0
-    for start in range(1, len(ids), length):  # each block with all the context that fits
-        end = min(start + length, len(ids))
-        row = torch.tensor([ids[max(0, end - length - 1) : end]])
+    start = 0
+    while start < len(ids):  # each block after the prefix, with all the context that fits
+        end = min(start + length - (start > 0), len(ids))
+        row = torch.tensor([[encoded.prefix_id, *ids[max(0, end - length) : end]]])
         with torch.no_grad():
             log_p = model(row[:, :-1]).logits[0].double().log_softmax(-1)
         picked = log_p[torch.arange(row.shape[1] - 1), row[0, 1:]]
         total -= float(picked[-(end - start) :].sum())
-    assert scores.tokens == len(ids) - 1
+        start = end
+    assert scores.tokens == len(ids)
+    assert scores.texts[0].bytes == len(("Ödem, µg ≥ 5. " * 9).encode())
     assert scores.texts[0].nll == pytest.approx(total, rel=1e-6)
 
 
@@ -102,8 +107,11 @@ def test_padding_does_not_count(make_model: Callable[..., Path]) -> None:
 
 
 def test_perplexity_weighs_texts_by_their_tokens() -> None:
-    estimand = Estimand(prefix_token="<end>", max_length=64)
-    texts = (TextScore(id="a", nll=10.0, tokens=10), TextScore(id="b", nll=60.0, tokens=30))
+    estimand = Estimand(prefix_token="<end>", max_length=64, dtype="float32")
+    texts = (
+        TextScore(id="a", nll=10.0, tokens=10, bytes=40),
+        TextScore(id="b", nll=60.0, tokens=30, bytes=50),
+    )
     scores = Scores(estimand=estimand, texts=texts)
     assert scores.perplexity == pytest.approx(math.exp(70 / 40))
     assert str(estimand) == "whole texts after `<end>`, windows of 64 tokens, float32"

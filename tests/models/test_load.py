@@ -6,19 +6,23 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from bedside_core.errors import InputError
+from bedside_models import load
 from bedside_models.load import (
     check_context,
     check_weights,
+    dtype_of,
     load_model,
     load_tokenizer,
     stored_dtype,
 )
+from bedside_models.scores import Dtype
 
 KINDS = ["llama", "gpt2", "mpt", "bloom", "mamba"]
 Weights = dict[str, torch.Tensor]
@@ -31,6 +35,37 @@ def test_a_whole_model_is_loaded(kind: str, make_model: Callable[..., Path]) -> 
     assert {parameter.device.type for parameter in checked.parameters()} == {"meta"}
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert checked.num_parameters() == loaded.num_parameters()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_model_is_loaded_in_the_type_that_is_asked_for(
+    dtype: Dtype, make_model: Callable[..., Path]
+) -> None:
+    model = load_model(make_model(), dtype, spread=True)
+    assert dtype_of(model) == dtype
+    assert {str(parameter.dtype) for parameter in model.parameters()} == {f"torch.{dtype}"}
+
+
+def test_a_model_is_spread_over_the_gpus_or_refused(
+    make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU here: where accelerate puts the parts is played."""
+    path, asked = make_model(), []
+    places: dict[str, Any] = {"model.embed_tokens": 0, "model.layers.0": 0, "model.layers.1": 1}
+
+    def loaded(path: Path, dtype: Dtype, **options: Any) -> Any:
+        asked.append(options)
+        return SimpleNamespace(hf_device_map=places)
+
+    monkeypatch.setattr(load, "_load", loaded)
+    load_model(path, spread=True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    load_model(path)
+    load_model(path, spread=True)
+    assert asked == [{}, {}, {"device_map": "auto"}]
+    places["lm_head"] = "cpu"
+    with pytest.raises(InputError, match=r"1 of 4 parts of the model have no room on the visible"):
+        load_model(path, spread=True)
 
 
 def without_some(weights: Weights) -> None:

@@ -12,8 +12,8 @@ from bedside_trainer import state
 from bedside_trainer.state import Point, StateRecord, find_state, load_tensors, save_state
 
 BEFORE = Scores(
-    estimand=Estimand(prefix_token="<s>", max_length=8),
-    texts=(TextScore(id="a", nll=1.5, tokens=2),),
+    estimand=Estimand(prefix_token="<s>", max_length=8, dtype="float32"),
+    texts=(TextScore(id="a", nll=1.5, tokens=2, bytes=5),),
 )
 
 

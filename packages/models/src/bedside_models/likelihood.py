@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
 from bedside_core.progress import Progress
+from bedside_models.load import dtype_of
 from bedside_models.scores import Estimand, Scores, TextScore
 
 IGNORED = -100
@@ -29,6 +30,8 @@ class EncodedText(NamedTuple):
 
     id: str
     ids: Sequence[int]
+    bytes: int
+    """Of the text in UTF-8."""
 
 
 class EncodedSet(NamedTuple):
@@ -61,7 +64,7 @@ def encode(texts: Sequence[HeldoutText], tokenizer: PreTrainedTokenizerBase) -> 
         ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"]
         if not ids:
             raise InputError(f"held-out text {text.id} has no token - remove it")
-        encoded.append(EncodedText(text.id, ids))
+        encoded.append(EncodedText(text.id, ids, len(text.text.encode())))
     return EncodedSet(tuple(encoded), prefix_id, prefix_token)
 
 
@@ -74,14 +77,18 @@ def first_token(tokenizer: PreTrainedTokenizerBase) -> tuple[str, int]:
 def windows(ids: Sequence[int], prefix_id: int, length: int) -> Iterator[Window]:
     """Cut a text so that every token is a target exactly once and the model sees `length` at most.
 
-    The first window begins with the prefix; a later one with as much of what stands before it as
+    Every window begins with the prefix; in a later one follows as much of what stands before it as
     fits (one token, more in the last).
+
+    Args:
+        ids: the text's.
+        prefix_id: of the prefix token.
+        length: at least 2.
     """
-    whole = [prefix_id, *ids]
-    for done in range(1, len(whole), length):
-        end = min(done + length, len(whole))
-        start = max(0, end - length - 1)
-        yield Window(whole[start:end], scored=end - done)
+    yield Window([prefix_id, *ids[:length]], scored=len(ids[:length]))
+    for done in range(length, len(ids), length - 1):
+        end = min(done + length - 1, len(ids))
+        yield Window([prefix_id, *ids[end - length : end]], scored=end - done)
 
 
 def negative_log_likelihood(
@@ -110,7 +117,8 @@ def log_likelihood(model: PreTrainedModel, ids: Sequence[int], scored: int) -> f
     """
     row = torch.tensor([ids], device=model.device)
     logits = model(input_ids=row[:, :-1], use_cache=False).logits[0, -scored:].float()
-    return -float(F.cross_entropy(logits, row[0, -scored:], reduction="sum"))
+    targets = row[0, -scored:].to(logits.device)
+    return -float(F.cross_entropy(logits, targets, reduction="sum"))
 
 
 def measure(model: PreTrainedModel, texts: EncodedSet, *, length: int, name: str) -> Scores:
@@ -125,7 +133,7 @@ def measure(model: PreTrainedModel, texts: EncodedSet, *, length: int, name: str
         for text in texts.texts:
             scores.append(score(model, text, texts.prefix_id, length))
             progress.update(1)
-    estimand = Estimand(prefix_token=texts.prefix_token, max_length=length)
+    estimand = Estimand(prefix_token=texts.prefix_token, max_length=length, dtype=dtype_of(model))
     return Scores(estimand=estimand, texts=tuple(scores))
 
 
@@ -138,7 +146,7 @@ def score(model: PreTrainedModel, text: EncodedText, prefix_id: int, length: int
     """
     cut = windows(text.ids, prefix_id, length)
     nll = -sum(log_likelihood(model, window.ids, window.scored) for window in cut)
-    return TextScore(id=text.id, tokens=len(text.ids), nll=finite(nll, text.id))
+    return TextScore(id=text.id, tokens=len(text.ids), bytes=text.bytes, nll=finite(nll, text.id))
 
 
 def finite(value: float, identifier: str) -> float:

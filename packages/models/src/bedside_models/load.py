@@ -6,10 +6,10 @@ drops those that it does not know; it only warns. Here each of the three is refu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from transformers import (
@@ -24,6 +24,7 @@ from transformers import (
 from bedside_core.errors import InputError
 from bedside_core.kinds.model import CONTEXT_FIELDS
 from bedside_core.memory import is_out_of_memory
+from bedside_models.scores import Dtype
 from bedside_models.tensors import open_weights
 
 DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
@@ -47,13 +48,33 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(path: Path) -> PreTrainedModel:
-    """The causal language model of a directory, in float32 whatever it was saved in.
+def load_model(path: Path, dtype: Dtype = "float32", *, spread: bool = False) -> PreTrainedModel:
+    """The causal language model of a directory, whatever it was saved in.
+
+    Args:
+        path: the directory.
+        dtype: of weights and arithmetic.
+        spread: over all visible GPUs, layer by layer; where there is none, in memory.
 
     Raises:
-        InputError: it cannot be read, or its weights are not exactly the architecture's.
+        InputError: it cannot be read, its weights are not exactly the architecture's, or the GPUs
+            cannot hold it.
     """
-    return _load(path)
+    if not (spread and torch.cuda.is_available()):
+        return _load(path, dtype)
+    model = _load(path, dtype, device_map="auto")
+    _refuse_offloaded(path, getattr(model, "hf_device_map", {}))
+    return model
+
+
+def _refuse_offloaded(path: Path, devices: Mapping[str, Any]) -> None:
+    """What no GPU holds, accelerate puts into memory or onto the disk, which takes forever."""
+    elsewhere = sum(str(device) in ("cpu", "disk") for device in devices.values())
+    if elsewhere:
+        raise InputError(
+            f"{path}: {elsewhere} of {len(devices)} parts of the model have no room on the visible "
+            "GPUs - use more or larger ones, or stop what else they run"
+        )
 
 
 def check_weights(path: Path) -> PreTrainedModel:
@@ -65,7 +86,7 @@ def check_weights(path: Path) -> PreTrainedModel:
     Raises:
         InputError: it cannot be read, or its weights are not exactly the architecture's.
     """
-    return _load(path, device_map="meta")
+    return _load(path, "float32", device_map="meta")
 
 
 def read_config(path: Path) -> PretrainedConfig:
@@ -138,7 +159,13 @@ def stored_dtype(path: Path) -> str:
     return DTYPES[most]
 
 
-def _load(path: Path, **options: Any) -> PreTrainedModel:
+def dtype_of(model: PreTrainedModel) -> Dtype:
+    """What a loaded model computes in."""
+    names: dict[torch.dtype, Dtype] = {getattr(torch, name): name for name in get_args(Dtype)}
+    return names[model.dtype]
+
+
+def _load(path: Path, dtype: Dtype, **options: Any) -> PreTrainedModel:
     config = read_config(path)
     with unreadable_as_input_error(
         f"{path}: transformers cannot load this model - a Hugging Face directory with safetensors "
@@ -147,7 +174,7 @@ def _load(path: Path, **options: Any) -> PreTrainedModel:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
-            dtype=torch.float32,
+            dtype=getattr(torch, dtype),
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,

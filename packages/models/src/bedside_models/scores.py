@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+"""What a model can be loaded in, as torch and Hugging Face configs spell it."""
 MAX_LENGTH = 1024
 """The window that trainer, merger and evaluation take by default, so that their numbers are one."""
 
@@ -21,23 +23,25 @@ class _Record(BaseModel):
 
 
 class Estimand(_Record):
-    """What a perplexity is of. Two are the same number only if these are equal.
+    """What a number is of. Two are the same only if these are equal.
 
-    Every token of a text is predicted exactly once, the first of them from a prefix token, in
-    windows of `max_length` tokens that start at the text's beginning. The last window is filled up
-    with the tokens before it, which are context there and not scored again.
+    Every token of a text is predicted exactly once, in windows of `max_length` tokens that start at
+    the text's beginning. Every window begins with the prefix token, because some models predict
+    nonsense without it (lm-eval issue 2382); in a later one the last token before it follows, and
+    in the last as many as fill it up. They are context there and not scored again.
     """
 
     measure: Literal["negative log-likelihood of the whole text"] = (
         "negative log-likelihood of the whole text"
     )
     unit: Literal["nats"] = "nats"
+    """Of a text's sum; divided by its tokens, or by ln 2 and its UTF-8 bytes, it gives a rate."""
     prefix_token: str
-    """What stands before every text: the tokenizer's bos_token, else its eos_token."""
+    """What stands before every window: the tokenizer's bos_token, else its eos_token."""
     max_length: int
-    """Tokens that the model sees at once."""
-    dtype: Literal["float32"] = "float32"
-    """Of weights and arithmetic, whatever the weights are stored in."""
+    """Tokens that the model sees at once, the prefix among them."""
+    dtype: Dtype
+    """Of weights and arithmetic, whatever the weights are stored in; the softmax is float32."""
 
     def __str__(self) -> str:
         return (
@@ -52,12 +56,19 @@ class TextScore(_Record):
     id: str
     tokens: int = Field(ge=1)
     """Of the text, without the prefix; each was predicted once."""
+    bytes: int = Field(ge=1)
+    """Of the text in UTF-8, as it was scored."""
     nll: float
     """Negative log-likelihood of the whole text in nats."""
 
     @property
     def nll_per_token(self) -> float:
         return self.nll / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable between tokenizers (Gao et al. 2020, "The Pile", section 3.1)."""
+        return self.nll / math.log(2) / self.bytes
 
 
 class Scores(_Record):

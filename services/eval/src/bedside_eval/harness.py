@@ -48,21 +48,29 @@ _NOISY = ("lm_eval", "transformers", "datasets")
 
 
 class Examinee(HFLM):  # type: ignore[misc]
-    """lm-eval's Hugging Face model, with one first token and with our progress."""
+    """lm-eval's Hugging Face model, with our windows and our progress."""
 
     def __init__(self, advance: Callable[[int], None], **options: Any) -> None:
         super().__init__(**options)
         self.advance = advance
-        self.add_bos_token: bool | None = None
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
-        """Score whole texts; lm-eval sets the prefix token, the tokenizer must not add a second."""
-        self.add_bos_token = False
-        try:
-            scores: list[float] = super().loglikelihood_rolling(requests, disable_tqdm)
-        finally:
-            self.add_bos_token = None
-        return scores
+        """Score whole texts, in the windows of our estimand: a prefix token before every one.
+
+        lm-eval has it before the first alone.
+        """
+        owners, rows = [], []
+        for number, request in enumerate(requests):
+            ids = self.tok_encode(request.args[0], add_special_tokens=False)
+            for window in windows(ids, self.prefix_token_id, self.max_length):
+                owners.append(number)
+                start = len(window.ids) - window.scored
+                rows.append((None, list(window.ids[:start]), list(window.ids[start:])))
+        totals = [0.0] * len(requests)
+        found = self._loglikelihood_tokens(rows, disable_tqdm=disable_tqdm)
+        for owner, (value, _) in zip(owners, found, strict=True):
+            totals[owner] += value
+        return totals
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
@@ -269,7 +277,7 @@ def _task(name: str, rows: list[dict[str, Any]], **config: Any) -> ConfigurableT
 
 def _text_score(text: EncodedText, sample: Mapping[str, Any]) -> TextScore:
     nll = -finite(sample["filtered_resps"][0], text.id)
-    return TextScore(id=text.id, tokens=len(text.ids), nll=nll)
+    return TextScore(id=text.id, tokens=len(text.ids), bytes=text.bytes, nll=nll)
 
 
 def _item_score(item: ExamItem, sample: Mapping[str, Any]) -> ItemScore:

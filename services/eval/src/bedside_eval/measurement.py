@@ -159,7 +159,9 @@ def measure(
                 )
                 write_atomic(work / f"{role}.json", results[role].model_dump_json().encode())
         task = {"prompt": PROMPT, **config.model_dump(include={"batch_size", "max_length"})}
-        estimand = Estimand(prefix_token=first_token(tokenizer)[0], max_length=config.max_length)
+        estimand = Estimand(
+            prefix_token=first_token(tokenizer)[0], max_length=config.max_length, dtype="float32"
+        )
         ordered = {role: results[role] for role in models}
         return Measurement(estimand, task | task_description(), ordered)
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from bedside_merger.rounding import Rounding
 
 EXPORT_REPORT = "export.json"
-SCHEMA_VERSION = 2
-"""Of the report. 1 scored the first 512 tokens of each text, without its first token."""
+SCHEMA_VERSION = 3
+"""Of the report. 2 had the prefix token before a text's first window alone; 1 scored the first 512
+tokens of each text, without its first token."""
 EXACT = "float32"
 """The unrounded merge: a folder inside the artifact being written, gone before it is complete."""
 

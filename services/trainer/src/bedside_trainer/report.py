@@ -21,8 +21,9 @@ from bedside_trainer.loop import Outcome
 from bedside_trainer.packing import PackingReport
 from bedside_trainer.state import Point
 
-SCHEMA_VERSION = 2
-"""Of `heldout.json`. 1 scored all tokens but a text's first, in windows of `sequence_length`."""
+SCHEMA_VERSION = 3
+"""Of `heldout.json`. 2 had no bytes, and the prefix token before a text's first window alone; 1
+scored all tokens but a text's first, in windows of `sequence_length`."""
 SMOOTHING = 0.1
 """Weight of a new value in the running mean of the plot."""
 
