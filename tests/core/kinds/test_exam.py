@@ -54,9 +54,16 @@ def test_a_line_separator_inside_a_question_does_not_end_the_line(tmp_path: Path
         (ITEM | {"question": " "}, "question: "),
         (ITEM | {"id": ""}, "id: "),
         (ITEM | {"cluster": ""}, "cluster: "),
+        (ITEM | {"cluster": "NaN"}, "cluster: must name a source"),
+        (ITEM | {"cluster": "#N/A"}, "cluster: must name a source"),
         (ITEM | {"Geheimfrage": "x"}, "unknown name - known are: "),
         ({k: v for k, v in ITEM.items() if k != "topic"}, "topic: "),
         (ITEM, "the id of line 1 again"),
+        (ITEM | {"id": "q2", "answer": 0}, "the question of line 1 again, with another right"),
+        (
+            ITEM | {"id": "q2", "options": ["Vier", "drei!", "zwei", "eins"], "answer": 2},
+            "the question of line 1 again, with another right answer",
+        ),
     ],
 )
 def test_bad_line_is_named_and_not_quoted(tmp_path: Path, bad: object, reason: str) -> None:
@@ -89,11 +96,58 @@ def test_an_item_is_its_own_cluster_unless_it_names_one(tmp_path: Path) -> None:
     assert [item.cluster for item in read_exam(path)] == ["q1", "letter-7"]
 
 
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (["eins", "zwei", "drei", "vier"], 2),
+        (["drei", "vier", "eins", "zwei"], 0),
+        (["eins", "zwei", "Drei.", "vier"], 2),
+        (["eins", "zwei", "fünf", "vier"], 0),
+    ],
+)
+def test_a_question_may_come_again_with_the_same_key_or_other_options(
+    tmp_path: Path, options: list[str], answer: int
+) -> None:
+    again = ITEM | {"id": "q2", "options": options, "answer": answer}
+    assert len(read_exam(write(tmp_path / "e.jsonl", ITEM, again))) == 2
+
+
+def test_a_key_between_options_that_differ_in_their_signs_alone() -> None:
+    options = ["< 5 mg", "> 5 mg", "5 mg", "50 mg"]
+    item = ExamItem(**ITEM | {"options": options, "answer": 0})
+    assert item.contradicts(ExamItem(**ITEM | {"options": options, "answer": 1}))
+    assert not item.contradicts(ExamItem(**ITEM | {"options": options[::-1], "answer": 3}))
+
+
+def test_eight_copies_of_a_question_with_four_keys_are_refused(tmp_path: Path) -> None:
+    """The case `duplicates.jsonl` of the review."""
+    lines = [ITEM | {"id": str(n), "answer": n % 4} for n in range(8)]
+    with pytest.raises(InputError, match="line 2: the question of line 1 again"):
+        read_exam(write(tmp_path / "e.jsonl", *lines))
+
+
+def test_what_an_item_is_known_by() -> None:
+    item = ExamItem(**ITEM)
+    again = ITEM | {
+        "question": " geheimfrage µ \u2265 3 ",
+        "options": ["Vier", *ITEM["options"][:3]],
+    }
+    assert ExamItem(**again).identity == item.identity
+    assert ExamItem(**again).content != item.content
+    assert ExamItem(**ITEM | {"answer": 1}).identity == item.identity
+    assert ExamItem(**ITEM | {"answer": 1}).content != item.content
+    assert ExamItem(**ITEM | {"id": "q9", "topic": "t"}).content == item.content
+    assert item.of_cluster("letter-7").cluster == "letter-7"
+
+
 def test_the_spellings_of_an_item() -> None:
     item = ExamItem(**ITEM)
     assert item.spellings == [
         "Geheimfrage µ ≥ 3?\neins\nzwei\ndrei\nvier",
         "Geheimfrage µ ≥ 3?\nA) eins\nB) zwei\nC) drei\nD) vier",
     ]
+    assert item.wordings == item.spellings[:1]
     longer = item.model_copy(update={"question": "Ein Patient hat Fieber " * 4})
-    assert longer.spellings[2:] == [longer.question]
+    assert longer.wordings[1:] == [longer.question]
+    assert set(longer.wordings) < set(longer.spellings)
+    assert len(longer.spellings) == 3

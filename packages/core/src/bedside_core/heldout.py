@@ -1,25 +1,69 @@
-"""Held-out texts: folders of UTF-8 `.txt` files that are measured on and never trained on."""
+"""Held-out texts: folders of UTF-8 `.txt` files that are measured on and never trained on.
+
+Texts of one patient or one document are no independent measurements. A file `clusters.csv` beside
+them says which belong together: a header `text,cluster`, then for each text its file name without
+`.txt` and the name of its source. Without the file each text is a cluster of its own.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
 
+from bedside_core.clusters import is_name
 from bedside_core.errors import InputError
+from bedside_core.matching import canonical, digest
+
+CLUSTERS = "clusters.csv"
+HEADER = ["text", "cluster"]
+MAX_SHOWN = 5
+"""Names in a message; a folder may have thousands."""
 
 
-class HeldoutText(NamedTuple):
-    """A text and its id (the file name without its suffix)."""
+@dataclass(frozen=True, slots=True)
+class HeldoutText:
+    """A text, its id (the file name without its suffix) and its cluster."""
 
     id: str
     text: str
+    cluster: str = ""
+    """The patient or document that it is from; left out, the text is its own."""
+
+    def __post_init__(self) -> None:
+        """Fill in the cluster."""
+        if not self.cluster:
+            object.__setattr__(self, "cluster", self.id)
+
+    @property
+    def wordings(self) -> list[str]:
+        """What makes another text or item a copy of it."""
+        return [self.text]
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex) of its canonical form: a text that was saved again keeps it."""
+        return digest(canonical(self.text))
+
+    @property
+    def content(self) -> bytes:
+        """What is measured."""
+        return self.text.encode()
+
+    def of_cluster(self, cluster: str) -> Self:
+        """The same text in another cluster."""
+        return replace(self, cluster=cluster)
 
 
 def heldout_files(folder: Path) -> dict[str, Path]:
     """The text files of a folder by name, sorted.
 
     Raises:
-        InputError: the folder does not exist or holds no `.txt` file.
+        InputError: the folder does not exist or holds no `.txt` file, or one has a name that is not
+            UTF-8.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -27,26 +71,97 @@ def heldout_files(folder: Path) -> dict[str, Path]:
     files = {path.name: path for path in sorted(folder.glob("*.txt")) if path.is_file()}
     if not files:
         raise InputError(f"{folder}: no .txt files - a held-out set is a folder of UTF-8 texts")
+    for name in files:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{folder}: a file name is not UTF-8 ({name!a}) - rename it") from None
     return files
 
 
-def read_heldout(folder: Path) -> list[HeldoutText]:
-    """Read a held-out set, sorted by file name.
+def measured_files(folder: Path) -> dict[str, Path]:
+    """All files of a held-out set by name: its texts and, if there is one, its `clusters.csv`.
 
     Raises:
-        InputError: no files, a file that is not UTF-8, or an empty one; the message names it.
+        InputError: see `heldout_files`.
+    """
+    clusters = folder / CLUSTERS
+    return heldout_files(folder) | ({CLUSTERS: clusters} if clusters.is_file() else {})
+
+
+def read_heldout(folder: Path) -> list[HeldoutText]:
+    """Read a held-out set with its clusters, sorted by file name.
+
+    Raises:
+        InputError: no files, a file that is not UTF-8, an empty one, or a `clusters.csv` that does
+            not name each text once with its cluster; the message names what is wrong.
     """
     texts = []
     for path in heldout_files(folder).values():
-        try:
-            text = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}) - make it readable"
-            ) from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not UTF-8 - convert it, for example with iconv") from None
+        text = _read(path).strip()
         if not text:
             raise InputError(f"{path}: empty - remove it or fill it")
         texts.append(HeldoutText(path.stem, text))
-    return texts
+    path = folder / CLUSTERS
+    if not path.exists():
+        return texts
+    clusters = _read_clusters(path, {text.id for text in texts})
+    return [text.of_cluster(clusters[text.id]) for text in texts]
+
+
+def clusters_csv(texts: Iterable[HeldoutText]) -> str:
+    """The content of a `clusters.csv`."""
+    file = io.StringIO(newline="")
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(HEADER)
+    rows.writerows((text.id, text.cluster) for text in texts)
+    return file.getvalue()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}) - make it readable") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 - convert it, for example with iconv") from None
+
+
+def _read_clusters(path: Path, texts: set[str]) -> Mapping[str, str]:
+    """The cluster of each of these texts."""
+    # Excel writes a byte-order mark.
+    content = _read(path).removeprefix("\ufeff")
+    clusters: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    rows = csv.reader(io.StringIO(content, newline=""), strict=True)
+    try:
+        if [cell.strip() for cell in next(rows, [])] != HEADER:
+            raise InputError(f"{path}, line 1: must be `{','.join(HEADER)}`")
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) != len(HEADER):
+                raise InputError(f"{where}: {len(row)} values - must be a text and its cluster")
+            text, cluster = (cell.strip() for cell in row)
+            if text in lines:
+                raise InputError(
+                    f"{where}: text {text!r} again, as in line {lines[text]} - name each text once"
+                )
+            if not is_name(cluster):
+                raise InputError(
+                    f"{where}: text {text!r} has no cluster - write the name of its patient or "
+                    "document, or its own name if it stands alone"
+                )
+            lines[text], clusters[text] = rows.line_num, cluster
+    except csv.Error as error:
+        raise InputError(f"{path}, line {rows.line_num}: no valid CSV ({error})") from None
+    for names, problem in (
+        (texts - clusters.keys(), "not named - add a line for each"),
+        (clusters.keys() - texts, "named, but no .txt file here - take the line out"),
+    ):
+        if names:
+            shown = ", ".join(map(repr, sorted(names)[:MAX_SHOWN]))
+            more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+            raise InputError(f"{path}: text {shown}{more}: {problem}")
+    return clusters

@@ -105,7 +105,7 @@ class OverlapIndex:
         words = form.split()
         found, spans = self._find(words)
         shares = {text: self._share(text, offsets) for text, offsets in found.items()}
-        return Hit(tuple(self._exact.get(form, ())), shares, _covered(spans) / max(1, len(words)))
+        return Hit(tuple(self._exact.get(form, ())), shares, covered(spans) / max(1, len(words)))
 
     def count(self, forms: Iterable[str]) -> list[Overlap]:
         """Stream the canonical forms of all documents past the index: one result per text."""
@@ -138,7 +138,7 @@ class OverlapIndex:
 
     def _share(self, text: int, offsets: set[int]) -> float:
         size = self._size(text)
-        return _covered((offset, size) for offset in sorted(offsets)) / self._lengths[text]
+        return covered((offset, size) for offset in sorted(offsets)) / self._lengths[text]
 
     def _find(self, words: list[str]) -> tuple[dict[int, set[int]], list[Span]]:
         """Offsets of the document's runs in each text, and where they stand in the document."""
@@ -162,25 +162,29 @@ class _Runs:
         self.more: dict[int, list[int]] = {}
 
     def add(self, words: list[str], start: int) -> None:
-        for place, run in enumerate(self._hashes(words), start=start):
+        for place, run in enumerate(runs(words, self.size), start=start):
             if self.first.setdefault(run, place) != place:
                 self.more.setdefault(run, []).append(place)
 
     def find(self, words: list[str]) -> Iterator[tuple[int, Sequence[int]]]:
         """The runs of a document that are known: position in it, places in the texts."""
         # Nearly every document shares nothing, and this asks for all its runs at once.
-        if self.first.keys().isdisjoint(self._hashes(words)):
+        if self.first.keys().isdisjoint(runs(words, self.size)):
             return
-        for position, run in enumerate(self._hashes(words)):
+        for position, run in enumerate(runs(words, self.size)):
             if run in self.first:
                 yield position, (self.first[run], *self.more.get(run, ()))
 
-    def _hashes(self, words: list[str]) -> Iterator[int]:
-        # 64 bits, of this process alone; a chance hit costs one run of a share.
-        return map(hash, zip(*(islice(words, i, None) for i in range(self.size)), strict=False))
+
+def runs(words: Sequence[str], size: int) -> Iterator[int]:
+    """A hash of every run of so many words, in their order.
+
+    It has 64 bits and is of this process alone; a chance hit costs one run of a share.
+    """
+    return map(hash, zip(*(islice(words, i, None) for i in range(size)), strict=False))
 
 
-def _covered(spans: Iterable[Span]) -> int:
+def covered(spans: Iterable[Span]) -> int:
     """Words under the spans, which come sorted and may lie over each other."""
     total = end = 0
     for start, size in spans:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from bedside_core.clusters import is_name
+from bedside_core.config import canonical_json
 from bedside_core.errors import InputError
-from bedside_core.matching import canonical
+from bedside_core.matching import canonical, digest
 from bedside_core.messages import sentence
 
 PROMPT = "Frage: {question}\nAntwort:"
@@ -34,6 +37,13 @@ class ExamItem(BaseModel):
     """The source document or patient that it was written from; items of one cluster are not
     independent. Left out, an item is its own."""
 
+    @field_validator("cluster")
+    @classmethod
+    def _a_name(cls, cluster: str) -> str:
+        if not is_name(cluster):
+            raise ValueError("must name a source - leave it out where an item stands alone")
+        return cluster
+
     @model_validator(mode="after")
     def _distinct_options(self) -> ExamItem:
         if not all(self.options) or len(set(self.options)) < len(self.options):
@@ -46,24 +56,57 @@ class ExamItem(BaseModel):
         return PROMPT.format(question=self.question)
 
     @property
-    def spellings(self) -> list[str]:
-        """How the item may stand in a corpus: with its options, plain and lettered; alone."""
-        lettered = [f"{letter}) {x}" for letter, x in zip(LETTERS, self.options, strict=True)]
-        found = ["\n".join((self.question, *options)) for options in (self.options, lettered)]
+    def wordings(self) -> list[str]:
+        """What makes another item or text a copy of it: with its options; the question alone."""
+        found = ["\n".join((self.question, *self.options))]
         if len(canonical(self.question).split()) >= MIN_QUESTION_WORDS:
             found.append(self.question)
         return found
+
+    @property
+    def spellings(self) -> list[str]:
+        """How the item may stand in a corpus: as it is worded, and with lettered options.
+
+        Between two items the letters would count as words that both have.
+        """
+        lettered = (f"{letter}) {x}" for letter, x in zip(LETTERS, self.options, strict=True))
+        return [*self.wordings, "\n".join((self.question, *lettered))]
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex) of canonical question and options, whatever their order."""
+        return digest("\n".join((canonical(self.question), *sorted(map(canonical, self.options)))))
+
+    @property
+    def content(self) -> bytes:
+        """What is measured: prompt, options and key."""
+        return canonical_json([self.prompt, self.options, self.answer])
+
+    def of_cluster(self, cluster: str) -> Self:
+        """The same item in another cluster."""
+        return self.model_copy(update={"cluster": cluster})
+
+    def contradicts(self, other: ExamItem) -> bool:
+        """Whether both ask the same, with the same options, and one of the keys must be wrong."""
+        if self.identity != other.identity:
+            return False
+        mine, others = (item.options[item.answer] for item in (self, other))
+        # Options that differ in signs alone ("< 5", "> 5") have one canonical form.
+        exactly = set(self.options) == set(other.options)
+        return mine != others if exactly else canonical(mine) != canonical(others)
 
 
 def read_exam(path: Path) -> list[ExamItem]:
     """Read an exam in the order of its lines; blank lines are skipped.
 
     Raises:
-        InputError: unreadable, not UTF-8, no items, or a line that is no valid item; the message
-            names file and line and never quotes the item.
+        InputError: unreadable, not UTF-8, no items, a line that is no valid item, or a question
+            that comes again with another right answer; the message names file and line and never
+            quotes the item.
     """
     items: list[ExamItem] = []
     seen: dict[str, int] = {}
+    asked: dict[str, ExamItem] = {}
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
@@ -74,6 +117,12 @@ def read_exam(path: Path) -> list[ExamItem]:
                 "an id of its own"
             )
         seen[item.id] = number
+        earlier = asked.setdefault(item.identity, item)
+        if item.contradicts(earlier):
+            raise InputError(
+                f"{path}, line {number}: the question of line {seen[earlier.id]} again, with "
+                "another right answer - correct one of them"
+            )
         items.append(item)
     if not items:
         raise InputError(f"{path}: no items - an exam has one JSON object per line")
