@@ -14,7 +14,9 @@ import pytest
 from bedside_core.artifacts import Artifact, Producer, Recipe, Seal, write_artifact
 from bedside_core.files import sha256_file
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, evidence_seal
+from bedside_core.kinds.plan import Look
 from bedside_core.licences import Licence
+from bedside_core.registry.ledger import Planned
 from bedside_core.registry.registry import Registry
 
 Put = Callable[..., Artifact]
@@ -108,6 +110,20 @@ def chain(put: Put, judge: Judge) -> dict[str, Artifact]:
     evidence = judge(merged, base)
     return {"base": base, "corpus": corpus, "checkpoint": checkpoint, "merged": merged,
             "evidence": evidence}  # fmt: skip
+
+
+@pytest.fixture
+def make_look(chain: dict[str, Artifact]) -> Callable[..., Look]:
+    """A look at the chain's merged model, with changes."""
+
+    def make_look(planned: Planned, recipe: str = "r1", **changes: Any) -> Look:
+        members = {
+            "plan": planned.hash, "number": 1, "recipe": recipe, "reference": None,
+            "candidate": chain["merged"].digest, "base": chain["base"].digest, "incumbent": None,
+        }  # fmt: skip
+        return Look(**members | changes)
+
+    return make_look
 
 
 @pytest.fixture

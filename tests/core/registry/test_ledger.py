@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.plan import Look, Plan, PlannedSet
 from bedside_core.kinds.policy import Policy
@@ -21,21 +20,6 @@ from bedside_core.registry.registry import WRITERS, Registry
 
 MakePolicy = Callable[..., Policy]
 MakePlan = Callable[..., Plan]
-MakeLook = Callable[..., Look]
-
-
-@pytest.fixture
-def make_look(chain: dict[str, Artifact]) -> MakeLook:
-    """A look at the chain's merged model, with changes."""
-
-    def make_look(planned: Planned, recipe: str = "r1", **changes: Any) -> Look:
-        members = {
-            "plan": planned.hash, "number": 1, "recipe": recipe, "reference": None,
-            "candidate": chain["merged"].digest, "base": chain["base"].digest, "incumbent": None,
-        }  # fmt: skip
-        return Look(**members | changes)
-
-    return make_look
 
 
 @pytest.fixture

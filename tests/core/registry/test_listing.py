@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bedside_core import cli
@@ -62,7 +64,7 @@ def test_the_log_for_people(registry, chain, capsys):
     assert bedside("log") == 0
     first, second, last = capsys.readouterr().out.splitlines()
     assert first.split()[0] == "1"
-    assert f" promote   model={chain['merged'].digest} evidence=" in first
+    assert f" promote        model={chain['merged'].digest} evidence=" in first
     assert f"key={registry.operator_keys.key_id}" in first
     assert 'kind=source target=letters reason="two words"' in second
     assert (
@@ -86,3 +88,42 @@ def test_verify_says_what_it_checked(registry, chain, capsys):
     text = capsys.readouterr().out
     assert "log.jsonl: 1 entries, chained and signed" in text
     assert text.count(": intact") == 5
+
+
+def test_the_log_shows_approvals_plans_and_looks(
+    registry, chain, make_policy, make_plan, make_look, capsys, tmp_path
+):
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps(make_policy(scope="demo").model_dump(mode="json")))
+    policy = make_policy(scope="demo")
+    assert bedside("approve-policy", str(file), "--reason", "read and agreed") == 0
+    printed = capsys.readouterr().out
+    assert "policy 'test' of scope demo is approved since" in printed
+    assert f"registry withdraw {policy.sha256[:12]} --reason WHY" in printed
+    planned = registry.plan(make_plan(policy))
+    registry.look(make_look(planned))
+    assert bedside("log") == 0
+    approved, plan, look, _ = capsys.readouterr().out.splitlines()
+    assert f" approve-policy sha256={policy.sha256} name=test scope=demo reason=" in approved
+    assert f" plan           run=demo policy_sha256={policy.sha256} development=" in plan
+    assert plan.endswith(
+        'heldout/medical="30 sealed clusters" heldout/general="30 sealed clusters"'
+    )
+    assert f" look           plan={planned.hash} number=1 recipe=r1" in look
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("none.yaml", "--reason", "why"), 2), (("none.yaml", "--reason", " "), 2),
+     (("none.yaml",), 2)],
+)  # fmt: skip
+def test_what_is_no_policy_is_not_approved(registry, words, code, capsys):
+    assert bedside("approve-policy", *words) == code
+    assert not registry.log.path.exists()
+
+
+def test_a_policy_is_withdrawn_by_the_digest_that_the_log_names(registry, make_policy, capsys):
+    policy = registry.approve(make_policy(), "read").policy
+    assert bedside("withdraw", policy.sha256[:12], "--reason", "too lax") == 0
+    assert f"policy {policy.sha256[:12]} was withdrawn" in capsys.readouterr().out
+    assert bedside("withdraw", policy.sha256[:4], "--reason", "too lax") == 4

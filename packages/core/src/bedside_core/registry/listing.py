@@ -96,14 +96,21 @@ def sources(artifact: Artifact, standing: Standing) -> list[str]:
 
 
 def entry_line(entry: Entry) -> str:
-    """An entry of the log for people: number, time, type, and what it is about."""
-    shown = {
-        name: _shown(value)
-        for name, value in entry.members.items()
-        if name not in ("seq", "time", "type", "signature", "prev", "hash")
-    }
+    """An entry of the log for people: number, time, type, and what it is about.
+
+    Of a plan's sets their size; what else has parts of its own is read in the log itself.
+    """
+    shown = {name: _shown(value) for name, value in entry.members.items() if _is_told(name, value)}
+    for name, planned in entry.members.get("sets", {}).items():
+        shown[name] = f'"{planned["clusters"]} sealed clusters"'
     about = " ".join(f"{name}={text}" for name, text in shown.items())
-    return f"{entry.seq:5} {entry.members['time'][:19]}Z {entry.type:9} {about}"
+    return f"{entry.seq:5} {entry.members['time'][:19]}Z {entry.type:14} {about}"
+
+
+def _is_told(name: str, value: object) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    of_the_chain = name in ("seq", "time", "type", "signature", "prev", "hash")
+    return not of_the_chain and not any(isinstance(part, dict) for part in parts)
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bedside_core.artifacts import Artifact
 from bedside_core.commands import Command
@@ -14,6 +15,7 @@ from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import listed_documents
+from bedside_core.kinds.policy import read_policy
 from bedside_core.registry import removal
 from bedside_core.registry.adoption import adopt
 from bedside_core.registry.listing import Standing, entry_line, listing, size, sources
@@ -122,6 +124,19 @@ def lineage(registry: Registry, what: str | None) -> None:
         say(f"  {_line(node, '')}{standing.mark(node)}")
 
 
+def approve_policy(registry: Registry, file: str, why: Why) -> None:
+    """Let plans be made by the policy in a file."""
+    removal.check_reason(why.reason)
+    policy = read_policy(Path(file))
+    said = registry.approve(policy, why.reason)
+    of = f"of scope {policy.scope} " if policy.scope != "house" else ""
+    say(
+        f"policy {policy.name!r} {of}is approved since {said.time:%Y-%m-%d %H:%M} UTC by "
+        f"{said.by}: {said.reason}\n"
+        f"taken back by `bedside registry withdraw {policy.sha256[:12]} --reason WHY`"
+    )
+
+
 def promote(registry: Registry, evidence: str, asked: Again) -> None:
     """Promote the model that evidence is about, if its verdict allows it."""
     if asked.again is not None:
@@ -137,7 +152,7 @@ def rollback(registry: Registry) -> None:
 
 
 def withdraw(registry: Registry, what: str, why: Why) -> None:
-    """Forbid an artifact or a source, and all that was made from it."""
+    """Forbid an artifact or a source, and all that was made from it; or a policy."""
     withdrawal, new = removal.withdraw(registry, what, why.reason)
     say(f"{withdrawal}" if new else f"nothing to do: {withdrawal}")
     artifacts = removal.affected(registry, withdrawal)
@@ -217,6 +232,14 @@ COMMANDS = (
     ),
     Command("log", "what was decided, each entry checked", log),
     Command(
+        "approve-policy",
+        "let plans be made by the policy in a file",
+        approve_policy,
+        words=("file",),
+        arguments=Why,
+        examples=('configs/policies/hospital-default.yaml --reason "board of 12 May"',),
+    ),
+    Command(
         "promote",
         "promote the model of an evidence artifact",
         promote,
@@ -227,9 +250,9 @@ COMMANDS = (
     Command("rollback", "return to the model promoted before", rollback),
     Command(
         "withdraw",
-        "forbid an artifact or a source, and all that was made from it",
+        "forbid an artifact or a source, and all made from it; or a policy",
         withdraw,
-        words=("artifact-or-source",),
+        words=("artifact-source-or-policy",),
         arguments=Why,
         examples=('letters --reason "consent withdrawn, case 12"',),
     ),
