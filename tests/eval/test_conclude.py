@@ -8,7 +8,7 @@ from bedside_eval.conclude import PAIRS, compare, conclude, summarise
 from bedside_eval.evidence import Setting, judged
 from bedside_eval.policy import Guard, Policy, Target
 from bedside_eval.records import ItemScore, ModelScores, Role, TextScore
-from bedside_eval.statistics import Bootstrap
+from bedside_eval.statistics.bootstrap import Bootstrap
 
 BOOTSTRAP = Bootstrap(confidence=0.95, samples=500, seed=17)
 POLICY = Policy(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError
 from bedside_eval.policy import Guard, Policy, Target, decide
-from bedside_eval.records import Interval
+from bedside_eval.statistics.estimate import Interval
 
 POLICY = Policy(
     target=Target(heldout="target", min_gain=0.05),

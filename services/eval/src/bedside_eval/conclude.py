@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bedside_eval.evidence import Evidence, Setting, judged
 from bedside_eval.policy import Policy, decide
 from bedside_eval.records import METRICS, ModelScores, ModelSummary, PairDifference, Role
-from bedside_eval.statistics import Bootstrap, wilson
+from bedside_eval.statistics.bootstrap import Bootstrap, wilson
 
 PAIRS: tuple[tuple[Role, Role], ...] = (
     ("checkpoint", "base"),

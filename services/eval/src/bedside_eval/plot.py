@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bedside_eval.evidence import Evidence
-from bedside_eval.records import LABELS, Interval, PairDifference
+from bedside_eval.records import LABELS, PairDifference
+from bedside_eval.statistics.estimate import Interval
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""

@@ -16,7 +16,7 @@ from bedside_core.errors import ConfigError
 from bedside_core.kinds.evidence import Verdict
 from bedside_core.messages import did_you_mean
 from bedside_eval.config import EvalConfig
-from bedside_eval.records import Interval
+from bedside_eval.statistics.estimate import Interval
 
 
 class Target(Config):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bedside_eval.statistics.estimate import Interval
 from bedside_models.scores import TextScore
 
 Role = Literal["base", "checkpoint", "merged"]
@@ -23,17 +24,6 @@ class EvidencePart(BaseModel):
     """Base of every record: frozen, no unknown keys, finite numbers only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Interval(EvidencePart):
-    """A point estimate between the bounds of its confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def __neg__(self) -> Interval:
-        return Interval(estimate=-self.estimate, low=-self.high, high=-self.low)
 
 
 class ItemScore(EvidencePart):

@@ -15,9 +15,9 @@ from bedside_eval.records import (
     ROLES,
     Contamination,
     Found,
-    Interval,
     PairDifference,
 )
+from bedside_eval.statistics.estimate import Interval
 
 Rows = list[list[str]]
 

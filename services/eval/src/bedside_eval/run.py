@@ -123,7 +123,7 @@ def _publish(
     # numpy, scipy and matplotlib: like the examination itself, not for a step that is reused.
     from bedside_eval.conclude import conclude
     from bedside_eval.plot import forest_plot
-    from bedside_eval.statistics import Bootstrap
+    from bedside_eval.statistics.bootstrap import Bootstrap
 
     bootstrap = Bootstrap(
         confidence=policy.confidence, samples=config.bootstrap_samples, seed=config.seed

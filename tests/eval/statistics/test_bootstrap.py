@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
-from bedside_eval.records import Interval
-from bedside_eval.statistics import Bootstrap, expanded, mcnemar, wilson
+from bedside_eval.statistics.bootstrap import Bootstrap, wilson
+from bedside_eval.statistics.estimate import Interval
 
 BOOTSTRAP = Bootstrap(confidence=0.95, samples=400, seed=3)
 differences = st.lists(
@@ -111,29 +110,3 @@ def test_wilson_against_published_values(correct: int, total: int, low: float, h
     found = wilson(correct, total, 0.95)
     assert found.estimate == correct / total
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost", "p"), [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 0.0625), (9, 1, 22 / 1024)]
-)
-def test_exact_mcnemar(gained: int, lost: int, p: float) -> None:
-    assert mcnemar(gained, lost) == pytest.approx(p)
-    assert mcnemar(lost, gained) == pytest.approx(p)
-
-
-def test_expansion_approaches_the_nominal_level() -> None:
-    levels = [expanded(0.95, size) for size in (8, 16, 100, 10_000)]
-    assert levels == sorted(levels, reverse=True)
-    assert levels[-1] == pytest.approx(0.95, abs=1e-3)
-    # n = 8: t = 2.3646 stretched by sqrt(8 / 7) is a normal quantile of 2.528.
-    assert levels[0] == pytest.approx(1 - 2 * stats.norm.cdf(-2.528), abs=1e-4)
-
-
-@pytest.mark.parametrize("size", [8, 16])
-def test_coverage_of_small_samples_is_about_nominal(size: int) -> None:
-    random = np.random.default_rng(1)
-    rounds = 400
-    intervals = [BOOTSTRAP.mean(list(random.normal(0.3, 1, size))) for _ in range(rounds)]
-    hits = sum(i.low <= 0.3 <= i.high for i in intervals)
-    # Four standard errors of a simulation of this length; the plain interval has about 89 %.
-    assert hits / rounds == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / rounds))
