@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from bedside_core.artifacts import Recipe
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.licences import licence
@@ -86,6 +88,21 @@ def test_content_of_inputs_and_parents_are_part_of_a_recipe(run: Run, tmp_path: 
     text.write_text("zwei")
     assert recipe() != before
     assert run.recipe(Section(), inputs={"a": text}).sha256 != recipe()
+
+
+def test_libraries_and_device_are_part_of_a_recipe(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recipe(device: str = "cpu x86_64") -> Recipe:
+        return run.recipe(Section(), libraries=("pydantic",), device=device)
+
+    before = recipe()
+    assert before.environment == {"pydantic": version("pydantic"), "device": "cpu x86_64"}
+    assert recipe().sha256 == before.sha256
+    assert recipe("NVIDIA H200").sha256 != before.sha256
+    monkeypatch.setattr("bedside_core.run.version", lambda name: "99")
+    assert recipe().environment["pydantic"] == "99"
+    assert run.recipe(Section()).environment == {}
 
 
 def test_a_damaged_artifact_is_refused_and_made_again(run: Run) -> None:

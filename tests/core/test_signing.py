@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import stat
 import subprocess
 import sys
@@ -45,6 +46,17 @@ def test_key_is_made_on_first_use_for_the_owner_only(keys: Keys) -> None:
     assert keys.sign(b"message") == first  # Ed25519 is deterministic, so: the same key
     assert keys.private_path.read_bytes() == private
     assert keys.fits(b"message", first)
+
+
+def test_a_derived_secret_is_one_per_purpose_and_key(keys: Keys, tmp_path: Path) -> None:
+    first, other = keys.derive(b"a"), pair(tmp_path / "other")
+    other.make()
+    assert keys.derive(b"a") == first
+    assert len({first, keys.derive(b"b"), other.derive(b"a")}) == 3
+    seed = load_pem_private_key(keys.private_path.read_bytes(), None).private_bytes_raw()
+    # RFC 5869 by hand: extract with a salt of zeros, then the first block of expand.
+    extracted = hmac.digest(bytes(32), seed, "sha256")
+    assert first == hmac.digest(extracted, b"a\x01", "sha256")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])

@@ -202,17 +202,19 @@ def old(path, days):
 
 def test_stale_state_goes_and_fresh_state_stays(registry, put):
     put("base")
-    for name, days in (("stale", 31), ("fresh", 29)):
-        (registry.home / "work" / name).mkdir(parents=True)
-        (registry.home / "work" / name / "state").write_bytes(b"x" * 100)
-        old(registry.home / "work" / name, days)
+    work, private = registry.workrooms
+    for path, days in ((work / "stale", 31), (work / "fresh", 29), (private / "signer", 31)):
+        path.mkdir(parents=True)
+        (path / "state").write_bytes(b"x" * 100)
+        old(path, days)
     (registry.home / "tmp" / "merged-killed").mkdir()
     old(registry.home / "tmp" / "merged-killed", 1)
     found = removal.collect(registry, datetime.now(UTC))
-    assert [piece.record["path"] for piece in found] == ["work/stale", "tmp/merged-killed"]
+    gone = ["work/stale", "work/signer", "tmp/merged-killed"]
+    assert [piece.record["path"] for piece in found] == gone
     assert found[0].size == 100
-    assert [path.name for path in (registry.home / "work").iterdir()] == ["fresh"]
-    assert [e.members["path"] for e in registry.entries()] == ["work/stale", "tmp/merged-killed"]
+    assert [path.name for room in (work, private) for path in room.iterdir()] == ["fresh"]
+    assert [e.members["path"] for e in registry.entries()] == gone
 
 
 def test_nothing_is_collected_under_a_running_step(house, content_of):

@@ -44,13 +44,16 @@ class FileEntry(_Record):
 
 
 class Recipe(_Record):
-    """What made an artifact: verb, resolved config, parents and hashes of files from outside."""
+    """What made an artifact: verb, config, parents, files from outside, libraries and device."""
 
     verb: str
     version: str
     config: dict[str, Any]
     parents: dict[str, str]
     inputs: dict[str, str]
+    environment: dict[str, str] = {}
+    """Versions of the libraries that make the numbers, and the kind of `device`. Empty in artifacts
+    of version 0.2."""
 
     @property
     def sha256(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -64,6 +64,8 @@ class Run:
         parents: Mapping[str, Artifact] | None = None,
         inputs: Mapping[str, Path] | None = None,
         formats: Mapping[str, int] | None = None,
+        libraries: Iterable[str] = (),
+        device: str | None = None,
     ) -> Recipe:
         """The recipe of what this step is about to make.
 
@@ -72,15 +74,20 @@ class Run:
             parents: artifacts that go in, by role.
             inputs: files from outside the registry that go in; their content is hashed.
             formats: versions of what the artifact holds; with another one it is made again.
+            libraries: distributions that make the artifact's numbers; with another version of one
+                it is made again.
+            device: the kind of device that they are made on.
         """
         release = version(f"bedside-{self.service}")
         labels = [f"{name}.{number}" for name, number in sorted((formats or {}).items())]
+        environment = {name: version(name) for name in libraries}
         return Recipe(
             verb=f"{self.service} {self.verb}",
             version="+".join([release, *labels]),
             config=config.model_dump(mode="json"),
             parents={role: artifact.digest for role, artifact in (parents or {}).items()},
             inputs=hash_inputs(inputs or {}),
+            environment=environment | ({} if device is None else {"device": device}),
         )
 
     def reuse(self, kind: Kind, recipe: Recipe) -> Artifact | None:

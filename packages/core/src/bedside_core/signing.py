@@ -17,7 +17,9 @@ import stat
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -57,6 +59,18 @@ class Keys:
         """
         signed = (self.domain if domain is None else domain) + message
         return base64.b64encode(self._private().sign(signed)).decode()
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A secret of 32 bytes for what is no signature (HKDF-SHA256, RFC 5869).
+
+        Args:
+            purpose: one for each use; equal ones give equal secrets.
+
+        Raises:
+            ArtifactError: as `sign`.
+        """
+        seed = self._private().private_bytes_raw()
+        return HKDF(hashes.SHA256(), length=32, salt=None, info=purpose).derive(seed)
 
     def fits(self, message: bytes, signature: str) -> bool:
         """Whether a signature is this house's, by its public key and none that came along with it.

@@ -35,7 +35,9 @@ def build(config: CorpusConfig, run: Run) -> None:
     run.registry.refuse_withdrawn_sources(source.name for source in config.sources)
     files = [file for source in config.sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
-    recipe = run.recipe(config, inputs=inputs, formats={"matching": VERSION})
+    recipe = run.recipe(
+        config, inputs=inputs, formats={"matching": VERSION}, libraries=("pyarrow",)
+    )
     if run.reuse("corpus", recipe):
         return
 

@@ -18,9 +18,11 @@ from bedside_eval.measurement import EARLIER, Earlier, measure, measured_before
 from bedside_eval.policy import Policy, read_policy
 from bedside_eval.records import ROLES, ModelScores, Role
 from bedside_eval.report import markdown, show
+from bedside_models.device import device_kind
 
 PLOT = "evidence.png"
 REPORT = "report.md"
+LIBRARIES = ("lm_eval", "numpy", "scipy", "tokenizers", "torch", "transformers")
 
 
 def evaluate(config: EvalConfig, run: Run) -> None:
@@ -44,6 +46,8 @@ def evaluate(config: EvalConfig, run: Run) -> None:
         parents=parents,
         inputs=_input_files(config),
         formats={"evidence": SCHEMA_VERSION, "matching": VERSION},
+        libraries=LIBRARIES,
+        device=device_kind(),
     )
     if run.reuse("evidence", recipe):
         report(config, run)

@@ -14,6 +14,7 @@ from bedside_core.console import say, table
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Probe
+from bedside_models.device import device_kind
 from bedside_models.settle import settle
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bedside_merger.rounding import Rounding
 
 EXPORT_REPORT = "export.json"
+LIBRARIES = ("mergekit", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 SCHEMA_VERSION = 3
 """Of the report. 2 had the prefix token before a text's first window alone; 1 scored the first 512
 tokens of each text, without its first token."""
@@ -39,7 +41,13 @@ def merge(config: MergerConfig, run: Run) -> None:
     base, checkpoint = run.input("base"), run.input("checkpoint")
     probe = config.probe
     files = dict(list(heldout_files(probe.heldout).items())[: probe.num_texts]) if probe else {}
-    recipe = run.recipe(config, parents={"base": base, "checkpoint": checkpoint}, inputs=files)
+    recipe = run.recipe(
+        config,
+        parents={"base": base, "checkpoint": checkpoint},
+        inputs=files,
+        libraries=LIBRARIES,
+        device=device_kind(),
+    )
     if run.reuse("merged", recipe):
         return
     texts = read_heldout(probe.heldout)[: probe.num_texts] if probe else []

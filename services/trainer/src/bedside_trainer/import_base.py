@@ -12,6 +12,8 @@ from bedside_models.settle import settle
 from bedside_trainer import gguf_package, model_directory
 from bedside_trainer.config import BaseConfig
 
+LIBRARIES = ("gguf", "safetensors", "tokenizers", "torch", "transformers")
+
 
 def import_base(config: BaseConfig, run: Run) -> None:
     """Check the source, copy or convert it, and read the result back.
@@ -20,7 +22,7 @@ def import_base(config: BaseConfig, run: Run) -> None:
         InputError: the source cannot be used; the message says why.
     """
     files = _source_files(config)
-    recipe = run.recipe(config, inputs=files)
+    recipe = run.recipe(config, inputs=files, libraries=LIBRARIES)
     if run.reuse("base", recipe):
         return
 

@@ -6,8 +6,11 @@ from bedside_core.console import say
 from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.kinds.corpus import PARQUET
 from bedside_core.run import Run
+from bedside_models.device import device_kind
 from bedside_models.settle import settle
 from bedside_trainer.config import TrainerConfig
+
+LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
 
 
 def train(config: TrainerConfig, run: Run) -> None:
@@ -21,7 +24,11 @@ def train(config: TrainerConfig, run: Run) -> None:
     """
     base, corpus = run.input("base"), run.input("corpus")
     recipe = run.recipe(
-        config, parents={"base": base, "corpus": corpus}, inputs=heldout_files(config.heldout)
+        config,
+        parents={"base": base, "corpus": corpus},
+        inputs=heldout_files(config.heldout),
+        libraries=LIBRARIES,
+        device=device_kind(),
     )
     if run.reuse("checkpoint", recipe):
         return

@@ -170,14 +170,23 @@ class Registry:
         """Point a run's slot at an artifact."""
         write_atomic(self.home / "runs" / name / slot, digest.encode() + b"\n")
 
+    @property
+    def workrooms(self) -> tuple[Path, Path]:
+        """Where resumable state lies: that of all steps, and the evaluation's own."""
+        return self.home / "work", self.evidence_keys.private_path.parent / "work"
+
     @contextmanager
-    def work(self, recipe_sha256: str) -> Iterator[Path]:
+    def work(self, recipe_sha256: str, *, private: bool = False) -> Iterator[Path]:
         """The directory for resumable state of one recipe; removed when the step succeeds.
+
+        Args:
+            recipe_sha256: of the recipe.
+            private: whether it lies with the private evidence key, for what will be signed.
 
         Raises:
             ArtifactError: another process works on the same recipe, or the disk is full.
         """
-        path = self.home / "work" / recipe_sha256[:16]
+        path = self.workrooms[private] / recipe_sha256[:16]
         lock = None
         with disk_errors("resumable state"):
             while lock is None:

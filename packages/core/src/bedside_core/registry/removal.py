@@ -154,7 +154,8 @@ def garbage(registry: Registry, now: datetime) -> list[Garbage]:
         for a in reversed(everything.values())
         if a.digest not in kept
     ]
-    return [*found, *_stale(registry.home / "work", now, STALE), *_stale_temporary(registry, now)]
+    stale = [piece for room in registry.workrooms for piece in _stale(room, now, STALE)]
+    return [*found, *stale, *_stale_temporary(registry, now)]
 
 
 def collect(registry: Registry, now: datetime) -> list[Garbage]:
@@ -163,7 +164,7 @@ def collect(registry: Registry, now: datetime) -> list[Garbage]:
     Raises:
         PolicyError: a step is running, and might need some of it.
     """
-    rooms = (registry.home / "work", registry.home / "tmp")
+    rooms = (*registry.workrooms, registry.home / "tmp")
     busy = [path.name for room in rooms for path in _children(room) if _is_locked(path)]
     if busy:
         raise PolicyError(
