@@ -11,6 +11,7 @@ import pytest
 
 from bedside_core import dispatch
 from bedside_core.errors import ConfigError
+from bedside_core.kinds.serving import Serving, served_identity
 from bedside_core.preflight import look
 from bedside_core.registry.registry import Registry
 
@@ -151,6 +152,27 @@ def test_a_step_that_runs_by_itself_does_not_undo_a_rollback(
         assert (done.returncode, done.stdout) == (5, "")
         assert f"{chain['merged'].digest[:12]} was rolled back on" in done.stderr
     assert registry.current() == kept
+
+
+def test_promote_warns_of_a_config_that_serves_it_otherwise(
+    root, tmp_path, registry, put, chain, judge, run_config
+):
+    header = b'{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(4)
+    model = put("merged", files={"config.json": b"{}", "model.safetensors": weights})
+    examined = served_identity(model, Serving(dtype="bfloat16")).model_dump()
+    evidence = judge(model, chain["base"], served=examined)
+    registry.set_slot("ward", "evidence", evidence.digest)
+    words = ("promote", "--config", run_config, "--set")
+    said = f"promoted {model.digest[:12]} on evidence {evidence.digest[:12]}\n"
+    told = bedside(*words, "inference.engine.dtype=float32", root=root, home=tmp_path / "home")
+    assert told.returncode == 0
+    assert told.stdout == said + (
+        "the engine will not serve it as proven with this config: inference.engine.dtype: float32, "
+        "examined was bfloat16 - change it back before it starts\n"
+    )
+    quiet = bedside(*words, "inference.engine.dtype=bfloat16", root=root, home=tmp_path / "home")
+    assert (quiet.returncode, quiet.stdout) == (0, said)
 
 
 def test_promote_follows_the_name_that_an_override_gives(

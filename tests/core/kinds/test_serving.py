@@ -80,14 +80,14 @@ def test_the_record_names_everything(put: Put) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model.safetensors": tensors("a", "b", value=1)}, ["the weights is "]),
-        ({"chat_template.jinja": b"{{ x }}"}, ["the chat template is ", "chat_template.jinja is "]),
+        ({"model.safetensors": tensors("a", "b", value=1)}, ["the weights: "]),
+        ({"chat_template.jinja": b"{{ x }}"}, ["the chat template: ", "chat_template.jinja: "]),
         ({"tokenizer_config.json": b"{}"},
-         ["the chat template is none, examined was ", "tokenizer_config.json is "]),
-        ({"generation_config.json": b'{"temperature": 2}'}, ["generation_config.json is "]),
-        ({"vocab.json": b"{}"}, ["vocab.json is "]),
+         ["the chat template: none, examined was ", "tokenizer_config.json: "]),
+        ({"generation_config.json": b'{"temperature": 2}'}, ["generation_config.json: "]),
+        ({"vocab.json": b"{}"}, ["vocab.json: "]),
         ({"config.json": b'{"dtype": "float32"}'},
-         ["inference.engine.dtype is float32, examined was bfloat16", "config.json is "]),
+         ["inference.engine.dtype: float32, examined was bfloat16", "config.json: "]),
     ],
 )  # fmt: skip
 def test_each_file_that_changes_an_answer_is_named(
@@ -104,9 +104,9 @@ def test_each_setting_and_the_engine_are_named_with_both_values(put: Put) -> Non
     examined = served_identity(model, Serving())
     other = Serving(dtype="float32", max_model_len=1024)
     assert differences(served_identity(model, other, engine_version="0.33.1"), examined) == [
-        "inference.engine.dtype is float32, examined was bfloat16",
-        "inference.engine.max_model_len is 1024, examined was 4096",
-        f"the engine is vllm 0.33.1, examined was vllm {ENGINE_VERSION}",
+        "inference.engine.dtype: float32, examined was bfloat16",
+        "inference.engine.max_model_len: 1024, examined was 4096",
+        f"the engine: vllm 0.33.1, examined was vllm {ENGINE_VERSION}",
     ]
 
 

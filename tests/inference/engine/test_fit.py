@@ -13,6 +13,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.errors import InputError
 from bedside_core.kinds.model import tensor_shapes
+from bedside_core.kinds.serving import served_identity
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
@@ -37,8 +38,13 @@ def put(run: Run, kind: str, shapes: Shapes, parents: dict[str, Artifact]) -> Ar
     with run.write(kind, recipe) as writer:
         tensors = {name: torch.zeros(shape) for name, shape in shapes.items()}
         save_file(tensors, writer.path / "model.safetensors", metadata={"format": "pt"})
+        (writer.path / "config.json").write_text("{}")
         writer.facts["dtype"] = "bfloat16"
     return writer.result
+
+
+def candidate(model: Artifact) -> launch.Candidate:
+    return launch.Candidate(model, served_identity(model, EngineConfig()), None)
 
 
 @pytest.mark.parametrize(
@@ -78,21 +84,21 @@ def test_too_little_memory_names_the_setting(
     model = put(run, "base", SHAPES, {})
     monkeypatch.setattr(memory, "available_bytes", lambda: gib << 30)
     with pytest.raises(InputError) as caught:
-        check_memory(EngineConfig(dtype="float32", kv_cache_gib=4), model)
+        check_memory(EngineConfig(kv_cache_gib=4), "float32", model)
     assert "inference.engine.kv_cache_gib 4 needs at least 4.0 GiB" in str(caught.value)
     assert f"are available - {advice}" in str(caught.value)
     monkeypatch.setattr(memory, "available_bytes", lambda: 5 << 30)
-    check_memory(EngineConfig(dtype="float32", kv_cache_gib=4), model)
+    check_memory(EngineConfig(kv_cache_gib=4), "float32", model)
 
 
 def test_the_engine_looks_before_it_starts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     base = put(run, "base", SHAPES, {})
     model = put(run, "merged", {"a.weight": (2, 3)}, {"base": base})
-    monkeypatch.setattr(launch, "choose", lambda _: launch.Candidate(model, None))
+    monkeypatch.setattr(launch, "choose", lambda *_: candidate(model))
     with pytest.raises(InputError, match=r"3 tensor\(s\) missing"):
         launch.verify(InferenceConfig(), run)
     whole = put(run, "merged", SHAPES, {"base": base})
-    monkeypatch.setattr(launch, "choose", lambda _: launch.Candidate(whole, None))
+    monkeypatch.setattr(launch, "choose", lambda *_: candidate(whole))
     monkeypatch.setattr(launch, "vllm_build", lambda: "cpu")
     monkeypatch.setattr(launch.lifeline, "hold", lambda _: None)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 30)

@@ -17,6 +17,7 @@ from bedside_core.artifacts import Artifact, Seal
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal
+from bedside_core.kinds.serving import served_identity
 from bedside_core.lifeline import PARENT
 from bedside_core.registry import removal
 from bedside_core.registry.registry import Registry
@@ -34,6 +35,13 @@ class Started(Exception):  # noqa: N818 - it is no error
     def __init__(self, program: str, arguments: list[str], environment: dict[str, str]) -> None:
         super().__init__(program)
         self.program, self.arguments, self.environment = program, arguments, environment
+
+
+HEADER = b'{"w":{"dtype":"BF16","shape":[50],"data_offsets":[0,100]}}'
+MODEL = {
+    "config.json": b'{"dtype": "bfloat16"}',
+    "model.safetensors": len(HEADER).to_bytes(8, "little") + HEADER + b"w" * 100,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +78,10 @@ def put(run: Run, kind: str, files: dict[str, bytes], seal: Seal | None = None) 
 
 
 def judge(run: Run, model: Artifact, verdict: str, *, signed: bool = True) -> Artifact:
-    head = {"candidate": model.digest, "base": model.digest, "verdict": verdict, "reasons": ["r"]}
+    head = {
+        "candidate": model.digest, "base": model.digest, "verdict": verdict, "reasons": ["r"],
+        "served": served_identity(model, EngineConfig()).model_dump(),
+    }  # fmt: skip
     ours = evidence_seal(run.registry.evidence_keys)
     seal = ours if signed else Seal(ours.name, lambda content: ours.sign(content + b" "))
     return put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}, seal)
@@ -78,7 +89,7 @@ def judge(run: Run, model: Artifact, verdict: str, *, signed: bool = True) -> Ar
 
 @pytest.fixture
 def model(run: Run) -> Artifact:
-    return put(run, "merged", {"config.json": b"{}", "model.safetensors": b"w" * 100})
+    return put(run, "merged", MODEL)
 
 
 def record(run: Run, model: Artifact, evidence: Artifact) -> None:
@@ -112,7 +123,7 @@ def test_nothing_promoted(run, model) -> None:
 
 def test_tampered_weights_are_named(run, promoted) -> None:
     weights = promoted.path / "model.safetensors"
-    weights.write_bytes(b"w" * 99 + b"x")
+    weights.write_bytes(MODEL["model.safetensors"][:-1] + b"x")
     assert_refused(run, ArtifactError, r"model\.safetensors was changed")
     assert ArtifactError.exit_code == 4
 
@@ -146,7 +157,7 @@ def test_a_forced_promotion_is_no_verdict(run, model, verdict) -> None:
 
 
 def test_evidence_about_another_model(run, promoted) -> None:
-    other = put(run, "checkpoint", {"model.safetensors": b"other"})
+    other = put(run, "checkpoint", MODEL | {"tokenizer.json": b"{}"})
     record(run, other, run.registry.get("test/evidence"))
     assert_refused(run, ArtifactError, "evidence is about")
 
@@ -161,7 +172,7 @@ def test_promoted_model_is_served(run, promoted, monkeypatch) -> None:
 
 
 def test_unproven_base(run, monkeypatch) -> None:
-    base = put(run, "base", {"model.safetensors": b"base"})
+    base = put(run, "base", MODEL)
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
     started = start(run)
     served = ServedModel.model_validate_json(started.environment["BEDSIDE_SERVED"])
@@ -170,15 +181,15 @@ def test_unproven_base(run, monkeypatch) -> None:
 
 @pytest.mark.parametrize(("settings", "tools"), [({}, False), ({"tool_call_parser": "a"}, True)])
 def test_the_engine_says_what_it_was_started_with(run, promoted, settings, tools) -> None:
-    engine = EngineConfig(max_model_len=8192, **settings)
-    started = start(run, InferenceConfig(model_name="test", engine=engine))
+    config = InferenceConfig(model_name="test", engine=EngineConfig(**settings))
+    started = start(run, config)
     served = ServedModel.model_validate_json(started.environment["BEDSIDE_SERVED"])
-    assert (served.max_model_len, served.tools) == (8192, tools)
-    assert started.arguments[started.arguments.index("--max-model-len") + 1] == "8192"
+    assert (served.max_model_len, served.tools) == (4096, tools)
+    assert started.arguments[started.arguments.index("--max-model-len") + 1] == "4096"
 
 
 def test_tampered_unproven_base(run, monkeypatch) -> None:
-    base = put(run, "base", {"model.safetensors": b"base"})
+    base = put(run, "base", MODEL)
     (base.path / "model.safetensors").write_bytes(b"bass")
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
     assert_refused(run, ArtifactError, r"model\.safetensors was changed")
@@ -187,7 +198,7 @@ def test_tampered_unproven_base(run, monkeypatch) -> None:
 def test_how_vllm_is_called(run, promoted, monkeypatch) -> None:
     for name in ("SECRET_TOKEN", "HF_TOKEN", "PYTHONPATH", "VLLM_LOGGING_LEVEL", "https_proxy"):
         monkeypatch.setenv(name, "leak")
-    config = InferenceConfig(model_name="m", engine=EngineConfig(dtype="float32", kv_cache_gib=2))
+    config = InferenceConfig(model_name="m", engine=EngineConfig(dtype="bfloat16", kv_cache_gib=2))
     started = start(run, config)
     home = run.registry.home
     assert started.program == sys.executable
@@ -196,7 +207,7 @@ def test_how_vllm_is_called(run, promoted, monkeypatch) -> None:
     for wanted in (
         f"--uds {home}/run/engine.sock",
         "--served-model-name m",
-        "--dtype float32",
+        "--dtype bfloat16",
         "--max-model-len 4096",
         "--load-format safetensors",
         "--enforce-eager",
@@ -234,7 +245,7 @@ def test_a_withdrawn_model_is_not_served_nor_another_in_its_place(
     removal.delete(run.registry, run.registry.current().evidence, "erased")
     removal.delete(run.registry, promoted.digest, "erased")
     with pytest.raises(PolicyError, match=words):
-        engine.choose(run)
+        engine.choose(EngineConfig(), run)
 
 
 def test_directories_are_private(run, promoted) -> None:

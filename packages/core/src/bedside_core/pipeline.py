@@ -17,6 +17,8 @@ from bedside_core.config import load_document
 from bedside_core.console import say
 from bedside_core.dispatch import executable
 from bedside_core.errors import BedsideError, InputError
+from bedside_core.kinds.evidence import read_evidence
+from bedside_core.kinds.serving import Serving
 from bedside_core.preflight import PreflightError, inspect, look
 from bedside_core.registry.registry import Registry
 from bedside_core.services import STEPS, VERBS
@@ -79,15 +81,22 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
 
 
 def promote(config: Path, overrides: list[str], registry: Registry) -> None:
-    """Promote what this run has made, if its verdict allows it.
+    """Promote what this run has made, if its verdict allows it; warn if it cannot serve as proven.
 
     Raises:
         PolicyError: the verdict is not PROMOTE.
         ArtifactError: the run has no evidence yet, or it was changed.
     """
-    name = load_document(config, overrides)["name"]
-    entry = registry.promote(registry.get(f"{name}/evidence"))
+    document = load_document(config, overrides)
+    evidence = registry.get(f"{document['name']}/evidence")
+    entry = registry.promote(evidence)
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
+    head = read_evidence(evidence, registry.evidence_keys)
+    if unlike := head.unlike(registry.get(entry.model), Serving.of(document)):
+        say(
+            f"the engine will not serve it as proven with this config: {'; '.join(unlike)} - "
+            "change it back before it starts"
+        )
 
 
 def check(config: Path, overrides: list[str], registry: Registry, service: str | None) -> None:

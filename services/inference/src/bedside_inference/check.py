@@ -13,9 +13,11 @@ import socket
 from pathlib import Path
 
 from bedside_core import dispatch
-from bedside_core.errors import ConfigError
+from bedside_core.errors import BedsideError, ConfigError
 from bedside_core.inspection import Inspection
-from bedside_inference.config import GatewayConfig, InferenceConfig
+from bedside_core.kinds.evidence import read_evidence
+from bedside_core.registry.registry import Registry
+from bedside_inference.config import EngineConfig, GatewayConfig, InferenceConfig
 
 
 def check(config: InferenceConfig, inspection: Inspection) -> None:
@@ -33,6 +35,7 @@ def check(config: InferenceConfig, inspection: Inspection) -> None:
 
 def _look_at_machine(config: InferenceConfig, inspection: Inspection) -> None:
     _try_port(config.gateway, inspection)
+    _look_at_promoted(config.engine, inspection)
     if dispatch.program("engine") or importlib.util.find_spec("vllm"):
         inspection.checked("inference: the engine's environment is there")
     else:
@@ -40,6 +43,27 @@ def _look_at_machine(config: InferenceConfig, inspection: Inspection) -> None:
             "inference: the engine's environment is not here - `bash scripts/setup.sh engine`, or "
             "the image bedside/engine"
         )
+
+
+def _look_at_promoted(engine: EngineConfig, inspection: Inspection) -> None:
+    """Whether these settings are those under which the promoted model was examined."""
+    registry = Registry.from_environment()
+    try:
+        promotion = registry.current()
+        if promotion is None:
+            return
+        head = read_evidence(registry.get(promotion.evidence), registry.evidence_keys)
+        unlike = head.unlike(registry.get(promotion.model), engine)
+    except BedsideError as error:
+        inspection.unsure(f"inference.engine: with what is promoted now ({error})")
+        return
+    if unlike:
+        inspection.unsure(
+            "inference.engine: what is promoted now was examined under other settings, and only "
+            f"under those it is served as proven: {'; '.join(unlike)}"
+        )
+    else:
+        inspection.checked("inference.engine: what is promoted now was examined like this")
 
 
 def _files(config: InferenceConfig) -> dict[str, Path]:

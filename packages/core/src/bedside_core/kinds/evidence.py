@@ -15,7 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.artifacts import Artifact, Seal, sealed_content
 from bedside_core.errors import ArtifactError
-from bedside_core.kinds.serving import ServedIdentity
+from bedside_core.kinds.serving import (
+    ENGINE_VERSION,
+    ServedIdentity,
+    Serving,
+    differences,
+    served_identity,
+)
 from bedside_core.signing import Keys
 
 DOMAIN = b"bedside evidence v2\n"
@@ -40,6 +46,20 @@ class EvidenceHead(BaseModel):
     reasons: tuple[str, ...]
     served: ServedIdentity | None = None
     """What the engine serves of the candidate, and nothing else, under this verdict."""
+
+    def unlike(
+        self, model: Artifact, serving: Serving, *, engine_version: str = ENGINE_VERSION
+    ) -> list[str]:
+        """What differs, in words, between what would be served of a model and what was examined.
+
+        Raises:
+            InputError: the model cannot be served under these settings.
+        """
+        if self.served is None:
+            return []
+        return differences(
+            served_identity(model, serving, engine_version=engine_version), self.served
+        )
 
     @property
     def described(self) -> str:

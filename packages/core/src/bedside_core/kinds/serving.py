@@ -186,7 +186,7 @@ def _difference(name: str, served: object, examined: object) -> str:
         text = "none" if value is None else str(value)
         return text[:SHOWN] if len(text) == 64 else text
 
-    return f"{name} is {shown(served)}, examined was {shown(examined)}"
+    return f"{name}: {shown(served)}, examined was {shown(examined)}"
 
 
 def _weight_files(model: Artifact, hashes: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import InputError
 from bedside_core.kinds.model import tensor_shapes
+from bedside_core.kinds.serving import Dtype
 from bedside_core.registry.registry import Registry
 from bedside_inference.config import EngineConfig
 
@@ -45,15 +46,20 @@ def check_complete(model: Artifact, registry: Registry) -> None:
             )
 
 
-def check_memory(engine: EngineConfig, model: Artifact) -> None:
+def check_memory(engine: EngineConfig, dtype: Dtype, model: Artifact) -> None:
     """Refuse to start on a CPU with less memory than weights and key-value cache take.
+
+    Args:
+        engine: its settings.
+        dtype: what the weights become.
+        model: how they are stored.
 
     Raises:
         InputError: there is less.
     """
     stored = sum(e.size for e in model.manifest.files if e.path.endswith(".safetensors"))
     widened = WIDENED.get(str(model.manifest.facts.get("dtype")), 1)
-    weights = stored * (widened if engine.dtype == "float32" else 1)
+    weights = stored * (widened if dtype == "float32" else 1)
     available = memory.available_bytes()
     cache = 0 if available is None else (available - weights) >> 30
     memory.require(

@@ -18,6 +18,7 @@ from bedside_core import lifeline, log
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
+from bedside_core.kinds.serving import ServedIdentity, served_identity
 from bedside_core.offline import OFFLINE
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
@@ -25,6 +26,12 @@ from bedside_inference.config import EngineConfig, InferenceConfig
 from bedside_inference.engine import ending
 from bedside_inference.engine.door import NETWORK, Door
 from bedside_inference.engine.fit import check_complete, check_memory
+from bedside_inference.engine.proven import (
+    ALLOW_UNPROVEN,
+    engine_version,
+    is_proven,
+    unproven_allowed,
+)
 from bedside_inference.paths import (
     MAX_SOCKET_PATH_BYTES,
     lock,
@@ -37,7 +44,6 @@ from bedside_inference.served import VARIABLE, ServedModel
 
 logger = logging.getLogger(__name__)
 
-ALLOW_UNPROVEN = "BEDSIDE_ALLOW_UNPROVEN"
 UUID_NAME_BYTES = 36
 """vLLM names the sockets between its processes by a UUID."""
 
@@ -64,6 +70,8 @@ class Candidate(NamedTuple):
     """A verified model and the evidence that allows it, if any."""
 
     model: Artifact
+    identity: ServedIdentity
+    """What of it would be served."""
     evidence: Artifact | None
     run: str | None = None
     """The run and slot that hold it, `name/slot`."""
@@ -80,7 +88,7 @@ class Candidate(NamedTuple):
             evidence=self.evidence.digest if self.evidence else None,
             verdict=self.verdict,
             run=self.run,
-            max_model_len=engine.max_model_len,
+            max_model_len=self.identity.max_model_len,
             tools=engine.tool_call_parser is not None,
         )
 
@@ -89,9 +97,10 @@ def serve(config: InferenceConfig, run: Run) -> None:
     """Replace this process by vLLM, serving what is promoted; does not return.
 
     Raises:
-        PolicyError: nothing is promoted, the evidence does not say PROMOTE, or it was withdrawn.
+        PolicyError: see `choose`.
         ArtifactError: evidence or weights do not match their manifests or the signature.
-        InputError: the model lacks tensors of its base, or there is too little memory.
+        InputError: the model cannot be served, lacks tensors of its base, or there is too little
+            memory.
         ConfigError: vLLM is not installed here, the socket cannot be used, or an engine runs.
     """
     lifeline.hold(signal.SIGKILL)
@@ -100,15 +109,15 @@ def serve(config: InferenceConfig, run: Run) -> None:
     private_directory(scratch)
     listening = listen_arguments(config, run.registry.home)
     lock(scratch / "engine.lock")
-    chosen = choose(run)
+    chosen = choose(config.engine, run)
     check_complete(chosen.model, run.registry)
     if build == "cpu":
-        check_memory(config.engine, chosen.model)
+        check_memory(config.engine, chosen.identity.dtype, chosen.model)
     log_choice(chosen)
     temporary = clear(scratch)
     cache = scratch / "cache"
     private_directory(cache)
-    arguments = vllm_arguments(config, chosen.model, listening, build)
+    arguments = vllm_arguments(config, chosen, listening, build)
     environment = vllm_environment(config, chosen, cache, temporary, build)
     ending.hold_back()
     os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
@@ -118,10 +127,11 @@ def verify(config: InferenceConfig, run: Run) -> None:
     """Check what `serve` would serve, and say so.
 
     Raises:
-        PolicyError: nothing is promoted, the evidence does not say PROMOTE, or it was withdrawn.
+        PolicyError: see `choose`.
         ArtifactError: evidence or weights do not match their manifests or the signature.
+        InputError: the model cannot be served, or lacks tensors of its base.
     """
-    chosen = choose(run)
+    chosen = choose(config.engine, run)
     check_complete(chosen.model, run.registry)
     say(f"model {chosen.model.digest[:12]} is intact, verdict {chosen.verdict}")
 
@@ -143,12 +153,14 @@ def listen_arguments(config: InferenceConfig, home: Path) -> list[str]:
     return ["--uds", str(socket)]
 
 
-def choose(run: Run) -> Candidate:
+def choose(settings: EngineConfig, run: Run) -> Candidate:
     """The model to serve, with every hash and the signature checked now.
 
     Raises:
-        PolicyError: nothing is promoted, the evidence does not say PROMOTE, or it was withdrawn.
+        PolicyError: nothing is promoted, the evidence does not say PROMOTE, is about other settings
+            or another engine, or it was withdrawn.
         ArtifactError: evidence or weights do not match their manifests or the signature.
+        InputError: the model cannot be served under these settings.
     """
     promotion = run.registry.current()
     if promotion is not None:
@@ -160,10 +172,15 @@ def choose(run: Run) -> Candidate:
                 f"the promotion log names model {promotion.model[:12]}, its evidence is about "
                 f"{model.digest[:12]} - `bedside registry promote EVIDENCE` again"
             )
-        return Candidate(model, evidence, _run_of(run.registry, model))
-    if os.environ.get(ALLOW_UNPROVEN) == "1":
+        identity = served_identity(model, settings, engine_version=engine_version())
+        proven = is_proven(evidence, model, settings, run.registry)
+        return Candidate(
+            model, identity, evidence if proven else None, _run_of(run.registry, model)
+        )
+    if unproven_allowed():
         base = run.input("base")
-        return Candidate(base, None, _run_of(run.registry, base))
+        identity = served_identity(base, settings, engine_version=engine_version())
+        return Candidate(base, identity, None, _run_of(run.registry, base))
     raise PolicyError(
         "nothing is promoted, so nothing is served - run `bedside adapt --config FILE` or "
         f"`bedside registry promote EVIDENCE`; {ALLOW_UNPROVEN}=1 serves this run's base model, "
@@ -205,10 +222,10 @@ def vllm_build() -> Literal["cpu", "gpu"]:
 
 
 def vllm_arguments(
-    config: InferenceConfig, model: Artifact, listening: list[str], build: Literal["cpu", "gpu"]
+    config: InferenceConfig, chosen: Candidate, listening: list[str], build: Literal["cpu", "gpu"]
 ) -> list[str]:
     """What the interpreter is called with; remote code and request logging stay off (defaults)."""
-    engine = config.engine
+    engine, model = config.engine, chosen.model
     arguments = [
         # -P: a directory named vllm where the command is run must not be what is imported.
         *("-P", "-m", "bedside_inference.engine.vllm_server"),
@@ -217,8 +234,9 @@ def vllm_arguments(
         *listening,
         *("--middleware", f"{Door.__module__}.{Door.__qualname__}"),
         *("--shutdown-timeout", str(engine.drain_seconds)),
-        *("--dtype", engine.dtype),
-        *("--max-model-len", str(engine.max_model_len)),
+        # Never `auto`: vLLM would take another type for some models than their own.
+        *("--dtype", chosen.identity.dtype),
+        *("--max-model-len", str(chosen.identity.max_model_len)),
         *("--load-format", "safetensors"),
         # Each answer names the manifest of the model behind it.
         *("--fingerprint-mode", "custom", "--fingerprint-value", model.digest),
