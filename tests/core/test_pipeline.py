@@ -146,7 +146,7 @@ def test_a_step_that_runs_by_itself_does_not_undo_a_rollback(
     registry.set_slot("ward", "evidence", chain["evidence"].digest)
     words = ("promote", "--config", run_config)
     assert bedside(*words, root=root, home=tmp_path / "home").returncode == 0
-    kept = registry.rollback()
+    kept = registry.rollback("worse")
     for _ in range(2):
         done = bedside(*words, root=root, home=tmp_path / "home")
         assert (done.returncode, done.stdout) == (5, "")

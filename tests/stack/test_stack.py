@@ -389,8 +389,9 @@ def test_operators_see_what_is_served_and_stop_it_by_a_word(stack, key) -> None:
 
 def test_rollback_is_refused_while_there_is_nothing_before(stack) -> None:
     done = stack.once(
-        "archive", "registry", "rollback", options=("--entrypoint", "bedside"), check=False
-    )
+        "archive", "registry", "rollback", "--reason", "worse answers",
+        options=("--entrypoint", "bedside"), check=False,
+    )  # fmt: skip
     assert done.returncode == 5
     assert "nothing was promoted before" in done.stderr
 

@@ -56,7 +56,7 @@ def old(registry, put, judge, monkeypatch) -> list[dict[str, str]]:
 def test_until_then_every_verb_says_what_to_do(registry, old, capsys, gone) -> None:
     if gone:
         (registry.home / gone).unlink()
-    for words in (("rollback",), ("promote", old[0]["evidence"]), ("list",)):
+    for words in (("rollback", "--reason", "x"), ("promote", old[0]["evidence"]), ("list",)):
         assert bedside(*words) == 4
         assert "is of Bedside 0.1 - run `bedside registry adopt`" in capsys.readouterr().err
     assert not registry.log.path.exists()

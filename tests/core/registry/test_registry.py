@@ -90,7 +90,8 @@ def test_empty_registry(registry, capsys):
     assert "no artifacts yet" in capsys.readouterr().out
     assert bedside("verify") == 0
     assert bedside("lineage") == 4
-    assert bedside("rollback") == 5
+    assert bedside("rollback", "--reason", "worse") == 5
+    assert bedside("rollback") == 2
 
 
 def test_one_damaged_manifest_does_not_hide_the_others(registry, put, capsys):
@@ -386,22 +387,36 @@ def three(put, judge):
 
 def test_rollback_twice(registry, three):
     a, b, c = (registry.promote(evidence).model for evidence in three)
-    assert registry.rollback().model == b
-    assert registry.rollback().model == a
+    assert registry.rollback("worse").model == b
+    assert registry.rollback("worse").model == a
     with pytest.raises(PolicyError, match="nothing was promoted before"):
-        registry.rollback()
+        registry.rollback("worse")
     assert registry.current().model == a
     assert registry.promote(three[2], again="the fault was elsewhere").model == c
-    assert registry.rollback().model == a
+    assert registry.rollback("worse").model == a
     assert [entry.action for entry in registry.promotions()] == [
         "promote", "promote", "promote", "rollback", "rollback", "promote", "rollback",
     ]  # fmt: skip
 
 
+def test_promotion_and_rollback_say_who_and_why(registry, three, capsys):
+    first = registry.promote(three[0])
+    assert first.reason == f"verdict PROMOTE of evidence {three[0].digest[:12]}"
+    assert bedside("promote", three[1].digest, "--reason", "the board of 12 May agreed") == 0
+    assert bedside("promote", three[2].digest, "--reason", " ") == 2
+    for words in (("--reason", "a line\nmore"), ("--reason", "x" * 301), ()):
+        assert bedside("rollback", *words) == 2
+    assert bedside("rollback", "--reason", "answers in the wrong language") == 0
+    second, last = registry.promotions()[1:]
+    assert second.reason == "the board of 12 May agreed"
+    assert last.reason == "answers in the wrong language"
+    assert first.by == last.by == registry.entries()[-1].members["by"]
+
+
 def test_what_was_rolled_back_is_promoted_by_a_person_only(registry, three, judge, put, capsys):
     """An automatic step cannot undo a rollback, whatever evidence it brings along."""
     a, b, c = (registry.promote(evidence) for evidence in three)
-    registry.rollback()
+    registry.rollback("worse")
     other_evidence = judge(registry.get(c.model), put("base", config={"other": 1}))
     for evidence in (three[2], other_evidence):
         assert bedside("promote", evidence.digest) == 5
@@ -424,9 +439,9 @@ def test_what_was_rolled_back_is_promoted_by_a_person_only(registry, three, judg
 def test_a_model_that_rollbacks_left_and_came_back_to_is_free_again(registry, three):
     a, b, _ = (registry.promote(evidence) for evidence in three)
     registry.promote(three[0])  # a, b, c, a
-    registry.rollback()  # to c, a is left; but then to b, and to a itself
-    registry.rollback()
-    assert registry.rollback().model == a.model
+    registry.rollback("worse")  # to c, a is left; but then to b, and to a itself
+    registry.rollback("worse")
+    assert registry.rollback("worse").model == a.model
     with pytest.raises(PolicyError, match="was rolled back"):
         registry.promote(three[1])
     assert registry.promote(three[0]).model == a.model
@@ -437,7 +452,7 @@ def test_a_withdrawn_model_stays_out_whatever_is_said(registry, three, capsys):
     registry.promote(three[0])
     c = registry.promote(three[2])
     assert bedside("withdraw", c.model, "--reason", "wrong doses") == 0
-    registry.rollback()
+    registry.rollback("worse")
     for more in ([], ["--again", "I insist"]):
         assert bedside("promote", three[2].digest, *more) == 5
         assert "was withdrawn" in capsys.readouterr().err
@@ -449,7 +464,7 @@ def test_rollback_to_changed_weights_is_refused(registry, three):
     second = registry.promote(three[1])
     (registry.get(first.model).path / "weights.bin").write_bytes(b"x")
     with pytest.raises(ArtifactError, match=r"weights\.bin was changed"):
-        registry.rollback()
+        registry.rollback("worse")
     assert registry.current() == second
 
 

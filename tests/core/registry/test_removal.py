@@ -191,7 +191,7 @@ def test_every_promotion_can_still_be_rolled_back_to(registry, put, judge):
     for model in models:
         registry.promote(judge(model, base))
     assert removal.collect(registry, LATER) == []
-    assert registry.rollback().model == models[0].digest
+    assert registry.rollback("worse").model == models[0].digest
 
 
 def old(path, days):
@@ -228,5 +228,5 @@ def test_nothing_is_collected_under_a_running_step(house, content_of):
 
 def test_an_empty_registry_stays_empty(registry):
     assert bedside("gc") == bedside("gc", "--apply") == bedside("log") == 0
-    assert bedside("rollback") == 5
+    assert bedside("rollback", "--reason", "worse") == 5
     assert not registry.home.exists()

@@ -140,19 +140,19 @@ def test_nothing_serves_it_and_no_other_takes_its_place_by_itself(registry, thre
 def test_rollback_goes_to_the_last_one_that_may_be_served(registry, three, content_of):
     removal.withdraw(registry, three[1].digest, WHY)
     removal.withdraw(registry, three[2].digest, WHY)
-    assert registry.rollback().model == three[0].digest
+    assert registry.rollback("worse").model == three[0].digest
     before = content_of(registry.home)
     with pytest.raises(PolicyError, match="that may still be served"):
-        registry.rollback()
+        registry.rollback("worse")
     assert content_of(registry.home) == before
 
 
 def test_rollback_passes_over_the_withdrawn_one_again_and_again(registry, three):
     removal.withdraw(registry, three[1].digest, WHY)
     last = registry.current().evidence
-    assert registry.rollback().model == three[0].digest
+    assert registry.rollback("worse").model == three[0].digest
     registry.promote(registry.get(last), again="tried")
-    assert registry.rollback().model == three[0].digest
+    assert registry.rollback("worse").model == three[0].digest
 
 
 def test_one_that_is_withdrawn_while_it_is_promoted_is_not(registry, three, judge, monkeypatch):
@@ -179,7 +179,7 @@ def test_what_is_not_there_is_refused_and_nothing_written(house, capsys, what, c
     before = content_of(house.home)
     assert bedside("withdraw", what, "--reason", WHY) == 4
     said = capsys.readouterr().err
-    assert "is no artifact and no source of this registry" in said
+    assert "is no artifact, source or policy of this registry" in said
     assert "letters" in said  # the sources that there are
     assert content_of(house.home) == before
 

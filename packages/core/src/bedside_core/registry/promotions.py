@@ -21,6 +21,10 @@ class Promotion(NamedTuple):
     evidence: str
     by: str
     """The account of the machine that did it."""
+    reason: str
+    """Empty in an adopted one."""
+    seq: int
+    """The number of the entry."""
 
     @classmethod
     def read(cls, entry: Entry) -> Promotion:
@@ -28,7 +32,7 @@ class Promotion(NamedTuple):
         # An adopted one was made before there was this log; see `adoption`.
         moment = datetime.fromisoformat(members.get("adopted") or members["time"])
         about = (members["model"], members["evidence"], members["by"])
-        return cls(moment, members["type"], *about)
+        return cls(moment, members["type"], *about, members.get("reason", ""), entry.seq)
 
 
 class History(NamedTuple):

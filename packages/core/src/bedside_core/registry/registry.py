@@ -373,11 +373,14 @@ class Registry:
         log = self.promotions()
         return log[-1] if log else None
 
-    def promote(self, evidence: Artifact, *, again: str | None = None) -> Promotion:
+    def promote(
+        self, evidence: Artifact, *, reason: str | None = None, again: str | None = None
+    ) -> Promotion:
         """Promote the model that an evidence artifact is about.
 
         Args:
             evidence: with the verdict.
+            reason: why; by default, that the verdict says so.
             again: why, if a rollback has left this model; stays in the log.
 
         Raises:
@@ -398,7 +401,8 @@ class Registry:
                     f"by {left.by} and is not promoted again by itself - if it shall be: `bedside "
                     f'registry promote {evidence.digest[:12]} --again "WHY"`'
                 )
-            why = {} if left is None else {"again": again}
+            why = {"reason": reason or f"verdict PROMOTE of evidence {evidence.digest[:12]}"}
+            why |= {"again": again} if left is not None and again else {}
             return self._decide(log, "promote", model.digest, evidence.digest, **why)
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
@@ -431,8 +435,11 @@ class Registry:
         model.verify()
         return model
 
-    def rollback(self) -> Promotion:
+    def rollback(self, reason: str) -> Promotion:
         """Go back to the model that was promoted before, and may still be served.
+
+        Args:
+            reason: why; stays in the log.
 
         Raises:
             PolicyError: there is none.
@@ -441,7 +448,8 @@ class Registry:
         with self.log.writing() as log:
             previous = self._earlier(log.entries)
             self.check_promotable(self.get(previous.evidence))
-            return self._decide(log, "rollback", previous.model, previous.evidence)
+            named = (previous.model, previous.evidence)
+            return self._decide(log, "rollback", *named, reason=reason)
 
     def _earlier(self, entries: list[Entry]) -> Promotion:
         withdrawn = Withdrawals(entries, self.store)
@@ -455,7 +463,7 @@ class Registry:
         )
 
     def _decide(
-        self, log: Writing, action: str, model: str, evidence: str, **why: str | None
+        self, log: Writing, action: str, model: str, evidence: str, **why: str
     ) -> Promotion:
         members = {"model": model, "evidence": evidence, **why, "by": account()}
         return Promotion.read(log.add(action, members))

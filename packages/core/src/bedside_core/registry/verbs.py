@@ -29,9 +29,11 @@ class Why(Config):
     """Why, in one short line without anything of a document; it stays in the log."""
 
 
-class Again(Config):
-    """What `promote` needs for a model that a rollback has left."""
+class Promoting(Config):
+    """What a person may say of a promotion."""
 
+    reason: str | None = None
+    """Why, in one short line which stays in the log; left out, that the verdict says so."""
     again: str | None = None
     """Promote it although it was rolled back, and why: one short line, which stays in the log."""
 
@@ -137,17 +139,19 @@ def approve_policy(registry: Registry, file: str, why: Why) -> None:
     )
 
 
-def promote(registry: Registry, evidence: str, asked: Again) -> None:
+def promote(registry: Registry, evidence: str, asked: Promoting) -> None:
     """Promote the model that evidence is about, if its verdict allows it."""
-    if asked.again is not None:
-        removal.check_reason(asked.again)
-    entry = registry.promote(registry.get(evidence), again=asked.again)
+    for said in (asked.reason, asked.again):
+        if said is not None:
+            removal.check_reason(said)
+    entry = registry.promote(registry.get(evidence), reason=asked.reason, again=asked.again)
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
 
-def rollback(registry: Registry) -> None:
+def rollback(registry: Registry, why: Why) -> None:
     """Return to the model that was promoted before."""
-    entry = registry.rollback()
+    removal.check_reason(why.reason)
+    entry = registry.rollback(why.reason)
     say(f"rolled back to {entry.model[:12]} on evidence {entry.evidence[:12]}")
 
 
@@ -244,10 +248,16 @@ COMMANDS = (
         "promote the model of an evidence artifact",
         promote,
         words=("evidence",),
-        arguments=Again,
+        arguments=Promoting,
         examples=("demo/evidence", 'demo/evidence --again "the fault was in the template"'),
     ),
-    Command("rollback", "return to the model promoted before", rollback),
+    Command(
+        "rollback",
+        "return to the model promoted before",
+        rollback,
+        arguments=Why,
+        examples=('--reason "answers in the wrong language"',),
+    ),
     Command(
         "withdraw",
         "forbid an artifact or a source, and all made from it; or a policy",
