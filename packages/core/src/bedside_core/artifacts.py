@@ -7,9 +7,6 @@ renamed into place, so that a half-written one is never visible, whatever kills 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError
-from bedside_core.files import disk_errors, lock_directory, sha256_file, sweep, sync, write_synced
+from bedside_core.files import disk_errors, new_directory, sha256_file, sync, write_synced
 from bedside_core.licences import Licence, union
 from bedside_core.progress import Progress
 
@@ -219,15 +216,10 @@ def write_artifact(
     Raises:
         ArtifactError: the disk is full or the store cannot be written.
     """
-    temporary_root = store.parent / "tmp"
     with disk_errors(kind):
         store.mkdir(parents=True, exist_ok=True)
-        temporary_root.mkdir(exist_ok=True)
-        sweep(temporary_root)
-        path, lock = _locked_directory(temporary_root, kind)
-    writer = ArtifactWriter(path)
-    try:
-        with disk_errors(kind):
+        with new_directory(store.parent / "tmp", kind) as path:
+            writer = ArtifactWriter(path)
             yield writer
             manifest = Manifest(
                 schema_version=SCHEMA_VERSION,
@@ -244,9 +236,6 @@ def write_artifact(
             if writer.seal is not None:
                 manifest = _sealed(path, manifest, writer.seal)
             writer.artifact = _commit(path, store, manifest)
-    finally:
-        os.close(lock)
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sealed(path: Path, manifest: Manifest, seal: Seal) -> Manifest:
@@ -268,15 +257,6 @@ def _commit(path: Path, store: Path, manifest: Manifest) -> Artifact:
     path.rename(target)
     sync(store)
     return Artifact(target)
-
-
-def _locked_directory(root: Path, kind: Kind) -> tuple[Path, int]:
-    """A new directory and the lock that keeps other writers' sweeps away from it."""
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=root))
-        lock = lock_directory(path)
-        if lock is not None:
-            return path, lock
 
 
 def hash_inputs(paths: Mapping[str, Path]) -> dict[str, str]:

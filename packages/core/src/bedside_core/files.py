@@ -107,6 +107,25 @@ def lock_directory(path: Path, *, wait: bool = True) -> int | None:
     return None
 
 
+@contextmanager
+def new_directory(root: Path, prefix: str) -> Iterator[Path]:
+    """A directory below `root`, locked against the sweeps of others; removed if it is still there.
+
+    What killed processes left in `root` is swept before.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    sweep(root)
+    lock = None
+    while lock is None:  # until no other sweep was faster than our lock
+        path = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=root))
+        lock = lock_directory(path)
+    try:
+        yield path
+    finally:
+        os.close(lock)
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def sweep(temporary_root: Path) -> None:
     """Remove what killed processes left behind: directories that no live process has locked."""
     for path in temporary_root.iterdir():
