@@ -22,12 +22,13 @@ done
 lock services/inference/requirements.lock "${same[@]}" --extra gateway services/inference/pyproject.toml
 lock services/inference/engine.lock "${cpu[@]}" --extra engine services/inference/pyproject.toml
 
-# Clients that others wrote, which the gateway is tested with; they know nothing of ours.
+# What others wrote, which checks ours and knows nothing of it: clients of the gateway, verifiers of
+# the public formats.
 clients=tests/inference/clients/locks
-for name in openai2 openai3 node; do
+for name in requirements/verify "$clients"/{openai2,openai3,node}; do
   "$uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-    --no-annotate --only-binary :all: "$clients/$name.in" -o "$clients/$name.lock"
-  echo "$clients/$name.lock"
+    --no-annotate --only-binary :all: "$name.in" -o "$name.lock"
+  echo "$name.lock"
 done
 
 # torch stands apart, because it comes as a CPU build or as the general build with CUDA libraries.

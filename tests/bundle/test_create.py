@@ -18,6 +18,7 @@ from bedside_bundle import create as module
 from bedside_bundle.archive import Archive, verify
 from bedside_bundle.manifest import is_safe
 from bedside_core.kinds.evidence import DOMAIN
+from bedside_core.public.write import write_public
 from bedside_core.registry import removal
 from bedside_core.signing import Keys, read_public_key
 
@@ -148,6 +149,21 @@ def test_served_model_and_its_proof_without_documents_or_private_key(site, promo
     expected += ["models/log.jsonl", "models/log.head"]
     expected += ["models/keys/evidence.pub", "models/keys/operator.pub"]
     assert sorted(names) == sorted(expected)
+
+
+def test_what_others_verify_goes_along(site, promote, members):
+    promote(site.registry)
+    folder = write_public(site.registry, site.registry.current())
+    (site.registry.public / "of another").mkdir()
+    (site.registry.public / "of another" / "model.sig").write_bytes(b"")
+    carried = {
+        name: content
+        for name, content in members(site.create()).items()
+        if name.startswith("models/public/")
+    }
+    assert carried == {
+        f"models/public/{folder.name}/{path.name}": path.read_bytes() for path in folder.iterdir()
+    }
 
 
 def test_a_withdrawn_model_leaves_with_no_bundle(site, promote, bedside, capsys):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bedside_core import artifacts
+from bedside_core import artifacts, files
 from bedside_core.artifacts import MANIFEST, Artifact, hash_inputs
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, sha256_file, sweep, write_atomic
@@ -94,7 +94,7 @@ def test_sweep_spares_what_a_live_process_writes(registry, put, start, writer_co
 
 def test_sweep_between_making_and_locking_is_survived(registry, put, monkeypatch):
     """Another writer may sweep a directory in the moment before its maker has locked it."""
-    real, swept = artifacts.tempfile.mkdtemp, []
+    real, swept = files.tempfile.mkdtemp, []
 
     def mkdtemp(**options):
         path = real(**options)
@@ -103,7 +103,7 @@ def test_sweep_between_making_and_locking_is_survived(registry, put, monkeypatch
             sweep(Path(options["dir"]))
         return path
 
-    monkeypatch.setattr(artifacts.tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(files.tempfile, "mkdtemp", mkdtemp)
     put("base").verify()
     assert len(swept) == 3
 

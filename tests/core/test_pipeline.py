@@ -129,7 +129,10 @@ def test_promote_takes_what_this_run_has_made(root, tmp_path, registry, chain, j
     registry.set_slot("ward", "evidence", chain["evidence"].digest)
     done = bedside("promote", "--config", run_config, root=root, home=tmp_path / "home")
     model, evidence = chain["merged"].digest, chain["evidence"].digest
-    said = f"promoted {model[:12]} on evidence {evidence[:12]}\n"
+    said = (
+        f"promoted {model[:12]} on evidence {evidence[:12]}\n"
+        f"for others to verify: {registry.public / model}\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
     [entry] = registry.promotions()
     assert (entry.action, entry.model, entry.evidence) == ("promote", model, evidence)

@@ -67,7 +67,7 @@ def tree(path: Path, name: str) -> Iterator[Source]:
 
 
 def models(registry: Registry) -> Iterator[Source]:
-    """`models/`, laid out as a BEDSIDE_HOME: what is served and the proof that it may be.
+    """`models/`, laid out as a BEDSIDE_HOME: what is served, and the proof that it may be.
 
     What the model was made from stays at home: a corpus holds documents. Of the keys only the
     public halves go along: the target can check evidence and log, not make them.
@@ -79,6 +79,7 @@ def models(registry: Registry) -> Iterator[Source]:
     chosen = _chosen(registry)
     for artifact in chosen.values():
         yield from _artifact(artifact)
+        yield from tree(registry.public / artifact.digest, f"models/public/{artifact.digest}")
     for path in sorted(registry.home.glob("runs/*/*")):
         run, slot = path.parent.name, path.name
         if not slot.startswith(".") and registry.slot(run, slot) in chosen:

@@ -20,6 +20,7 @@ from bedside_core.errors import BedsideError, InputError
 from bedside_core.kinds.evidence import read_evidence
 from bedside_core.kinds.serving import Serving
 from bedside_core.preflight import PreflightError, inspect, look
+from bedside_core.public.write import write_public
 from bedside_core.registry.registry import Registry
 from bedside_core.services import STEPS, VERBS
 
@@ -97,6 +98,7 @@ def promote(config: Path, overrides: list[str], registry: Registry) -> None:
             f"the engine will not serve it as proven with this config: {'; '.join(unlike)} - "
             "change it back before it starts"
         )
+    say(f"for others to verify: {write_public(registry, entry)}")
 
 
 def check(config: Path, overrides: list[str], registry: Registry, service: str | None) -> None:

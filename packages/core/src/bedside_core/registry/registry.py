@@ -6,7 +6,8 @@ BEDSIDE_HOME/
   work/<recipe>/          resumable state of a step that is not finished
   keys/                   evidence.pem, operator.pem and their public halves (.pub)
   log.jsonl, log.head     what was promoted, rolled back, withdrawn, deleted; see `signed_log`
-  tmp/                    artifacts being written; swept by the next writer
+  public/<digest>/        what others can verify of a promoted model; see `bedside_core.public`
+  tmp/                    what is being written; swept by the next writer
 
 What is promoted is the model of the log's last promotion or rollback. If it is withdrawn, it stays
 that, so that nobody serves another one by accident, and nothing may serve it: an operator promotes
@@ -67,6 +68,7 @@ class Registry:
         """
         self.home = home
         self.store = home / "artifacts"
+        self.public = home / "public"
         self.evidence_keys = Keys(
             home / "keys", stem="evidence", domain=DOMAIN, private_path=evidence_key
         )

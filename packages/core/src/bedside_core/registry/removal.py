@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +49,10 @@ def withdraw(registry: Registry, what: str, reason: str) -> tuple[Withdrawal, bo
         asked = Withdrawal(datetime.now(UTC), kind, target, reason, account(), ())
         models = [a.digest for a in affected(registry, asked) if a.kind in MODELS]
         members = {"kind": kind, "target": target, "reason": reason, "by": asked.by}
-        return Withdrawal.read(log.add("withdraw", {**members, "models": models})), True
+        withdrawal = Withdrawal.read(log.add("withdraw", {**members, "models": models}))
+        for digest in models:
+            _remove(registry, registry.public / digest)  # it would still say PASSED
+        return withdrawal, True
 
 
 MODELS = ("base", "checkpoint", "merged")
@@ -155,7 +158,7 @@ def garbage(registry: Registry, now: datetime) -> list[Garbage]:
         if a.digest not in kept
     ]
     stale = [piece for room in registry.workrooms for piece in _stale(room, now, STALE)]
-    return [*found, *stale, *_stale_temporary(registry, now)]
+    return [*found, *_unfounded(registry, everything), *stale, *_stale_temporary(registry, now)]
 
 
 def collect(registry: Registry, now: datetime) -> list[Garbage]:
@@ -191,6 +194,16 @@ def _with_ancestors(kept: set[str], everything: dict[str, Artifact]) -> None:
         parents = set(artifact.manifest.parents.values()) - kept if artifact else set()
         kept |= parents
         queue += parents
+
+
+def _unfounded(registry: Registry, everything: Mapping[str, Artifact]) -> Iterator[Garbage]:
+    """Public files of what is not promoted, withdrawn or gone."""
+    withdrawals = registry.withdrawals()
+    promoted = {p.model for p in registry.promotions() if withdrawals.of(p.model) is None}
+    for path in _children(registry.public):
+        if path.name not in promoted & everything.keys():
+            size = _touched(path)[1]
+            yield Garbage(path, size, {"path": f"public/{path.name}", "bytes": size})
 
 
 def _stale(root: Path, now: datetime, age: timedelta) -> Iterator[Garbage]:
@@ -255,10 +268,17 @@ def _remove_artifact(registry: Registry, artifact: Artifact) -> None:
     for name, digest in list(registry.slots()):
         if digest == artifact.digest:
             (registry.home / "runs" / name).unlink(missing_ok=True)
+    _remove(registry, registry.public / artifact.digest)
+    _remove(registry, artifact.path)
+
+
+def _remove(registry: Registry, path: Path) -> None:
+    if not path.exists():
+        return
     with disk_errors("a deletion"):
         temporary = registry.home / "tmp"
         temporary.mkdir(exist_ok=True)
         # Gone under its name at once, whatever kills this process; the rest is swept.
-        doomed = temporary / f"deleted-{artifact.digest[:16]}-{time.monotonic_ns()}"
-        artifact.path.rename(doomed)
+        doomed = temporary / f"deleted-{path.name[:16]}-{time.monotonic_ns()}"
+        path.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)

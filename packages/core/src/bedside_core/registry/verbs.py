@@ -13,9 +13,10 @@ from bedside_core.artifacts import Artifact
 from bedside_core.commands import Command
 from bedside_core.config import Config
 from bedside_core.console import say
-from bedside_core.errors import ArtifactError
+from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.corpus import listed_documents
 from bedside_core.kinds.policy import read_policy
+from bedside_core.public.write import write_public
 from bedside_core.registry import removal
 from bedside_core.registry.adoption import adopt
 from bedside_core.registry.listing import Standing, entry_line, listing, size, sources
@@ -146,6 +147,18 @@ def promote(registry: Registry, evidence: str, asked: Promoting) -> None:
             removal.check_reason(said)
     entry = registry.promote(registry.get(evidence), reason=asked.reason, again=asked.again)
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
+    publish(registry, entry.model)
+
+
+def publish(registry: Registry, model: str | None) -> None:
+    """Write what others can verify of a model, as its newest promotion or rollback has it."""
+    digest = registry.get(model).digest if model else None
+    decisions = [p for p in registry.promotions() if digest in (None, p.model)]
+    if not decisions:
+        raise PolicyError(
+            "nothing was promoted yet" if digest is None else f"{digest[:12]} was never promoted"
+        )
+    say(f"for others to verify: {write_public(registry, decisions[-1])}")
 
 
 def rollback(registry: Registry, why: Why) -> None:
@@ -153,6 +166,7 @@ def rollback(registry: Registry, why: Why) -> None:
     removal.check_reason(why.reason)
     entry = registry.rollback(why.reason)
     say(f"rolled back to {entry.model[:12]} on evidence {entry.evidence[:12]}")
+    publish(registry, entry.model)
 
 
 def withdraw(registry: Registry, what: str, why: Why) -> None:
@@ -257,6 +271,12 @@ COMMANDS = (
         rollback,
         arguments=Why,
         examples=('--reason "answers in the wrong language"',),
+    ),
+    Command(
+        "publish",
+        "write again what others can verify of a promoted model",
+        publish,
+        words=("model?",),
     ),
     Command(
         "withdraw",
