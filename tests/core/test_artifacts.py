@@ -268,6 +268,18 @@ def test_manifest_of_a_later_schema(tmp_path):
         Artifact(path)
 
 
+@pytest.mark.parametrize("path", ["../a", "a/../../b", "/etc/passwd", "", "a\0b"])
+def test_a_manifest_leads_nowhere_else(put, path):
+    manifest = json.loads((put("base").path / MANIFEST).read_bytes())
+    manifest["files"][0]["path"] = path
+    raw = json.dumps(manifest).encode()
+    planted = put("corpus").path.parent / hashlib.sha256(raw).hexdigest()
+    planted.mkdir()
+    (planted / MANIFEST).write_bytes(raw)
+    with pytest.raises(ArtifactError, match="schema that this version does not know"):
+        Artifact(planted)
+
+
 def test_hash_inputs(tmp_path):
     (tmp_path / "a").write_bytes(b"A")
     assert hash_inputs({"a": tmp_path / "a"}) == {"a": sha256_file(tmp_path / "a")}

@@ -163,6 +163,27 @@ def test_a_second_import_reuses_the_first_until_a_file_changes(
     assert len(house.registry.artifacts()) == 2
 
 
+def test_a_planted_base_of_the_same_recipe_is_not_reused(
+    tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
+) -> None:
+    """A recipe's hash is public: another step could leave a weak base for the next comparison."""
+    house = new_house()
+    config = BaseConfig(directory=model_directory, licence="MIT")
+    run = house.run("trainer", "import-base")
+    import_base(config, run)
+    honest = house.registry.get("test/base")
+    recipe = honest.manifest.recipe
+    with run.write("base", recipe) as planted:
+        shutil.copytree(honest.path, planted.path, dirs_exist_ok=True)
+        (planted.path / "manifest.json").unlink()
+        edit_json(planted.path / "generation_config.json", temperature=2.0)
+    assert house.registry.find(recipe.sha256).digest == planted.result.digest
+    import_base(config, run)
+    base = house.registry.get("test/base")
+    assert base.digest != planted.result.digest
+    assert base.manifest.files == honest.manifest.files
+
+
 def test_bootstrap_of_an_empty_house_imports_what_import_base_would(
     model_directory: Path, new_house: Callable[[], Any]
 ) -> None:

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError
@@ -32,10 +32,18 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _below(path: str) -> str:
+    """Whoever copies what a manifest lists must not be led out of its directory."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
+        raise ValueError("leads out of the artifact's directory")
+    return path
+
+
 class FileEntry(_Record):
     """One file of an artifact: path below its directory, size in bytes, SHA-256 (hex)."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_below)]
     size: int
     sha256: str
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
 from bedside_core.licences import licence
 from bedside_core.run import Run
@@ -23,7 +24,8 @@ def import_base(config: BaseConfig, run: Run) -> None:
     """
     files = _source_files(config)
     recipe = run.recipe(config, inputs=files, libraries=LIBRARIES)
-    if run.reuse("base", recipe):
+    known = run.registry.find(recipe.sha256)
+    if known is not None and _is_import(config, recipe, known) and run.reuse("base", recipe):
         return
 
     # torch and transformers take seconds to import: only now that there is work to do.
@@ -60,6 +62,20 @@ def _source_files(config: BaseConfig) -> dict[str, Path]:
         return gguf_package.find(config.gguf_package)
     assert config.directory is not None  # noqa: S101 - the config's validator saw to it
     return model_directory.check(config.directory)
+
+
+def _is_import(config: BaseConfig, recipe: Recipe, known: Artifact) -> bool:
+    """Whether an artifact is what it says, where that can be seen: a directory is copied as it is.
+
+    Everything is compared with the base, and whoever can write the registry can write a manifest.
+    """
+    if not config.directory:
+        return True
+    held = {entry.path: entry.sha256 for entry in known.manifest.files}
+    if held == recipe.inputs:
+        return True
+    say(f"base {known.digest[:12]} is not a copy of {config.directory}, so it is imported again")
+    return False
 
 
 def _source_name(config: BaseConfig, files: dict[str, Path]) -> str:
