@@ -18,6 +18,7 @@ from bedside_bundle.archive import END, header, padding
 from bedside_core import cli
 from bedside_core.artifacts import Artifact, Producer, Recipe, write_artifact
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 
 IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
@@ -184,7 +185,12 @@ def make_site(root: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     docker = Docker(state)
     docker.behave()
     docker.has(*IMAGES)
-    for name in ("BEDSIDE_BUNDLE_KEY", "BEDSIDE_EVIDENCE_KEY", "BEDSIDE_OPERATOR_KEY"):
+    for name in (
+        "BEDSIDE_BUNDLE_KEY",
+        "BEDSIDE_EVIDENCE_KEY",
+        "BEDSIDE_OPERATOR_KEY",
+        "BEDSIDE_PIN",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_DOCKER", str(state))
@@ -192,8 +198,10 @@ def make_site(root: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setenv("BEDSIDE_HOME", str(root / "home"))
     monkeypatch.setenv("BEDSIDE_GIT_REVISION", "abc123")
     monkeypatch.chdir(checkout)
+    registry = Registry(root / "home")
+    found(registry)
     assert run_bedside("key") == 0
-    return Site(checkout, Registry(root / "home"), docker, output)
+    return Site(checkout, registry, docker, output)
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ import pytest
 from bedside_bundle import create as module
 from bedside_bundle.archive import Archive, verify
 from bedside_bundle.manifest import is_safe
+from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import DOMAIN
 from bedside_core.public.write import write_public
 from bedside_core.registry import removal
-from bedside_core.signing import Keys, read_public_key
+from bedside_core.signing import Keys, fits, read_public_key
 
 IMAGES = ["bedside/engine:0.2.0", "bedside/gateway:0.2.0"]
 FIXED = [
@@ -147,7 +148,6 @@ def test_served_model_and_its_proof_without_documents_or_private_key(site, promo
     ]
     expected += ["models/runs/demo/merged", "models/runs/demo/evidence"]
     expected += ["models/log.jsonl", "models/log.head"]
-    expected += ["models/keys/evidence.pub", "models/keys/operator.pub"]
     assert sorted(names) == sorted(expected)
 
 
@@ -176,7 +176,7 @@ def test_a_withdrawn_model_leaves_with_no_bundle(site, promote, bedside, capsys)
 
 
 def test_target_can_promote_what_came_along(site, promote, members, tmp_path):
-    """`models/` is a BEDSIDE_HOME: its evidence verifies with the key that is in it."""
+    """`models/` is a BEDSIDE_HOME: its evidence verifies once the house is pinned there."""
     from bedside_core.registry.registry import Registry
 
     found = promote(site.registry)
@@ -186,6 +186,9 @@ def test_target_can_promote_what_came_along(site, promote, members, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     registry = Registry(home / "models")
+    with pytest.raises(ArtifactError, match="is not pinned"):
+        registry.current()
+    registry.pin.write(site.registry.keyring()["operator"].fingerprint)
     assert registry.current() == site.registry.current()
     assert registry.check_promotable(registry.get("demo/evidence")).digest == found["merged"].digest
     assert len(registry.artifacts()) == 2
@@ -206,6 +209,8 @@ def test_without_a_promotion_the_bases(site, put, members):
     assert names == [
         f"models/artifacts/{base.digest}/manifest.json",
         f"models/artifacts/{base.digest}/weights.bin",
+        "models/log.head",
+        "models/log.jsonl",
         "models/runs/demo/base",
     ]
 
@@ -390,6 +395,7 @@ def test_signature_is_worth_nothing_for_evidence(site):
     with archive.open("rb") as file:
         opened = Archive(file, read_public_key(site.public_key))
     keys = Keys(site.public_key.parent, stem="bundle", domain=DOMAIN)
-    assert not keys.fits(opened.raw, opened.signature.decode().strip())
+    public = read_public_key(keys.public_path)
+    assert not fits(public, DOMAIN + opened.raw, opened.signature.decode().strip())
     with archive.open("rb") as file:
         verify(file, read_public_key(site.public_key))

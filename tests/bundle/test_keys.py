@@ -11,6 +11,7 @@ import pytest
 from bedside_bundle.keys import publisher_keys
 from bedside_core.errors import ConfigError
 from bedside_core.registry.registry import Registry
+from bedside_core.signing import fits, read_public_key
 
 
 @pytest.fixture(autouse=True)
@@ -53,4 +54,5 @@ def test_it_is_not_the_evidence_key(tmp_path):
     keys = publisher_keys(registry)
     keys.make()
     registry.evidence_keys.make()
-    assert not registry.evidence_keys.fits(b"message", keys.sign(b"message"))
+    public = read_public_key(registry.evidence_keys.public_path)
+    assert not fits(public, registry.evidence_keys.domain + b"message", keys.sign(b"message"))

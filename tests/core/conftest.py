@@ -16,6 +16,7 @@ from bedside_core.files import sha256_file
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, evidence_seal
 from bedside_core.kinds.plan import Look
 from bedside_core.licences import Licence
+from bedside_core.registry.house import found
 from bedside_core.registry.ledger import Planned
 from bedside_core.registry.registry import Registry
 
@@ -25,7 +26,9 @@ Judge = Callable[..., Artifact]
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "home")
+    registry = Registry(tmp_path / "home")
+    found(registry)
+    return registry
 
 
 @pytest.fixture

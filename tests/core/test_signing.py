@@ -1,4 +1,4 @@
-"""The house's key: made once, kept secret, and the only one that counts."""
+"""A house's keys: made on purpose, once, and kept secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -24,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_core.errors import ArtifactError, ConfigError
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
-from bedside_core.signing import Keys, fingerprint, read_public_key
+from bedside_core.signing import Keys, PublisherKeys, fingerprint, fits, read_public_key
 
 DOMAIN = b"a test v1\n"
 
@@ -36,16 +38,30 @@ def pair(directory: Path) -> Keys:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
-    return pair(tmp_path / "keys")
+    found = pair(tmp_path / "keys")
+    found.make()
+    return found
 
 
-def test_key_is_made_on_first_use_for_the_owner_only(keys: Keys) -> None:
+def verifies(keys: Keys, message: bytes, signature: str) -> bool:
+    return fits(read_public_key(keys.public_path), DOMAIN + message, signature)
+
+
+def test_no_signature_makes_a_key(tmp_path: Path) -> None:
+    for keys in (pair(tmp_path / "keys"), PublisherKeys(tmp_path / "keys", stem="publisher")):
+        with pytest.raises(ArtifactError, match=r"is missing .* `bedside registry init`"):
+            keys.sign(b"message")
+    assert not (tmp_path / "keys").exists()
+
+
+def test_key_is_made_once_for_the_owner_only(keys: Keys) -> None:
     first = keys.sign(b"message")
+    keys.make()
     assert stat.S_IMODE(keys.private_path.stat().st_mode) == 0o600
     private = keys.private_path.read_bytes()
     assert keys.sign(b"message") == first  # Ed25519 is deterministic, so: the same key
     assert keys.private_path.read_bytes() == private
-    assert keys.fits(b"message", first)
+    assert verifies(keys, b"message", first)
 
 
 def test_a_derived_secret_is_one_per_purpose_and_key(keys: Keys, tmp_path: Path) -> None:
@@ -61,7 +77,6 @@ def test_a_derived_secret_is_one_per_purpose_and_key(keys: Keys, tmp_path: Path)
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_key_that_others_can_read_is_refused(keys: Keys, mode: int) -> None:
-    keys.sign(b"")
     keys.private_path.chmod(mode)
     with pytest.raises(
         ArtifactError, match=f"mode {mode:04o} lets others read.*chmod 600"
@@ -71,8 +86,9 @@ def test_key_that_others_can_read_is_refused(keys: Keys, mode: int) -> None:
 
 
 def test_another_house_is_refused(keys: Keys, tmp_path: Path) -> None:
-    keys.sign(b"")
-    assert not keys.fits(b"message", pair(tmp_path / "other").sign(b"message"))
+    other = pair(tmp_path / "other")
+    other.make()
+    assert not verifies(keys, b"message", other.sign(b"message"))
 
 
 @given(message=st.binary(max_size=50), other=st.binary(max_size=50))
@@ -80,33 +96,30 @@ def test_signature_fits_only_its_message(
     tmp_path_factory: pytest.TempPathFactory, message: bytes, other: bytes
 ) -> None:
     keys = pair(tmp_path_factory.getbasetemp() / "shared-keys")
+    keys.make()
     signature = keys.sign(message)
-    assert keys.fits(message, signature)
-    assert keys.fits(other, signature) == (other == message)
+    assert verifies(keys, message, signature)
+    assert verifies(keys, other, signature) == (other == message)
 
 
 @pytest.mark.parametrize("signature", ["", "AAAA", "!" * 88, "ä" * 88, "A" * 88])
 def test_garbage_is_no_signature(keys: Keys, signature: str) -> None:
-    keys.sign(b"")
-    assert not keys.fits(b"message", signature)
+    assert not verifies(keys, b"message", signature)
 
 
 def test_signature_is_worth_nothing_outside_its_domain(keys: Keys) -> None:
-    keys.sign(b"")
     private = load_pem_private_key(keys.private_path.read_bytes(), password=None)
     assert isinstance(private, Ed25519PrivateKey)
     import base64
 
-    assert keys.fits(b"m", base64.b64encode(private.sign(DOMAIN + b"m")).decode())
-    assert not keys.fits(b"m", base64.b64encode(private.sign(b"m")).decode())
-    assert not keys.fits(b"m", keys.sign(b"m", domain=b"another v1\n"))
+    assert verifies(keys, b"m", base64.b64encode(private.sign(DOMAIN + b"m")).decode())
+    assert not verifies(keys, b"m", base64.b64encode(private.sign(b"m")).decode())
+    assert not verifies(keys, b"m", keys.sign(b"m", domain=b"another v1\n"))
 
 
-def test_without_a_public_key_nothing_is_verified(keys: Keys) -> None:
+def test_without_a_public_key_nothing_is_verified(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no readable public key"):
-        keys.fits(b"", "")
-    with pytest.raises(ArtifactError, match="no readable public key"):
-        _ = keys.key_id
+        read_public_key(tmp_path / "absent.pub")
 
 
 def test_public_half_comes_back_from_the_private_one(keys: Keys) -> None:
@@ -114,21 +127,22 @@ def test_public_half_comes_back_from_the_private_one(keys: Keys) -> None:
     signature = keys.sign(b"message")
     keys.public_path.unlink()
     keys.sign(b"other")
-    assert keys.fits(b"message", signature)
+    assert verifies(keys, b"message", signature)
 
 
 def test_lost_private_key_is_not_silently_replaced(keys: Keys) -> None:
     signature = keys.sign(b"message")
     keys.private_path.unlink()
-    with pytest.raises(ArtifactError, match="is missing, though its public half is there"):
+    with pytest.raises(ArtifactError, match="is missing - restore it from a backup"):
         keys.sign(b"message")
-    assert keys.fits(b"message", signature)
+    with pytest.raises(ArtifactError, match="is missing, though its public half is there"):
+        keys.make()
+    assert verifies(keys, b"message", signature)
 
 
 def test_pair_that_does_not_belong_together(keys: Keys, tmp_path: Path) -> None:
     other = pair(tmp_path / "other")
-    keys.sign(b"")
-    other.sign(b"")
+    other.make()
     keys.public_path.write_bytes(other.public_path.read_bytes())
     with pytest.raises(ArtifactError, match="does not belong to"):
         keys.sign(b"message")
@@ -150,7 +164,6 @@ def pem(key: Ed25519PrivateKey | rsa.RSAPrivateKey, password: bytes | None = Non
     ids=["empty", "garbage", "encrypted", "rsa"],
 )
 def test_unusable_private_key(keys: Keys, content: bytes) -> None:
-    keys.private_path.parent.mkdir()
     keys.private_path.write_bytes(content)
     keys.private_path.chmod(0o600)
     with pytest.raises(ArtifactError, match="not a readable Ed25519 private key"):
@@ -158,20 +171,20 @@ def test_unusable_private_key(keys: Keys, content: bytes) -> None:
 
 
 def test_unusable_public_key(keys: Keys) -> None:
-    signature = keys.sign(b"m")
     public = rsa.generate_private_key(65537, 2048).public_key()
     keys.public_path.write_bytes(
         public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     with pytest.raises(ArtifactError, match="not an Ed25519 public key"):
-        keys.fits(b"m", signature)
+        read_public_key(keys.public_path)
 
 
-def test_two_processes_that_sign_first_at_once_share_one_key(keys: Keys) -> None:
+def test_two_processes_that_make_a_key_at_once_share_it(tmp_path: Path) -> None:
+    keys = pair(tmp_path / "keys")
     code = (
         "import sys; from pathlib import Path; from bedside_core.signing import Keys;"
         "keys = Keys(Path(sys.argv[1]), stem='evidence', domain=b'a test v1\\n');"
-        "sys.stdin.readline(); print(keys.sign(b'message'))"
+        "sys.stdin.readline(); keys.make(); print(keys.sign(b'message'))"
     )
     processes = [
         subprocess.Popen(
@@ -182,11 +195,34 @@ def test_two_processes_that_sign_first_at_once_share_one_key(keys: Keys) -> None
     ]  # fmt: skip
     signatures = {process.communicate("go\n")[0].strip() for process in processes}
     assert len(signatures) == 1
-    assert keys.fits(b"message", signatures.pop())
+    assert verifies(keys, b"message", signatures.pop())
+
+
+def test_the_publishers_key_is_p256(tmp_path: Path) -> None:
+    keys = PublisherKeys(tmp_path / "keys", stem="publisher")
+    keys.make()
+    signature = keys.sign(b"message")
+    public = keys.public
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    public.verify(signature, b"message", ec.ECDSA(hashes.SHA256()))
+    keys.private_path.write_bytes(pem(Ed25519PrivateKey.generate()))
+    with pytest.raises(ArtifactError, match="not a readable P-256 private key"):
+        keys.sign(b"message")
+
+
+def test_a_successor_takes_a_keys_place(keys: Keys) -> None:
+    former = keys.key_id
+    successor = keys.successor
+    successor.make()
+    keys.replace()
+    assert keys.key_id != former
+    assert fingerprint(read_public_key(keys.public_path))[:16] == keys.key_id
+    assert sorted(p.name for p in keys.private_path.parent.iterdir()) == [
+        "evidence.pem", "evidence.pub",
+    ]  # fmt: skip
 
 
 def test_key_id_is_what_openssl_says(keys: Keys) -> None:
-    keys.make()
     command = ["openssl", "pkey", "-pubin", "-in", str(keys.public_path), "-outform", "DER"]
     try:
         der = subprocess.run(command, capture_output=True, check=True).stdout
@@ -200,16 +236,16 @@ def test_private_keys_kept_apart_from_the_registry(tmp_path, monkeypatch) -> Non
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BEDSIDE_EVIDENCE_KEY", str(tmp_path / "eval" / "evidence.pem"))
     monkeypatch.setenv("BEDSIDE_OPERATOR_KEY", str(tmp_path / "desk" / "operator.pem"))
-    registry = Registry.from_environment()
-    signature = registry.evidence_keys.sign(b"evidence")
-    registry.operator_keys.make()
-    public = sorted(path.name for path in (tmp_path / "home" / "keys").iterdir())
-    assert public == ["evidence.pub", "operator.pub"]
-    assert [path.name for path in (tmp_path / "eval").iterdir()] == ["evidence.pem"]
-    assert [path.name for path in (tmp_path / "desk").iterdir()] == ["operator.pem"]
-    assert registry.evidence_keys.key_id != registry.operator_keys.key_id
-    monkeypatch.delenv("BEDSIDE_EVIDENCE_KEY")
-    assert Registry.from_environment().evidence_keys.fits(b"evidence", signature)
+    found(Registry.from_environment())
+    names = {
+        folder: sorted(path.name for path in (tmp_path / folder).iterdir())
+        for folder in ("home/keys", "eval", "desk")
+    }
+    assert names == {
+        "home/keys": ["evidence.pub", "operator.pub", "publisher.pub"],
+        "eval": ["evidence.pem"],
+        "desk": ["operator.pem", "publisher.pem"],
+    }
 
 
 def test_the_former_name_of_the_setting_is_refused(tmp_path, monkeypatch) -> None:

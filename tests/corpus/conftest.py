@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from bedside_core.cli import main
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 
 Build = Callable[..., int]
@@ -22,7 +23,9 @@ RECIPE = "Den Teig eine Stunde ruhen lassen und bei mittlerer Hitze goldbraun ba
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
-    return Registry(tmp_path / "home")
+    registry = Registry(tmp_path / "home")
+    found(registry)
+    return registry
 
 
 @pytest.fixture

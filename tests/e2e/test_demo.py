@@ -40,7 +40,7 @@ def test_adapting_again_makes_nothing_anew(bedside, registry):
 
 def test_the_evidence_shows_a_medical_gain_and_is_signed(registry):
     artifact = registry.get("demo/evidence")
-    head = read_evidence(artifact, registry.evidence_keys)
+    head = read_evidence(artifact, registry.keyring())
     assert head.verdict == "PROMOTE", head.reasons
     assert registry.current().model == head.candidate == registry.get("demo/merged").digest
     evidence = json.loads(artifact.file(EVIDENCE).read_text())
@@ -74,6 +74,7 @@ def twin(registry, tmp_path):
     log = copy / registry.log.path.name
     log.unlink()  # it is appended to: the demo's own must stay as it is
     shutil.copy2(registry.log.path, log)
+    shutil.copy2(registry.pin.path, Registry(copy).pin.path)
     return Registry(copy)
 
 

@@ -23,6 +23,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.licences import licence
 from bedside_core.matching import VERSION
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_corpus.config import Source
@@ -95,7 +96,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
     for name in ("HF_HOME", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "DO_NOT_TRACK"):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # the verb sets them; undone afterwards
-    return Registry(tmp_path / "home")
+    registry = Registry(tmp_path / "home")
+    found(registry)
+    return registry
 
 
 class Step(Config):

@@ -64,7 +64,7 @@ def test_better_model_is_promoted(world: World, capfd: pytest.CaptureFixture[str
     png = artifact.file("evidence.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert "NaN" not in artifact.file("evidence.json").read_text(encoding="utf-8")
-    assert read_evidence(artifact, world.registry.evidence_keys).verdict == "PROMOTE"
+    assert read_evidence(artifact, world.registry.keyring()).verdict == "PROMOTE"
     assert world.registry.promote(artifact).model == found["candidate"]
     progress = [json.loads(line) for line in err.splitlines() if '"progress"' in line]
     assert progress[-1]["done"] == progress[-1]["total"] == 3 * (16 + 36)
@@ -105,6 +105,7 @@ def test_evidence_is_the_same_twice(
     world.add_models()
     twin = tmp_path / "twin"
     shutil.copytree(world.registry.home, twin)
+    shutil.copy(world.registry.pin.path, Registry(twin).pin.path)
     run(world)
     monkeypatch.setenv("BEDSIDE_HOME", str(twin))
     run(world)
@@ -127,6 +128,7 @@ def test_an_interrupted_run_goes_on_with_the_next_model(
     world.add_models()
     twin = tmp_path / "twin"
     shutil.copytree(world.registry.home, twin)
+    shutil.copy(world.registry.pin.path, Registry(twin).pin.path)
     run(world)
 
     examined = []

@@ -14,6 +14,7 @@ import pytest
 
 from bedside_core import cli
 from bedside_core.errors import ArtifactError
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_inference.audit import journal
 from bedside_inference.config import InferenceConfig
@@ -227,6 +228,7 @@ def test_nothing_happens_without_an_audit_entry(house) -> None:
 
 
 def promote(house: House, *models: str) -> None:
+    found(house.registry)
     with house.registry.log.writing() as log:
         for model in models:
             log.add("promote", {"model": model, "evidence": "e" * 64, "by": "test"})

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bedside_core.licences import licence
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig
@@ -71,7 +72,9 @@ def write_model() -> Callable[..., None]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run("tiny", "merger", "run", Registry(tmp_path / "home"))
+    registry = Registry(tmp_path / "home")
+    found(registry)
+    return Run("tiny", "merger", "run", registry)
 
 
 Add = Callable[..., None]

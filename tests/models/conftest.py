@@ -176,6 +176,7 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEDSIDE_HOME", str(here / "home"))
         patch.setenv("HF_HOME", str(here))
+        assert main(["registry", "init"]) == 0
         for verb in ("trainer import-base", "corpus build", "trainer run", "merger run",
                      "eval run"):  # fmt: skip
             assert main([*verb.split(), "--config", str(here / "run.yaml")]) == 0, verb
@@ -206,6 +207,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "small.yaml").write_text(small.format(here=here))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEDSIDE_HOME", str(here / "home"))
+        assert main(["registry", "init"]) == 0
         for verb in ("trainer import-base", "corpus build", "trainer run", "merger run"):
             assert main([*verb.split(), "--config", str(here / "small.yaml")]) == 0, verb
     return here

@@ -96,6 +96,7 @@ def test_the_printed_lines_name_what_was_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copytree(adapted / "home", tmp_path / "home")
+    shutil.copy(adapted / "home.pin", tmp_path / "home.pin")
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     words = "whole texts after `<end>`, windows of 64 tokens, float32"

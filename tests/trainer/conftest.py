@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bedside_core.config import Config
 from bedside_core.licences import licence
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_trainer.config import BaseConfig, TrainerConfig
@@ -36,6 +37,7 @@ class House:
 
     def __init__(self, home: Path, heldout: Path) -> None:
         self.registry = Registry(home)
+        found(self.registry)
         self.heldout = heldout
 
     def run(self, service: str, verb: str) -> Run:

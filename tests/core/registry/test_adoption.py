@@ -15,6 +15,7 @@ from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import DOMAIN
 from bedside_core.registry import adoption
 from bedside_core.registry.registry import Registry
+from bedside_core.registry.signed_log import Writing
 
 TIMES = ("2026-11-01T10:00:00Z", "2026-11-02T10:00:00.123456Z", "2026-11-03T10:00:00Z")
 
@@ -27,7 +28,11 @@ def bedside(*words: str) -> int:
 def old(registry, put, judge, monkeypatch) -> list[dict[str, str]]:
     """The lines of a log of 0.1 whose key, signatures and log are as that version left them."""
     monkeypatch.setenv("BEDSIDE_HOME", str(registry.home))
-    registry.evidence_keys.make()
+    for path in (registry.log.path, registry.log.head_path, registry.pin.path):
+        path.unlink()
+    for keys in (registry.operator_keys, registry.publisher_keys):
+        keys.private_path.unlink()
+        keys.public_path.unlink()
     private = load_pem_private_key(registry.evidence_keys.private_path.read_bytes(), None)
     assert isinstance(private, Ed25519PrivateKey)
     base, models = put("base"), [put("merged", files={"w": bytes([n])}) for n in range(2)]
@@ -66,7 +71,11 @@ def test_until_then_every_verb_says_what_to_do(registry, old, capsys, gone) -> N
 def test_nothing_is_lost(registry, old, capsys) -> None:
     private = (registry.home / "keys" / "signing.pem").read_bytes()
     assert bedside("adopt") == 0
-    assert "adopted: 3 promotions" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "adopted: 3 promotions" in said
+    ring = registry.keyring()
+    assert f"{ring['operator'].fingerprint}, pinned by {registry.pin.path}" in said
+    assert registry.pin.read() == ring["operator"].fingerprint
     found = [
         (entry.time.isoformat(), entry.action, entry.model, entry.evidence)
         for entry in registry.promotions()
@@ -92,16 +101,12 @@ def test_again_and_elsewhere_it_changes_nothing(registry, old, capsys) -> None:
     assert registry.log.path.read_bytes() == before
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 4])
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 5])
 def test_killed_in_between_it_goes_on(registry, old, monkeypatch, after) -> None:
-    real, count = Registry.__init__, []
+    real, count = Writing._append, []
 
     class Killed(BaseException):
         pass
-
-    from bedside_core.registry.signed_log import SignedLog
-
-    real = SignedLog._append
 
     def append(self, *arguments):
         done = real(self, *arguments)
@@ -110,7 +115,7 @@ def test_killed_in_between_it_goes_on(registry, old, monkeypatch, after) -> None
             raise Killed
         return done
 
-    monkeypatch.setattr(SignedLog, "_append", append)
+    monkeypatch.setattr(Writing, "_append", append)
     with pytest.raises(Killed):
         adoption.adopt(registry)
     monkeypatch.undo()

@@ -17,6 +17,7 @@ from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, evidence_seal
 from bedside_core.licences import licence
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 
@@ -163,6 +164,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from bedside_core.errors import ArtifactError
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 try:
     with Registry(Path(sys.argv[1])).work("r" * 64) as path:
@@ -299,6 +301,7 @@ def test_no_promotion_against_the_verdict(registry, chain, judge, capsys, verdic
 
 def foreign_signature(registry: Registry) -> bytes:
     other = Registry(registry.home.parent / "other-house")
+    found(other)
     return evidence_seal(other.evidence_keys).sign(b"{}")
 
 
@@ -476,14 +479,14 @@ def test_torn_last_line_counts_as_not_written(registry, three, torn):
     assert registry.current() == first
     second = registry.promote(three[1])
     assert registry.promotions() == [first, second]
-    assert registry.log.path.read_bytes().count(b"\n") == 2
+    assert registry.log.path.read_bytes().count(b"\n") == 3
 
 
 def test_foreign_line_is_told(registry, three):
     registry.promote(three[0])
     with registry.log.path.open("ab") as file:
         file.write(b'{"action":"SECRET"}\n')
-    with pytest.raises(ArtifactError, match=r"log\.jsonl line 2: is not a whole entry") as error:
+    with pytest.raises(ArtifactError, match=r"log\.jsonl line 3: is not a whole entry") as error:
         registry.current()
     assert "SECRET" not in str(error.value)
 
@@ -491,6 +494,7 @@ def test_foreign_line_is_told(registry, three):
 PROMOTER = """
 import sys
 from pathlib import Path
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 registry = Registry(Path(sys.argv[1]))
 print("ready", flush=True)
@@ -523,6 +527,7 @@ def test_promotion_on_a_full_disk(small_disk, registry, three):
 
     small = Registry(small_disk / "home")
     shutil.copytree(registry.home, small.home)
+    shutil.copy(registry.pin.path, small.pin.path)
     first = small.promote(small.get(three[0].digest))
     with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:

@@ -17,18 +17,17 @@ from hypothesis import strategies as st
 from bedside_core.chain import ZEROS, close_line, content, open_line
 from bedside_core.errors import ArtifactError
 from bedside_core.registry import signed_log
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
-from bedside_core.registry.signed_log import DOMAIN, SignedLog
-from bedside_core.signing import Keys
-
-
-def keys(home: Path, stem: str) -> Keys:
-    return Keys(home / "keys", stem=stem, domain=DOMAIN)
+from bedside_core.registry.signed_log import SignedLog
 
 
 def log_in(home: Path) -> SignedLog:
-    operator, evidence = keys(home, "operator"), keys(home, "evidence")
-    return SignedLog(home / "log.jsonl", {"decide": operator, "look": evidence})
+    """A new house's log; its first entry names the keys."""
+    registry = Registry(home)
+    found(registry)
+    log = registry.log
+    return SignedLog(log.path, {"decide": "operator", "look": "evidence"}, log.keys, registry.pin)
 
 
 @pytest.fixture
@@ -44,60 +43,67 @@ def fill(log: SignedLog, number: int) -> None:
 
 def test_each_entry_names_and_carries_its_key(log) -> None:
     fill(log, 2)
-    first, second = log.entries()
-    assert first.members["key"] == log.writers["decide"].key_id
-    assert second.members["key"] == log.writers["look"].key_id
+    keys, first, second = log.entries()
+    assert keys.type == "keys"
+    assert first.members["key"] == keys.members["key"] == log.keys["operator"].key_id
+    assert second.members["key"] == log.keys["evidence"].key_id
     assert [*first.members][-4:] == ["key", "signature", "prev", "hash"]
     head = json.loads(log.head_path.read_bytes())
-    assert (head["seq"], head["hash"]) == (2, second.hash)
+    assert (head["seq"], head["hash"]) == (3, second.hash)
     assert log.path.stat().st_mode & 0o777 == 0o644  # the engine may run as somebody else
 
 
-def test_nothing_is_there_before_the_first_entry(log) -> None:
+def test_nothing_is_there_before_the_first_entry(tmp_path) -> None:
+    log = Registry(tmp_path / "home").log
     assert log.entries() == []
     assert not log.path.parent.exists()
+    with log.writing() as writing, pytest.raises(ArtifactError, match="`bedside registry init`"):
+        writing.add("plan", {})
+    assert not log.path.exists()
 
 
 def test_an_entry_under_the_wrong_key_is_refused(log) -> None:
     """The evaluation's key writes looks alone, whoever holds it."""
     fill(log, 2)
-    thief = SignedLog(log.path, {"decide": log.writers["look"], "look": log.writers["look"]})
-    thief._read = log._read  # type: ignore[method-assign]
+    thief = SignedLog(log.path, {"decide": "evidence", "look": "evidence"}, log.keys, log.pin)
+    thief.read = log.read  # type: ignore[method-assign]
     with thief.writing() as writing:
         writing.add("decide", {"n": 3})
-    with pytest.raises(ArtifactError, match="line 3: is not signed with the key that may write"):
+    with pytest.raises(ArtifactError, match="line 4: is not signed with the key that may write"):
         log.entries()
 
 
 def test_a_type_that_is_not_known_is_refused(log) -> None:
     fill(log, 1)
-    later = SignedLog(log.path, {**log.writers, "vote": log.writers["decide"]})
+    later = SignedLog(log.path, {**log.roles, "vote": "operator"}, log.keys, log.pin)
     with later.writing() as writing:
         writing.add("vote", {"n": 3})
-    with pytest.raises(ArtifactError, match="line 2: has a type that this version does not know"):
+    with pytest.raises(ArtifactError, match="line 3: has a type that this version does not know"):
         log.entries()
 
 
 def test_an_unsigned_entry_is_refused(log) -> None:
     fill(log, 1)
-    members = {"n": 2, "key": log.writers["decide"].key_id}
+    members = {"n": 2, "key": log.keys["operator"].key_id}
     last = log.entries()[-1]
-    line, _ = close_line(open_line(2, time.time(), content("decide", members), last.hash))
+    line, _ = close_line(open_line(3, time.time(), content("decide", members), last.hash))
     with log.path.open("ab") as file:
         file.write(line)
-    with pytest.raises(ArtifactError, match="line 2: has no signature"):
+    with pytest.raises(ArtifactError, match="line 3: has no signature"):
         log.entries()
 
 
 def test_another_house_is_refused(log, tmp_path) -> None:
+    """Log, head and keys that fit each other are still not this house's: the pin says so."""
     fill(log, 3)
     other = log_in(tmp_path / "other")
     fill(other, 3)
     shutil.copy(other.path, log.path)
-    with pytest.raises(ArtifactError, match="line 1: is not signed with the key"):
+    with pytest.raises(ArtifactError, match=r"log\.head is not what this house signed"):
         log.entries()
     shutil.copy(other.head_path, log.head_path)
-    with pytest.raises(ArtifactError, match=r"log\.head is not what this house signed"):
+    shutil.copytree(other.path.parent / "keys", log.path.parent / "keys", dirs_exist_ok=True)
+    with pytest.raises(ArtifactError, match=r"pins the operator key .* the registry was replaced"):
         log.entries()
 
 
@@ -109,7 +115,7 @@ EDITS = {
     "doubled": lambda lines: [*lines[:2], lines[1], *lines[2:]],
     "last doubled": lambda lines: [*lines, lines[-1]],
     "swapped": lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
-    "edited": lambda lines: [lines[0].replace(b"because", b"whyever"), *lines[1:]],
+    "edited": lambda lines: [lines[0], lines[1].replace(b"because", b"whyever"), *lines[2:]],
     "newline lost": lambda lines: [*lines[:-1], lines[-1].rstrip(b"\n")],
     "empty line": lambda lines: [*lines, b"\n"],
 }
@@ -181,7 +187,7 @@ def test_a_lost_log_is_told(log) -> None:
     fill(log, 2)
     log.path.unlink()
     with pytest.raises(
-        ArtifactError, match="ends with entry 0, and entry 2 was signed as the last"
+        ArtifactError, match="ends with entry 0, and entry 3 was signed as the last"
     ):
         log.entries()
 
@@ -193,23 +199,22 @@ def test_what_it_cannot_show(log) -> None:
     fill(log, 2)
     log.path.write_bytes(earlier[0])
     log.head_path.write_bytes(earlier[1])
-    assert len(log.entries()) == 2
+    assert len(log.entries()) == 3
 
 
-@pytest.mark.parametrize("entries", [1, 3])
+@pytest.mark.parametrize("entries", [0, 3])
 def test_a_writer_killed_between_line_and_head(log, entries) -> None:
     fill(log, entries)
     head = log.head_path.read_bytes()
-    fill(log, 1)
-    if entries == 1:
-        log.head_path.unlink()
-        log.path.write_bytes(log.path.read_bytes().splitlines(keepends=True)[0])
-        entries = 0
-    else:
+    if entries:
+        fill(log, 1)
         log.head_path.write_bytes(head)
-    assert len(log.entries()) == entries + 1
+    else:
+        log.head_path.unlink()
+    before = len(log.entries())
+    assert before == (entries + 2 if entries else 1)
     fill(log, 1)
-    assert len(log.entries()) == entries + 2
+    assert len(log.entries()) == before + 1
 
 
 def test_a_torn_line_is_repaired(log) -> None:
@@ -217,10 +222,10 @@ def test_a_torn_line_is_repaired(log) -> None:
     whole = log.path.read_bytes()
     with log.path.open("ab") as file:
         file.write(whole[:77])
-    assert len(log.entries()) == 2
+    assert len(log.entries()) == 3
     fill(log, 1)
     assert log.path.read_bytes().startswith(whole)
-    assert len(log.entries()) == 3
+    assert len(log.entries()) == 4
 
 
 @pytest.mark.parametrize("where", ["line", "head"])
@@ -244,7 +249,7 @@ def test_a_full_disk(small_disk) -> None:
     with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
-    written = 1
+    written = 2
     with pytest.raises(ArtifactError, match="disk full"):
         for _ in range(100):
             fill(log, 1)
@@ -258,7 +263,7 @@ def test_a_full_disk(small_disk) -> None:
 def test_an_entry_too_long_is_refused_before_anything_is_written(log) -> None:
     with pytest.raises(ArtifactError, match="is too long"), log.writing() as writing:
         writing.add("decide", {"reason": "x" * signed_log.MAX_LINE_BYTES})
-    assert log.entries() == []
+    assert len(log.entries()) == 1
 
 
 WRITER = """
@@ -284,13 +289,13 @@ def test_two_processes_append_at_once(registry, start) -> None:
         process.stdin.flush()
     for process in processes:
         assert process.communicate()[1] == ""
-    numbers = [entry.members["n"] for entry in registry.log.entries()]
+    numbers = [entry.members["n"] for entry in registry.log.entries()[1:]]
     assert sorted(numbers) == sorted([*range(20)] * 2)
 
 
 def test_kill_9_at_any_moment(registry, start) -> None:
     """What was acknowledged is there, and at most one entry more."""
-    told = 0
+    told = 1
     for turn in range(5):
         process = start(WRITER, registry.home, 10_000)
         assert process.stdout.readline() == "ready\n"
@@ -316,7 +321,7 @@ def test_readers_meet_only_whole_logs(registry, start) -> None:
         now = len(Registry(registry.home).log.entries())
         assert now >= seen
         seen = now
-    assert len(registry.log.entries()) == 30
+    assert len(registry.log.entries()) == 31
 
 
 def test_the_first_entry_continues_nothing(log) -> None:

@@ -20,6 +20,7 @@ from bedside_core.kinds.evidence import EVIDENCE, evidence_seal
 from bedside_core.kinds.serving import served_identity
 from bedside_core.lifeline import PARENT
 from bedside_core.registry import removal
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
@@ -66,7 +67,9 @@ def no_vllm(monkeypatch) -> None:
 @pytest.fixture
 def run(home: Path) -> Run:
     # Any installed service's name will do: the recipe notes its version.
-    return Run("test", "inference", "engine", Registry(home))
+    registry = Registry(home)
+    found(registry)
+    return Run("test", "inference", "engine", registry)
 
 
 def put(run: Run, kind: str, files: dict[str, bytes], seal: Seal | None = None) -> Artifact:

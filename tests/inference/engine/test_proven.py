@@ -14,6 +14,7 @@ from bedside_core.errors import PolicyError
 from bedside_core.inspection import EXTENT, Inspection
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal
 from bedside_core.kinds.serving import ENGINE_VERSION, ServedIdentity, served_identity
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.check import check
@@ -37,7 +38,9 @@ def nothing_unproven(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(home: Path) -> Run:
-    return Run("test", "inference", "engine", Registry(home))
+    registry = Registry(home)
+    found(registry)
+    return Run("test", "inference", "engine", registry)
 
 
 def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:

@@ -13,6 +13,7 @@ import pytest
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.registry import removal
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.engine import withdrawal
@@ -22,6 +23,7 @@ WHY = "consent withdrawn"
 ENGINE = """
 import sys, time
 from pathlib import Path
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_inference.engine import withdrawal
 from bedside_inference.served import ServedModel
@@ -38,7 +40,9 @@ time.sleep(600)
 
 @pytest.fixture
 def registry(tmp_path) -> Registry:
-    return Registry(tmp_path / "home")
+    registry = Registry(tmp_path / "home")
+    found(registry)
+    return registry
 
 
 def put(registry: Registry, kind: str, *parents: Artifact, **facts: object) -> Artifact:

@@ -69,8 +69,8 @@ def tree(path: Path, name: str) -> Iterator[Source]:
 def models(registry: Registry) -> Iterator[Source]:
     """`models/`, laid out as a BEDSIDE_HOME: what is served, and the proof that it may be.
 
-    What the model was made from stays at home: a corpus holds documents. Of the keys only the
-    public halves go along: the target can check evidence and log, not make them.
+    What the model was made from stays at home: a corpus holds documents. The log carries the
+    public keys, so the target can check evidence and log, not make them.
 
     Raises:
         PolicyError: what is promoted has no verdict that allows it, or was withdrawn.
@@ -87,8 +87,6 @@ def models(registry: Registry) -> Iterator[Source]:
     if chosen:
         for path in (registry.log.path, registry.log.head_path):
             yield from tree(path, f"models/{path.name}")
-        for keys in (registry.evidence_keys, registry.operator_keys):
-            yield from tree(keys.public_path, f"models/keys/{keys.public_path.name}")
 
 
 def lineage(registry: Registry) -> Iterator[Source]:

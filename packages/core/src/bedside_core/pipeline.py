@@ -92,7 +92,7 @@ def promote(config: Path, overrides: list[str], registry: Registry) -> None:
     evidence = registry.get(f"{document['name']}/evidence")
     entry = registry.promote(evidence)
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
-    head = read_evidence(evidence, registry.evidence_keys)
+    head = read_evidence(evidence, registry.keyring())
     if unlike := head.unlike(registry.get(entry.model), Serving.of(document)):
         say(
             f"the engine will not serve it as proven with this config: {'; '.join(unlike)} - "

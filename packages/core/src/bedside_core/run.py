@@ -97,7 +97,9 @@ class Run:
 
         Raises:
             PolicyError: what the recipe made was withdrawn, and would be made again.
+            ArtifactError: the registry has no keys yet, or its log is not what was written.
         """
+        self.registry.refuse_unfounded()
         artifact = self.registry.find(recipe.sha256)
         if artifact is None:
             return None

@@ -63,7 +63,7 @@ def measured_before(config: EvalConfig, run: Run, recipe: Recipe) -> Earlier | N
         return None
     try:
         artifact = run.registry.get(digest)
-        read_evidence(artifact, run.registry.evidence_keys)
+        read_evidence(artifact, run.registry.keyring())
         evidence = load_evidence(artifact)
     except ArtifactError as error:
         say(f"{error}")

@@ -100,7 +100,7 @@ def report(config: EvalConfig, run: Run) -> None:
         ArtifactError: the evidence was changed or is not signed by this house.
     """
     artifact = run.input("evidence")
-    read_evidence(artifact, run.registry.evidence_keys)
+    read_evidence(artifact, run.registry.keyring())
     show(load_evidence(artifact))
 
 

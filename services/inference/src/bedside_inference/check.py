@@ -52,7 +52,7 @@ def _look_at_promoted(engine: EngineConfig, inspection: Inspection) -> None:
         promotion = registry.current()
         if promotion is None:
             return
-        head = read_evidence(registry.get(promotion.evidence), registry.evidence_keys)
+        head = read_evidence(registry.get(promotion.evidence), registry.keyring())
         unlike = head.unlike(registry.get(promotion.model), engine)
     except BedsideError as error:
         inspection.unsure(f"inference.engine: with what is promoted now ({error})")

@@ -22,6 +22,7 @@ from bedside_core.kinds.serving import (
     differences,
     served_identity,
 )
+from bedside_core.registry.keyring import Keyring
 from bedside_core.signing import Keys
 
 DOMAIN = b"bedside evidence v2\n"
@@ -90,7 +91,7 @@ def evidence_seal(keys: Keys) -> Seal:
     return Seal(SIGNATURE, sign)
 
 
-def read_evidence(artifact: Artifact, keys: Keys) -> EvidenceHead:
+def read_evidence(artifact: Artifact, ring: Keyring) -> EvidenceHead:
     """Verify an evidence artifact's hashes and signature, then read its head.
 
     Raises:
@@ -99,7 +100,7 @@ def read_evidence(artifact: Artifact, keys: Keys) -> EvidenceHead:
     if artifact.kind != "evidence":
         raise ArtifactError(f"artifact {artifact.digest[:12]} is a {artifact.kind}, not evidence")
     artifact.verify()
-    _check(artifact, keys)
+    _check(artifact, ring)
     try:
         return EvidenceHead.model_validate_json(artifact.file(EVIDENCE).read_bytes())
     except ValidationError:
@@ -109,18 +110,14 @@ def read_evidence(artifact: Artifact, keys: Keys) -> EvidenceHead:
         ) from None
 
 
-def _check(artifact: Artifact, keys: Keys) -> None:
+def _check(artifact: Artifact, ring: Keyring) -> None:
     try:
         signed = Signature.model_validate_json(artifact.file(SIGNATURE).read_bytes())
     except ValidationError:
         signed = Signature(domain="", key="", signature="")
-    if (signed.domain, signed.key) != (_DOMAIN_NAME, keys.key_id):
-        problem = f"is of key {signed.key[:16]!r}, this house's evidence key is {keys.key_id}"
-    elif keys.fits(sealed_content(artifact.manifest, SIGNATURE), signed.signature):
-        return
-    else:
-        problem = "does not fit this house's key"
-    raise ArtifactError(
-        f"the evidence's signature {problem} - it was changed after signing or comes from "
-        "elsewhere; run the evaluation again"
-    )
+    key, message = ring.evidence(signed.key), DOMAIN + sealed_content(artifact.manifest, SIGNATURE)
+    if signed.domain != _DOMAIN_NAME or not key.fits(message, signed.signature):
+        raise ArtifactError(
+            "the evidence's signature does not fit this house's key - it was changed after signing "
+            "or comes from elsewhere; run the evaluation again"
+        )

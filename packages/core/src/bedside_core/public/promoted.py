@@ -68,7 +68,7 @@ def read_promoted(registry: Registry, promotion: Promotion) -> Promoted:
     if entry is None:
         raise ArtifactError(f"the log has no promotion of {promotion.model[:12]} like this one")
     model, evidence = registry.get(promotion.model), registry.get(promotion.evidence)
-    head = read_evidence(evidence, registry.evidence_keys)
+    head = read_evidence(evidence, registry.keyring())
     content = json.loads(evidence.file(EVIDENCE).read_bytes())
     lineage = {a.digest: a for _, _, a in registry.ancestors(model)}
     return Promoted(model, evidence, head, content, entry, tuple(lineage.values()))

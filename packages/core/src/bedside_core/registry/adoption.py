@@ -1,8 +1,8 @@
 """`bedside registry adopt`: take over a house of Bedside 0.1, which had one key and no signed log.
 
-Its key signed evidence, so it becomes the evidence key. Its promotions become entries of the log,
-each with the time at which it was made; the last entry names the file that they came from. Killed
-anywhere, the same command goes on.
+Its key signed evidence, so it becomes the evidence key; the other keys and the pin are made as for
+a new house (`house`). Its promotions become entries of the log, each with the time at which it was
+made; the last entry names the file that they came from. Killed anywhere, the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import sha256_file
+from bedside_core.registry.house import FOUNDING, found
 from bedside_core.registry.registry import Registry, account
 
 _LINE = TypeAdapter(dict[str, str])
@@ -22,22 +23,27 @@ _MEMBERS = {"time", "action", "model", "evidence"}
 
 
 def adopt(registry: Registry) -> None:
-    """Rename the key of 0.1, carry its promotions into the signed log.
+    """Rename the key of 0.1, make the others, carry its promotions into the signed log.
 
     Raises:
-        ArtifactError: a line of `promotions.jsonl` is none, or a file of either name is there.
+        ArtifactError: a line of `promotions.jsonl` is none, a file of either name is there, or the
+            key's private half is not here.
     """
     old = registry.home / "promotions.jsonl"
     promotions = _read(old)
     renamed = _rename_keys(registry)
+    begun = registry.evidence_keys.private_path.exists() and not registry.log.path.exists()
+    if renamed or begun or old.exists():
+        found(registry, adopting=True)
     if old.exists():
         _carry_over(registry, old, promotions)
         old.rename(old.with_name("promotions-0.1.jsonl"))
-    elif not renamed:
+    elif not renamed and not begun:
         say(f"{registry.home}: nothing of an earlier version here")
         return
-    key = registry.evidence_keys.key_id
+    key, operator = registry.evidence_keys.key_id, registry.keyring()["operator"].fingerprint
     say(f"adopted: {len(promotions)} promotions; the evidence key is {key}")
+    say(f"operator key (SHA-256): {operator}, pinned by {registry.pin.where}")
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -80,7 +86,7 @@ def _carry_over(registry: Registry, old: Path, promotions: list[dict[str, str]])
         done = [entry for entry in log.entries if "adopted" in entry.members]
         if log.entries and log.entries[-1].type == "adopt":
             return
-        if len(done) != len(log.entries):
+        if any("adopted" not in e.members and e.type not in FOUNDING for e in log.entries):
             raise ArtifactError(
                 f"{old}: this registry has a log of its own already - move one away"
             )

@@ -10,8 +10,10 @@ from bedside_core.console import table
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import describe_sources
 from bedside_core.kinds.evidence import read_evidence
+from bedside_core.registry.keyring import ROLES, TYPE
 from bedside_core.registry.promotions import history
 from bedside_core.registry.registry import Registry
+from bedside_core.signing import KEY_ID_CHARS
 
 
 class Standing:
@@ -20,6 +22,7 @@ class Standing:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.withdrawn = registry.withdrawals()
+        self._ring = registry.keyring()
         promotions = registry.promotions()
         self.now = promotions[-1] if promotions else None
         self._before = {p.model for p in promotions}
@@ -45,7 +48,7 @@ class Standing:
         if artifact.kind != "evidence":
             return ""
         try:
-            return read_evidence(artifact, self.registry.evidence_keys).described
+            return read_evidence(artifact, self._ring).described
         except ArtifactError:
             return "does not verify"
 
@@ -98,9 +101,13 @@ def sources(artifact: Artifact, standing: Standing) -> list[str]:
 def entry_line(entry: Entry) -> str:
     """An entry of the log for people: number, time, type, and what it is about.
 
-    Of a plan's sets their size; what else has parts of its own is read in the log itself.
+    Of keys their ids, of a plan's sets their size; what else has parts of its own is read in the
+    log itself.
     """
     shown = {name: _shown(value) for name, value in entry.members.items() if _is_told(name, value)}
+    if entry.type == TYPE:
+        keys = {role: entry.members[role]["fingerprint"][:KEY_ID_CHARS] for role in ROLES}
+        shown = keys | shown
     for name, planned in entry.members.get("sets", {}).items():
         shown[name] = f'"{planned["clusters"]} sealed clusters"'
     about = " ".join(f"{name}={text}" for name, text in shown.items())

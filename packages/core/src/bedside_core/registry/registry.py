@@ -4,10 +4,11 @@ BEDSIDE_HOME/
   artifacts/<digest>/     immutable, content-addressed
   runs/<name>/<slot>      a digest: the newest artifact of that step in that run
   work/<recipe>/          resumable state of a step that is not finished
-  keys/                   evidence.pem, operator.pem and their public halves (.pub)
-  log.jsonl, log.head     what was promoted, rolled back, withdrawn, deleted; see `signed_log`
+  keys/                   evidence.pem, operator.pem, publisher.pem and their public halves (.pub)
+  log.jsonl, log.head     the house's keys; what was promoted, withdrawn, deleted; see `signed_log`
   public/<digest>/        what others can verify of a promoted model; see `bedside_core.public`
   tmp/                    what is being written; swept by the next writer
+BEDSIDE_HOME.pin          beside it: whose log this must be, see `pin`
 
 What is promoted is the model of the log's last promotion or rollback. If it is withdrawn, it stays
 that, so that nobody serves another one by accident, and nothing may serve it: an operator promotes
@@ -35,15 +36,17 @@ from bedside_core.kinds.evidence import DOMAIN, read_evidence
 from bedside_core.kinds.plan import Look, Plan
 from bedside_core.kinds.policy import Policy
 from bedside_core.registry import planning, signed_log
+from bedside_core.registry.keyring import Keyring, Role
 from bedside_core.registry.ledger import Approval, Ledger, Looked, Planned
+from bedside_core.registry.pin import Pin
 from bedside_core.registry.promotions import Promotion, history, promotions_of
 from bedside_core.registry.signed_log import SignedLog, Writing
 from bedside_core.registry.withdrawals import POLICY, Withdrawals
-from bedside_core.signing import Keys
+from bedside_core.signing import Keys, PublisherKeys
 
 EVIDENCE_KEY = "BEDSIDE_EVIDENCE_KEY"
 OPERATOR_KEY = "BEDSIDE_OPERATOR_KEY"
-WRITERS = {
+WRITERS: dict[str, Role] = {
     **dict.fromkeys(("promote", "rollback", "adopt"), "operator"),
     **dict.fromkeys(("withdraw", "delete", "gc", "approve-policy", "plan"), "operator"),
     "look": "evidence",
@@ -57,14 +60,21 @@ class Registry:
     """All artifacts of one house, under one directory."""
 
     def __init__(
-        self, home: Path, *, evidence_key: Path | None = None, operator_key: Path | None = None
+        self,
+        home: Path,
+        *,
+        evidence_key: Path | None = None,
+        operator_key: Path | None = None,
+        pin: Pin | None = None,
     ) -> None:
         """Make nothing yet.
 
         Args:
             home: its directory.
             evidence_key: the private key, where only the evaluation can read it.
-            operator_key: the private key, where only who promotes and withdraws can read it.
+            operator_key: the private key, where only who promotes and withdraws can read it; the
+                publisher's lies beside it.
+            pin: whose registry it must be; by default what the file beside the home says.
         """
         self.home = home
         self.store = home / "artifacts"
@@ -75,19 +85,25 @@ class Registry:
         self.operator_keys = Keys(
             home / "keys", stem="operator", domain=signed_log.DOMAIN, private_path=operator_key
         )
-        writers = {"evidence": self.evidence_keys, "operator": self.operator_keys}
-        self.log = SignedLog(home / "log.jsonl", {t: writers[k] for t, k in WRITERS.items()})
+        self.publisher_keys = PublisherKeys(
+            home / "keys",
+            stem="publisher",
+            private_path=operator_key and operator_key.with_name("publisher.pem"),
+        )
+        self.pin = pin or Pin.beside(home)
+        writers: dict[Role, Keys] = {"evidence": self.evidence_keys, "operator": self.operator_keys}
+        self.log = SignedLog(home / "log.jsonl", WRITERS, writers, self.pin)
 
     @classmethod
     def from_environment(cls) -> Registry:
         """The registry at `BEDSIDE_HOME`, by default `./bedside-home`.
 
         `BEDSIDE_EVIDENCE_KEY` and `BEDSIDE_OPERATOR_KEY` name the files of the private keys where
-        those are kept apart.
+        those are kept apart; see `pin` for what says whose registry it must be.
 
         Raises:
-            ConfigError: something that is not a directory has that name, or a variable has the
-                name of an earlier version.
+            ConfigError: something that is not a directory has that name, a variable has the name
+                of an earlier version, or the pin is none.
         """
         home = Path(os.environ.get("BEDSIDE_HOME") or "bedside-home").absolute()
         if home.exists() and not home.is_dir():
@@ -97,7 +113,12 @@ class Registry:
                 "BEDSIDE_SIGNING_KEY is now BEDSIDE_EVIDENCE_KEY, and BEDSIDE_OPERATOR_KEY names "
                 'the key that promotes - rename it, see "Keys" in docs/operations.md'
             )
-        return cls(home, evidence_key=_path_in(EVIDENCE_KEY), operator_key=_path_in(OPERATOR_KEY))
+        return cls(
+            home,
+            evidence_key=_path_in(EVIDENCE_KEY),
+            operator_key=_path_in(OPERATOR_KEY),
+            pin=Pin.from_environment(home),
+        )
 
     def artifacts(self) -> list[Artifact]:
         """Every artifact, oldest first.
@@ -234,15 +255,40 @@ class Registry:
         """The log, oldest first, with every signature checked.
 
         Raises:
-            ArtifactError: it is not what was written, or this is a house of an earlier version.
+            ArtifactError: it is not what was written or not the pinned house's, or this is a house
+                of an earlier version.
         """
+        self.refuse_old()
+        return self.log.entries()
+
+    def keyring(self) -> Keyring:
+        """The house's public keys, from its log.
+
+        Raises:
+            ArtifactError: see `entries`.
+        """
+        self.refuse_old()
+        return self.log.read().ring
+
+    def refuse_unfounded(self) -> None:
+        """Let nothing be made where there are no keys: they are made before all else, or never.
+
+        Raises:
+            ArtifactError: there are none yet.
+        """
+        if not self.keyring():
+            raise ArtifactError(
+                f"{self.home} has no keys yet - make them, once, with `bedside registry init`"
+            )
+
+    def refuse_old(self) -> None:
+        """Raises: ArtifactError, this is a house of an earlier version."""
         for path in (self.home / "promotions.jsonl", self.home / "keys" / "signing.pub"):
             if path.exists():
                 raise ArtifactError(
                     f"{path} is of Bedside 0.1 - run `bedside registry adopt` once, with the "
                     "evidence and the operator's key at hand; it keeps every promotion and key"
                 )
-        return self.log.entries()
 
     def withdrawals(self) -> Withdrawals:
         """What may not be used any more.
@@ -416,7 +462,7 @@ class Registry:
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         self.refuse_withdrawn(evidence.kind, evidence.digest)
-        head = read_evidence(evidence, self.evidence_keys)
+        head = read_evidence(evidence, self.keyring())
         if head.verdict != "PROMOTE":
             raise PolicyError(
                 f"the verdict on {head.candidate[:12]} is {head.verdict}: {' '.join(head.reasons)}"

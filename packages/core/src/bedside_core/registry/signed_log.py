@@ -2,16 +2,18 @@
 
 Before `prev`, an entry has `"key":"<key id>","signature":"<base64>"`. What is signed is DOMAIN and
 the line's bytes without the members `signature` and `hash`; so a signature stands for everything
-that came before, too. A type of entry counts only under the key that may write it.
+that came before, too. A type of entry counts only under the key that may write it. Which keys these
+are, the log says itself: it begins with an entry `keys`, and each later one changes them
+(`keyring`). Whose log it is, only the `pin` says, which is compared at every reading.
 
 Beside the log, `<name>.head` names its last entry, signed by the same key. It is written when the
 line is on the disk, so that it never names one that a crash lost: a torn last line that it does not
 name was never written, and the next writer cuts it; a log that ends before it was cut by somebody.
 
 Found: any byte that was changed, any line that was removed, inserted, moved or doubled, an end that
-was cut off, an entry under a wrong or foreign key. Not found: that somebody put an earlier log back
-together with its head of that time, or removed both with the keys. Only a head that is kept outside
-the registry shows that.
+was cut off, an entry under a wrong or foreign key, a log that was removed or replaced by another
+house's, whatever came along with it. Not found: that somebody put an earlier log of this house back
+together with its head of that time. Only a head that is kept elsewhere shows that.
 """
 
 from __future__ import annotations
@@ -21,19 +23,20 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedside_core.chain import ZEROS, Entry, close_line, content, follow, open_line
 from bedside_core.config import canonical_json
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
-from bedside_core.signing import Keys, fits, key_id, read_public_key
+from bedside_core.registry.keyring import TYPE, HouseKey, Keyring, Role, with_former
+from bedside_core.registry.pin import Pin
+from bedside_core.signing import KEY_ID_CHARS, Keys
 
 DOMAIN = b"bedside log v1\n"
 HEAD_DOMAIN = b"bedside log head v1\n"
@@ -59,46 +62,72 @@ class Head(BaseModel):
         return HEAD_DOMAIN + canonical_json({"seq": self.seq, "hash": self.hash})
 
 
-class Writing(NamedTuple):
-    """A log that nobody else may add to now."""
+class Log(NamedTuple):
+    """A log as it was read and verified."""
 
     entries: list[Entry]
-    """All that it has, verified."""
-    add: Callable[[str, Mapping[str, Any]], Entry]
-    """Append an entry of a type with these members."""
-
-
-class _Reader(NamedTuple):
-    """A public key and its id, read once for all entries."""
-
-    key: Ed25519PublicKey
-    id: str
-
-    @classmethod
-    def of(cls, path: Path) -> _Reader:
-        key = read_public_key(path)
-        return cls(key, key_id(key))
+    """Oldest first."""
+    ring: Keyring
+    size: int
+    """Bytes of all whole entries."""
 
 
 class SignedLog:
     """The log at a path, for any number of readers and writers."""
 
-    def __init__(self, path: Path, writers: Mapping[str, Keys]) -> None:
-        """`writers`: by type of entry, the key that may sign it."""
+    def __init__(
+        self, path: Path, roles: Mapping[str, Role], keys: Mapping[Role, Keys], pin: Pin
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            path: the file.
+            roles: by type of entry, whose key may sign it.
+            keys: the key pairs; a writer needs the private half of the one that it signs with.
+            pin: what the log must agree with.
+        """
         self.path = path
         self.head_path = path.with_suffix(".head")
-        self.writers = writers
+        self.roles = roles
+        self.keys = keys
+        self.pin = pin
 
     def entries(self) -> list[Entry]:
         """Every entry, oldest first, checked.
 
         Raises:
-            ArtifactError: names the line where the log is not what was written.
+            ArtifactError: names the line where the log is not what was written, or says that it
+                is not the pinned house's.
         """
-        return self._read()[0]
+        return self.read().entries
+
+    def read(self, *, pinned: bool = True) -> Log:
+        """All whole entries and the keys that they leave, checked.
+
+        Args:
+            pinned: whether to compare with the pin; only who sets the pin does not.
+
+        Raises:
+            ArtifactError: see `entries`.
+        """
+        # The head first: read after the lines, it could name one that was written in between.
+        head = self._head()
+        try:
+            raw = self.path.read_bytes()
+        except FileNotFoundError:
+            raw = b""
+        except OSError as error:
+            raise ArtifactError(f"{self.path}: cannot be read ({error.strerror})") from None
+        log = Log([], Keyring(), raw.rfind(b"\n") + 1)
+        for line in raw[: log.size].split(b"\n")[:-1]:
+            log.entries.append(self._next(line + b"\n", log))
+        self._compare(head, log)
+        if pinned:
+            self.pin.check(log.ring, self.path)
+        return log
 
     @contextmanager
-    def writing(self) -> Iterator[Writing]:
+    def writing(self, *, pinned: bool = True) -> Iterator[Writing]:
         """From reading the log to adding to it, nobody else may add.
 
         Raises:
@@ -111,122 +140,158 @@ class SignedLog:
             if lock is None:
                 raise ArtifactError(f"{self.path.parent} was removed meanwhile")
             try:
-                entries, size = self._read()
-
-                def add(kind: str, members: Mapping[str, Any]) -> Entry:
-                    nonlocal size
-                    entry, size = self._append(entries, size, kind, members)
-                    entries.append(entry)
-                    return entry
-
-                yield Writing(entries, add)
+                yield Writing(self, self.read(pinned=pinned))
             finally:
                 os.close(lock)
 
-    def _read(self) -> tuple[list[Entry], int]:
-        """All whole entries, and their bytes."""
-        # The head first: read after the lines, it could name one that was written in between.
-        head = self._head()
-        try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            raw = b""
-        except OSError as error:
-            raise ArtifactError(f"{self.path}: cannot be read ({error.strerror})") from None
-        size = raw.rfind(b"\n") + 1
-        entries: list[Entry] = []
-        keys: dict[Path, _Reader] = {}
-        for line in raw[:size].split(b"\n")[:-1]:
-            entries.append(self._next(line + b"\n", entries, keys))
-        self._compare(head, entries)
-        return entries, size
-
-    def _next(self, line: bytes, before: list[Entry], keys: dict[Path, _Reader]) -> Entry:
+    def _next(self, line: bytes, log: Log) -> Entry:
+        before = log.entries
         seq, digest = (before[-1].seq, before[-1].hash) if before else (0, ZEROS)
         try:
             entry = follow(line, seq, digest)
-            if entry.type not in self.writers:
+            if entry.type == TYPE:
+                log.ring.introduce(entry)
+            elif not before:
+                raise ValueError("is not the entry `keys` that a log begins with")  # noqa: TRY301
+            elif entry.type not in self.roles:
                 raise ValueError("has a type that this version does not know")  # noqa: TRY301
-            path = self.writers[entry.type].public_path
-            if path not in keys:
-                keys[path] = _Reader.of(path)
-            _check_signature(line, entry, keys[path])
+            _check_signature(line, entry, log.ring[self._role(entry.type)])
         except ValueError as error:
             raise ArtifactError(
                 f"{self.path.name} line {len(before) + 1}: {error} - the log was changed or comes "
-                "from another house; restore it, its head and the keys from a backup"
+                "from another house; restore it and its head from a backup"
             ) from None
         return entry
 
+    def _role(self, kind: str) -> Role:
+        return "operator" if kind == TYPE else self.roles[kind]
+
     def _head(self) -> Head | None:
         try:
-            head = Head.model_validate_json(self.head_path.read_bytes())
+            return Head.model_validate_json(self.head_path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError):
-            head = None
-        if head is None or not self._signed_here(head):
-            raise ArtifactError(
-                f"{self.head_path.name} is not what this house signed - restore it, the log and "
-                "the keys from a backup"
-            )
-        return head
+            raise self._foreign_head() from None
 
-    def _signed_here(self, head: Head) -> bool:
-        paths = {keys.public_path for keys in self.writers.values()}
-        known = (read_public_key(path) for path in sorted(paths) if path.exists())
-        return any(
-            key_id(key) == head.key and fits(key, head.message, head.signature) for key in known
+    def _foreign_head(self) -> ArtifactError:
+        return ArtifactError(
+            f"{self.head_path.name} is not what this house signed - restore it and the log from a "
+            "backup"
         )
 
-    def _compare(self, head: Head | None, entries: list[Entry]) -> None:
+    def _compare(self, head: Head | None, log: Log) -> None:
+        entries = log.entries
         if head is None:
             if len(entries) > 1:
                 raise ArtifactError(f"{self.head_path.name} is missing - restore it from a backup")
-        elif not 0 < head.seq <= len(entries):
+            return
+        if head.seq > len(entries):
             raise ArtifactError(
                 f"{self.path.name} ends with entry {len(entries)}, and entry {head.seq} was signed "
                 "as the last - the end was cut off; restore it from a backup"
             )
-        elif entries[head.seq - 1].hash != head.hash:
+        named = entries[head.seq - 1] if head.seq > 0 else None
+        key = log.ring.find(head.key)
+        if named is None or key is None or named.members["key"] != key.id:
+            raise self._foreign_head()
+        if not key.fits(head.message, head.signature):
+            raise self._foreign_head()
+        if named.hash != head.hash:
             raise ArtifactError(
                 f"{self.path.name} line {head.seq}: is not the entry that {self.head_path.name} "
                 "names - restore both from a backup"
             )
 
-    def _append(
-        self, before: list[Entry], size: int, kind: str, members: Mapping[str, Any]
-    ) -> tuple[Entry, int]:
-        keys = self.writers[kind]
-        keys.make()
-        seq, digest = (before[-1].seq, before[-1].hash) if before else (0, ZEROS)
+    def names(self, entry: Entry) -> bool:
+        """Whether the head that is on the disk is this entry's already."""
+        try:
+            return bool(json.loads(self.head_path.read_bytes())["hash"] == entry.hash)
+        except FileNotFoundError:
+            return False
+
+
+class Writing:
+    """A log that nobody else may add to now."""
+
+    def __init__(self, log: SignedLog, read: Log) -> None:
+        self._log = log
+        self.entries = read.entries
+        """All that it has, verified; what is added follows."""
+        self.ring = read.ring
+        self._size = read.size
+
+    def add(self, kind: str, members: Mapping[str, Any]) -> Entry:
+        """Append an entry of a type with these members.
+
+        Raises:
+            ArtifactError: there is no key for it here, or not the one that counts; or it cannot be
+                written, and no part of it is left.
+        """
+        log = self._log
+        if not self.ring:
+            raise ArtifactError(
+                f"{log.path.parent} has no keys yet - make them with `bedside registry init`"
+            )
+        role = log.roles[kind]
+        signer = log.keys[role]
+        if signer.key_id != self.ring[role].id:
+            raise ArtifactError(
+                f"{signer.private_path} holds the key {signer.key_id}, and the house's {role} key "
+                f"is {self.ring[role].id} - restore it from a backup; if a rotation was "
+                "interrupted, run its command again"
+            )
+        return self._append(kind, members, signer)
+
+    def add_keys(self, members: Mapping[str, Any], signer: Keys, former: Keys | None) -> Entry:
+        """Append an entry `keys`, signed with the operator key that it names.
+
+        Args:
+            members: see `keyring.introduction`.
+            signer: the operator key that counts from now on.
+            former: the one before it, if that is another and still here.
+
+        Raises:
+            ArtifactError: it cannot be written, and no part of it is left.
+        """
+        named = members["operator"]["fingerprint"][:KEY_ID_CHARS]
+        if signer.key_id != named:
+            raise ArtifactError(
+                f"{signer.private_path} holds the key {signer.key_id}, and the operator key is "
+                f"{named} - restore it from a backup"
+            )
+        if former is not None:
+            prev = self.entries[-1].hash if self.entries else ZEROS
+            members = with_former(members, former, prev)
+        entry = self._append(TYPE, members, signer)
+        self.ring.introduce(entry)
+        return entry
+
+    def _append(self, kind: str, members: Mapping[str, Any], keys: Keys) -> Entry:
+        log, size = self._log, self._size
+        seq, digest = (self.entries[-1].seq, self.entries[-1].hash) if self.entries else (0, ZEROS)
         line = _signed_line(keys, seq + 1, kind, members, digest)
         if len(line) > MAX_LINE_BYTES:
             raise ArtifactError(
-                f"an entry of {len(line)} bytes is too long for {self.path.name} "
+                f"an entry of {len(line)} bytes is too long for {log.path.name} "
                 f"(at most {MAX_LINE_BYTES}) - nothing was written"
             )
         entry = follow(line, seq, digest)
-        with self.path.open("ab", buffering=0) as file:
+        with log.path.open("ab", buffering=0) as file:
             # A line that a crash tore was never written; it must not swallow this one.
             file.truncate(size)
             try:
                 if file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301
                 os.fsync(file.fileno())
-                write_atomic(self.head_path, _head_of(keys, entry))
+                write_atomic(log.head_path, _head_of(keys, entry))
             except BaseException:
-                if not self._names(entry):
+                if not log.names(entry):
                     os.ftruncate(file.fileno(), size)
                 raise
-        return entry, size + len(line)
-
-    def _names(self, entry: Entry) -> bool:
-        """Whether the head that is on the disk is this entry's already."""
-        try:
-            return bool(json.loads(self.head_path.read_bytes())["hash"] == entry.hash)
-        except FileNotFoundError:
-            return False
+        self._size = size + len(line)
+        self.entries.append(entry)
+        return entry
 
 
 def _signed_line(keys: Keys, seq: int, kind: str, members: Mapping[str, Any], prev: str) -> bytes:
@@ -237,9 +302,9 @@ def _signed_line(keys: Keys, seq: int, kind: str, members: Mapping[str, Any], pr
     return close_line(open_line(seq, now, content(kind, signed), prev))[0]
 
 
-def _check_signature(line: bytes, entry: Entry, reader: _Reader) -> None:
+def _check_signature(line: bytes, entry: Entry, key: HouseKey) -> None:
     """Raises: ValueError, what is wrong with it."""
-    if entry.members.get("key") != reader.id:
+    if entry.members.get("key") != key.id:
         raise ValueError("is not signed with the key that may write an entry of its type")
     covered = line[:-_HASH_BYTES]
     at = len(covered) - _END_BYTES
@@ -247,7 +312,7 @@ def _check_signature(line: bytes, entry: Entry, reader: _Reader) -> None:
     if found is None:
         raise ValueError("has no signature")
     message = covered[:at] + found[2] + b"}"
-    if not fits(reader.key, DOMAIN + message, found[1].decode()):
+    if not key.fits(DOMAIN + message, found[1].decode()):
         raise ValueError("has a signature that does not fit")
 
 

@@ -17,7 +17,7 @@ from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.corpus import listed_documents
 from bedside_core.kinds.policy import read_policy
 from bedside_core.public.write import write_public
-from bedside_core.registry import removal
+from bedside_core.registry import house, removal
 from bedside_core.registry.adoption import adopt
 from bedside_core.registry.listing import Standing, entry_line, listing, size, sources
 from bedside_core.registry.registry import Registry
@@ -28,6 +28,13 @@ class Why(Config):
 
     reason: str
     """Why, in one short line without anything of a document; it stays in the log."""
+
+
+class Rotation(Why):
+    """What a new key needs."""
+
+    lost: bool = False
+    """The key is gone or in other hands: what it signed outside the log does not count any more."""
 
 
 class Promoting(Config):
@@ -205,6 +212,11 @@ def gc(registry: Registry, collection: Collection) -> None:
     say(f"{len(found)} pieces, {total}: {done}" if found else "nothing that is not needed")
 
 
+def rotate(registry: Registry, key: str, why: Rotation) -> None:
+    """Put a new key in the place of the operator's, the evidence or the publisher's."""
+    house.rotate(registry, key, why.reason, lost=why.lost)
+
+
 def _find(registry: Registry, what: str) -> Artifact | None:
     try:
         return registry.get(what)
@@ -236,6 +248,7 @@ def _line(node: Artifact, role: str) -> str:
 
 
 COMMANDS = (
+    Command("init", "make a new house's keys and its pin, once", house.init),
     Command("list", "every artifact with its run, verdict and state", list_artifacts),
     Command("show", "the manifest of one artifact", show, words=("artifact",)),
     Command(
@@ -300,6 +313,17 @@ COMMANDS = (
         gc,
         arguments=Collection,
         examples=("", "--apply"),
+    ),
+    Command("keys", "the house's keys, since when, and whether the pin agrees", house.show_keys),
+    Command(
+        "rotate",
+        "put a new key in the place of `operator`, `evidence` or `publisher`",
+        rotate,
+        words=("key",),
+        arguments=Rotation,
+        examples=(
+            'evidence --reason "yearly"', 'operator --lost --reason "laptop stolen, case 7"',
+        ),
     ),
     Command("adopt", "take over the keys and promotions of Bedside 0.1", adopt),
 )  # fmt: skip

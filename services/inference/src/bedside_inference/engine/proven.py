@@ -52,7 +52,7 @@ def is_proven(
         ArtifactError: the evidence was changed.
         InputError: the model cannot be served under these settings.
     """
-    head = read_evidence(evidence, registry.evidence_keys)
+    head = read_evidence(evidence, registry.keyring())
     unlike = head.unlike(model, settings, engine_version=engine_version())
     if not unlike:
         return True
