@@ -17,6 +17,7 @@ from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.chain import close_line, content, open_line, parse
 from bedside_core.config import canonical_json
 from bedside_core.kinds.evidence import EvidenceHead
+from bedside_core.kinds.plan import Plan, PlannedSet
 from bedside_core.public.keys import Publisher
 from bedside_core.public.promoted import Promoted
 
@@ -24,6 +25,14 @@ CREATED = "2026-11-30T12:00:00Z"
 PROMOTED = 1796050800.0
 """Unix seconds of the promotion."""
 ROOT = Path(__file__).parents[3]
+PLAN = Plan.model_construct(
+    sets={
+        "heldout/medical_de": PlannedSet(
+            kind="heldout", sha256="d" * 64, sealed_sha256="e" * 64, development=("0" * 16,),
+            sealed=("1" * 16, "2" * 16), clusters=2,
+        ),
+    }
+)  # fmt: skip
 
 
 def write_fixed(store: Path, kind: str, **options: Any) -> Artifact:
@@ -107,13 +116,29 @@ def promoted(tmp_path: Path, models: dict[str, Artifact]) -> Promoted:
         "verdict": "PROMOTE",
         "reasons": ["The gain on medical_de is shown.", "The loss on general_de is bounded."],
         "policy": {"name": "demo", "scope": "demo"},
+        "plan": "a" * 64,
+        "look": "b" * 64,
+        "served": {
+            "weights": "c" * 64, "files": {}, "chat_template": None, "dtype": "bfloat16",
+            "max_model_len": 2048, "engine": "vllm 0.32.0",
+        },
         "differences": [
             {
                 "candidate": "merged", "reference": "base",
-                "heldout": {"medical_de": {"estimate": -0.157, "low": -0.167, "high": -0.148}},
-                "exams": {"medical_de": {"acc": {
-                    "difference": {"estimate": 0.075, "low": -0.016, "high": 0.175},
-                }}},
+                "heldout": {
+                    "medical_de": {
+                        "estimate": -0.157,
+                        "methods": {
+                            "bootstrap": {"estimate": -0.157, "low": -0.165, "high": -0.148},
+                            "t": {"estimate": -0.157, "low": -0.167, "high": -0.149},
+                        },
+                    },
+                    "general_en": {"estimate": 0.0, "methods": {}},
+                },
+                "exams": {"medical_de": {"acc": {"difference": {
+                    "estimate": 0.075,
+                    "methods": {"tango": {"estimate": 0.075, "low": -0.016, "high": 0.175}},
+                }}}},
             }
         ],
     }  # fmt: skip
@@ -127,7 +152,7 @@ def promoted(tmp_path: Path, models: dict[str, Artifact]) -> Promoted:
     line, _ = close_line(open_line(1, PROMOTED, middle, "0" * 64))
     head = EvidenceHead.model_validate(body)
     lineage = tuple(models[kind] for kind in ("merged", "base", "checkpoint", "corpus"))
-    return Promoted(models["merged"], evidence, head, body, parse(line), lineage)
+    return Promoted(models["merged"], evidence, head, body, parse(line), PLAN, lineage)
 
 
 @pytest.fixture

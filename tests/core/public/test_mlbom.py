@@ -31,14 +31,28 @@ def test_a_model_without_training_says_so(promoted, models):
     assert ": absent, " in said["DP-01"]
 
 
-def test_numbers_come_with_their_intervals(promoted):
+def test_numbers_come_with_the_envelope_of_their_intervals(promoted):
     card = ml_bom(promoted, {}, "f" * 64)["metadata"]["component"]["modelCard"]
-    first, second = card["quantitativeAnalysis"]["performanceMetrics"]
-    assert first["slice"] == "medical_de"
-    assert (first["value"], first["confidenceInterval"]) == (
-        "-0.157", {"lowerBound": "-0.167", "upperBound": "-0.148"},
-    )  # fmt: skip
-    assert second["type"] == "acc, share of right answers, merged minus base"
+    first, constant, exam = card["quantitativeAnalysis"]["performanceMetrics"]
+    assert first == {
+        "type": "negative log-likelihood, bits per byte, merged minus base",
+        "slice": "medical_de",
+        "value": "-0.157",
+        "confidenceInterval": {"lowerBound": "-0.167", "upperBound": "-0.148"},
+    }
+    assert constant["slice"] == "general_en"
+    assert "confidenceInterval" not in constant
+    assert exam["type"] == "acc, share of right answers, merged minus base"
+
+
+def test_the_sets_of_the_verdict_are_named_by_hash_and_size(promoted):
+    card = ml_bom(promoted, {}, "f" * 64)["metadata"]["component"]["modelCard"]
+    corpus, examined = card["modelParameters"]["datasets"]
+    assert list(corpus) == ["ref"]
+    assert examined["name"] == "heldout/medical_de"
+    counted = {p["name"]: p["value"] for p in examined["contents"]["properties"]}
+    assert counted["bedside:sha256"] == "d" * 64
+    assert (counted["bedside:sealed"], counted["bedside:sealed-clusters"]) == ("2", "2")
 
 
 def test_neither_persons_nor_files_of_documents_are_named(promoted):

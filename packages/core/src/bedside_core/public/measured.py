@@ -17,8 +17,8 @@ class Measured(NamedTuple):
     on: str
     """The held-out set or exam."""
     estimate: float
-    low: float
-    high: float
+    envelope: tuple[float, float] | None
+    """From the lowest to the highest bound of any method; None where the data say nothing."""
 
 
 def measured(content: Mapping[str, Any]) -> Iterator[Measured]:
@@ -26,11 +26,14 @@ def measured(content: Mapping[str, Any]) -> Iterator[Measured]:
     for pair in content.get("differences", ()):
         roles = f"{pair['candidate']} minus {pair['reference']}"
         for on, found in pair["heldout"].items():
-            yield _of(f"negative log-likelihood, nats per token, {roles}", on, found)
+            yield _of(f"negative log-likelihood, bits per byte, {roles}", on, found)
         for on, metrics in pair["exams"].items():
             for name, found in metrics.items():
                 yield _of(f"{name}, share of right answers, {roles}", on, found["difference"])
 
 
-def _of(measure: str, on: str, interval: Mapping[str, float]) -> Measured:
-    return Measured(measure, on, interval["estimate"], interval["low"], interval["high"])
+def _of(measure: str, on: str, found: Mapping[str, Any]) -> Measured:
+    intervals = found.get("methods", {}).values()
+    lows, highs = [i["low"] for i in intervals], [i["high"] for i in intervals]
+    envelope = (min(lows), max(highs)) if lows else None
+    return Measured(measure, on, found["estimate"], envelope)

@@ -14,6 +14,7 @@ from typing import Any
 from bedside_core import __version__
 from bedside_core.artifacts import Artifact
 from bedside_core.kinds.corpus import describe_sources
+from bedside_core.kinds.plan import Plan
 from bedside_core.licences import OBLIGATIONS
 from bedside_core.public import said
 from bedside_core.public.elements import says
@@ -84,13 +85,17 @@ def _promoted_model(promoted: Promoted, files: Mapping[str, str]) -> Json:
             "policy-sha256": promoted.policy_sha256,
             "log-entry": promoted.entry.hash,
             **_parameters(facts),
+            **{f"served.{k}": v for k, v in _parameters(promoted.served).items()},
         }
     )
     component["properties"] += [_property("reason", text) for text in promoted.head.reasons]
     card = _card(facts)
     card["modelParameters"] |= {
         "approach": {"type": "self-supervised"},
-        "datasets": [{"ref": artifact_uri(a.digest)} for a in promoted.of_kind("corpus")],
+        "datasets": [
+            *({"ref": artifact_uri(a.digest)} for a in promoted.of_kind("corpus")),
+            *_examined(promoted.plan),
+        ],
     }
     card["quantitativeAnalysis"] = {"performanceMetrics": [*_metrics(promoted)]}
     card["considerations"] = said.considerations(level(promoted))
@@ -100,14 +105,30 @@ def _promoted_model(promoted: Promoted, files: Mapping[str, str]) -> Json:
 
 def _metrics(promoted: Promoted) -> Iterator[Json]:
     for found in measured(promoted.content):
+        metric: Json = {
+            "type": found.measure, "slice": found.on, "value": f"{found.estimate:.6g}",
+        }  # fmt: skip
+        if found.envelope is not None:
+            low, high = (f"{bound:.6g}" for bound in found.envelope)
+            metric["confidenceInterval"] = {"lowerBound": low, "upperBound": high}
+        yield metric
+
+
+def _examined(plan: Plan | None) -> Iterator[Json]:
+    """The sets that the verdict rests on; what is in them the model's house alone knows."""
+    for name, texts in plan.sets.items() if plan else ():
+        counted = {
+            "sha256": texts.sha256,
+            "sealed-clusters": texts.clusters,
+            "sealed": len(texts.sealed),
+            "development": len(texts.development),
+        }
         yield {
-            "type": found.measure,
-            "slice": found.on,
-            "value": f"{found.estimate:.6g}",
-            "confidenceInterval": {
-                "lowerBound": f"{found.low:.6g}",
-                "upperBound": f"{found.high:.6g}",
-            },
+            "type": "dataset",
+            "name": name,
+            "description": "measured on, never trained on; the verdict rests on the sealed part",
+            "contents": {"properties": _properties(counted)},
+            "classification": said.CLASSIFICATION,
         }
 
 

@@ -19,6 +19,10 @@ from bedside_core.public.statements import artifact_uri, timestamp
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
+COMPARED = ("base", "incumbent", "reference")
+"""What evidence calls the models beside the candidate."""
+LOGGED = ("plan", "look")
+"""What evidence names by the hash of its entry in the registry's log."""
 
 
 def test_result(promoted: Promoted) -> dict[str, Any]:
@@ -26,12 +30,14 @@ def test_result(promoted: Promoted) -> dict[str, Any]:
 
     A promoted model met every condition, so all of them passed.
     """
+    said = promoted.content
     return {
         "result": "PASSED",
         "configuration": [
             {"name": "policy", **_policy(promoted)},
             _resource("evidence", promoted.evidence.digest),
-            _resource("compared with", promoted.head.base),
+            *(_resource(role, said[role]) for role in COMPARED if said.get(role)),
+            *({"name": name, "digest": _sha256(said[name])} for name in LOGGED if said.get(name)),
         ],
         "passedTests": list(promoted.head.reasons),
         "warnedTests": [],

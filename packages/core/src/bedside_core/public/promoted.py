@@ -15,6 +15,8 @@ from bedside_core.chain import Entry
 from bedside_core.config import sha256_of
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import EVIDENCE, EvidenceHead, read_evidence
+from bedside_core.kinds.plan import Plan
+from bedside_core.registry.ledger import Planned
 from bedside_core.registry.promotions import Promotion
 from bedside_core.registry.registry import Registry
 
@@ -30,6 +32,8 @@ class Promoted:
     """The whole of `evidence.json`."""
     entry: Entry
     """Of the registry's log."""
+    plan: Plan | None
+    """What was fixed before the texts were seen."""
     lineage: tuple[Artifact, ...]
     """The model first, then all that it was made from, each once."""
 
@@ -41,6 +45,11 @@ class Promoted:
     @property
     def policy(self) -> dict[str, Any]:
         return dict(self.content.get("policy", {}))
+
+    @property
+    def served(self) -> dict[str, Any]:
+        """`kinds.serving.ServedIdentity` of the model."""
+        return dict(self.content.get("served") or {})
 
     @property
     def policy_name(self) -> str:
@@ -70,5 +79,7 @@ def read_promoted(registry: Registry, promotion: Promotion) -> Promoted:
     model, evidence = registry.get(promotion.model), registry.get(promotion.evidence)
     head = read_evidence(evidence, registry.keyring())
     content = json.loads(evidence.file(EVIDENCE).read_bytes())
+    plans = (e for e in entries if e.type == "plan" and e.hash == content.get("plan"))
+    plan = next((Planned.read(e).plan for e in plans), None)
     lineage = {a.digest: a for _, _, a in registry.ancestors(model)}
-    return Promoted(model, evidence, head, content, entry, tuple(lineage.values()))
+    return Promoted(model, evidence, head, content, entry, plan, tuple(lineage.values()))
