@@ -67,6 +67,22 @@ def test_a_word_may_be_left_out(file, monkeypatch, given, expected):
     assert calls == [("revoke", expected)]
 
 
+@pytest.mark.parametrize("given", [["a"], ["a", "b", "c"], ["a", "--", "-b"]])
+def test_the_last_word_may_be_repeated(file, monkeypatch, given):
+    calls = []
+    install(monkeypatch, lambda registry, *words: calls.append(words), words=("action", "log..."))
+    assert cli.main(["trainer", "step", "show", *given]) == 0
+    assert calls == [("show", tuple(word for word in given if word != "--"))]
+
+
+def test_a_repeated_word_stands_once_at_least(file, monkeypatch, capsys):
+    install(monkeypatch, pytest.fail, words=("action", "log..."))
+    assert cli.main(["trainer", "step", "show"]) == 2
+    assert "trainer step: LOG... is missing - see" in capsys.readouterr().err
+    assert cli.main(["trainer", "step", "--help"]) == 0
+    assert "usage: bedside trainer step ACTION LOG... [options]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [(ConfigError, 2), (InputError, 3), (ArtifactError, 4), (PolicyError, 5), (BedsideError, 1)],

@@ -25,6 +25,8 @@ CONFIG = "BEDSIDE_CONFIG"
 VALUED = ("--config", "--set")
 """Options of every verb with a run config; each takes a value."""
 HELP = ("-h", "--help")
+MORE = "..."
+"""Ends the name of a word that may be repeated."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -160,19 +162,25 @@ def _unknown_option(parser: Parser, command: Command, word: str) -> str:
     return f"{parser.verb}: unknown option {name} - {did_you_mean(name, known)}{hint}"
 
 
-def _bind(parser: Parser, command: Command, given: Sequence[str]) -> list[str | None]:
+def _bind(
+    parser: Parser, command: Command, given: Sequence[str]
+) -> list[str | tuple[str, ...] | None]:
     for word in given:
         name, separator, _ = word.partition("=")
         if separator and name in _fields(command.arguments):
             raise ConfigError(
                 f"{parser.verb}: `{name}=VALUE` is now written `{option_of(name)} VALUE`"
             )
-    if len(given) > len(command.words):
+    fixed = len(command.words)
+    repeated = fixed > 0 and command.words[-1].endswith(MORE)
+    if len(given) > fixed and not repeated:
         taken = " ".join(map(_shown, command.words)) or "no word"
         raise ConfigError(
             f"{parser.verb} takes {taken}, and {len(given)} stand here - see `{parser.prog} --help`"
         )
-    values: list[str | None] = [*given, *[None] * (len(command.words) - len(given))]
+    values: list[str | tuple[str, ...] | None] = [*given, *[None] * (fixed - len(given))]
+    if repeated and len(given) >= fixed:
+        values[fixed - 1 :] = [tuple(given[fixed - 1 :])]
     for name, value in zip(command.words, values, strict=True):
         if value is None and not name.endswith("?"):
             raise ConfigError(

@@ -27,7 +27,8 @@ class Command:
     section: str | None = None
     """The section of the run config that `config` describes; by default the service's name."""
     words: tuple[str, ...] = ()
-    """Names of positional arguments; one that ends in `?` may be left out."""
+    """Names of positional arguments; one that ends in `?` may be left out, and the last may end in
+    `...`: one word or more, handed over as a tuple."""
     document: bool = False
     """Whether `run` wants the whole run config: `run(path, overrides, registry)`."""
     arguments: type[Config] | None = None

@@ -1,0 +1,142 @@
+"""Averages over tasks with the intervals of a single task, and average ranks with a bootstrap.
+
+As the PARCOMED paper's tables have them: the mean over tasks, the mean weighted by the tasks'
+numbers of items, and the average rank over tasks (1 is best, ties averaged); the paper prints them
+without intervals.
+
+An average is a mean over the clusters of all tasks, each having the value by which it moves the
+average (linearisation; Woodruff, J. Am. Stat. Assoc. 66, 1971), so a patient who is in several
+tasks is one cluster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from bedside_eval.compare.pairing import Paired
+from bedside_eval.compare.result import Average, AverageName, Rank
+from bedside_eval.statistics.clusters import cluster_means
+from bedside_eval.statistics.difference import difference
+from bedside_eval.statistics.estimate import MIN_CLUSTERS, Comparison, Interval, standing
+from bedside_eval.statistics.resampling import expanded, resamples, weights
+
+Array = NDArray[np.float64]
+
+NAMES: tuple[AverageName, ...] = ("macro average", "item-weighted average")
+_TIE = 12
+"""Decimals to which scores are equal, so that rounding breaks no tie."""
+
+
+def two_sided(found: Comparison) -> float:
+    """The smallest p at which every method's interval excludes 0, on either side."""
+    return min(1.0, 2 * min(found.p_above(0), found.p_below(0)))
+
+
+def averages(
+    tasks: Sequence[Paired], labels: Sequence[str], *, confidence: float, seed: int
+) -> list[Average]:
+    """Every model's averages over at least two tasks, and their differences from the first's."""
+    values = [_values(task) for task in tasks]
+    found = []
+    for name in NAMES:
+        sizes = [1 if name == "macro average" else len(task.items) for task in tasks]
+        shares = [size / sum(sizes) for size in sizes]
+        for row, label in enumerate(labels):
+            own = [task[row] for task in values]
+            change = [task[row] - task[0] for task in values]
+            value = _mean(tasks, own, shares, confidence, seed)
+            from_first = _mean(tasks, change, shares, confidence, seed) if row else None
+            found.append(
+                Average(
+                    label=label,
+                    name=name,
+                    value=value.estimate,
+                    difference=from_first.estimate if from_first else None,
+                    relation=standing(from_first.estimate, 0).relation if from_first else None,
+                    p=two_sided(from_first) if from_first else None,
+                )
+            )
+    return found
+
+
+def ranks(
+    tasks: Sequence[Paired], labels: Sequence[str], *, confidence: float, seed: int
+) -> list[Rank]:
+    """Every model's average rank over at least two tasks.
+
+    Clusters are drawn within each task, or, where tasks share clusters, over all of them together;
+    percentiles are Hesterberg's for the task with the fewest clusters.
+    """
+    tail = (1 - confidence) / 2
+    smallest = min(len(set(task.clusters)) for task in tasks)
+    here = _ranks([_values(task).mean(axis=1)[:, None] for task in tasks])[:, 0]
+    if smallest < MIN_CLUSTERS:
+        return [Rank(label=n, rank=r, interval=None) for n, r in zip(labels, here, strict=True)]
+    drawn = _ranks(_draw(tasks, resamples(tail, smallest), seed))
+    percentile = expanded(tail, smallest)
+    low, high = np.quantile(drawn, [percentile, 1 - percentile], axis=1)
+    return [
+        Rank(
+            label=label,
+            rank=here[row],
+            interval=Interval(
+                estimate=here[row], low=min(low[row], here[row]), high=max(high[row], here[row])
+            )
+            if np.ptp(drawn[row]) > 0
+            else None,
+        )
+        for row, label in enumerate(labels)
+    ]
+
+
+def _mean(
+    tasks: Sequence[Paired], values: Sequence[Array], shares: Sequence[float],
+    confidence: float, seed: int,
+) -> Comparison:  # fmt: skip
+    """The weighted mean of the tasks' means of `values`, one per cluster of the task."""
+    estimate = math.fsum(s * v.mean() for s, v in zip(shares, values, strict=True))
+    every = {name: 0.0 for task in tasks for name in sorted(set(task.clusters))}
+    for task, share, here in zip(tasks, shares, values, strict=True):
+        # As each task's mean is estimated too, squares about it are too small by (n - 1) / n.
+        stretch = math.sqrt(len(here) / (len(here) - 1)) if len(here) > 1 else 1.0
+        moved = share * len(every) / len(here) * stretch * (here - here.mean())
+        for name, value in zip(sorted(set(task.clusters)), moved.tolist(), strict=True):
+            every[name] += value
+    return difference(
+        [estimate + value for value in every.values()], confidence=confidence, seed=seed
+    )
+
+
+def _ranks(scores: Sequence[Array]) -> Array:
+    """Average ranks of shape (models, draws), from one array of that shape per task."""
+    found: Array = rankdata(-np.stack(scores).round(_TIE), axis=1, method="average").mean(axis=0)
+    return found
+
+
+def _values(task: Paired) -> Array:
+    """Shape (models, clusters), sorted by the clusters' names."""
+    return np.stack([cluster_means(row, task.clusters) for row in task.scores.tolist()])
+
+
+def _draw(tasks: Sequence[Paired], number: int, seed: int) -> list[Array]:
+    """Each task's scores in `number` resamples, shape (models, resamples)."""
+    names = [sorted(set(task.clusters)) for task in tasks]
+    every = sorted({name for found in names for name in found})
+    if len(every) == sum(map(len, names)):
+        return [
+            np.concatenate([_values(task) @ w.T for w in weights(len(own), number, seed + k)], 1)
+            for k, (task, own) in enumerate(zip(tasks, names, strict=True))
+        ]
+    position = {name: place for place, name in enumerate(every)}
+    blocks: list[list[Array]] = [[] for _ in tasks]
+    for block in weights(len(every), number, seed):
+        for found, task, own in zip(blocks, tasks, names, strict=True):
+            share = block[:, [position[name] for name in own]]
+            share[share.sum(axis=1) == 0] = 1  # without any cluster of the task, it keeps all
+            found.append(_values(task) @ (share / share.sum(axis=1)[:, None]).T)
+    return [np.concatenate(found, axis=1) for found in blocks]
