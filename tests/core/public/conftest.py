@@ -18,8 +18,8 @@ from bedside_core.chain import close_line, content, open_line, parse
 from bedside_core.config import canonical_json
 from bedside_core.kinds.evidence import EvidenceHead
 from bedside_core.kinds.plan import Plan, PlannedSet
-from bedside_core.public.keys import Publisher
 from bedside_core.public.promoted import Promoted
+from bedside_core.signing import PublisherKeys
 
 CREATED = "2026-11-30T12:00:00Z"
 PROMOTED = 1796050800.0
@@ -156,21 +156,21 @@ def promoted(tmp_path: Path, models: dict[str, Artifact]) -> Promoted:
 
 
 @pytest.fixture
-def make_publisher(tmp_path: Path) -> Callable[[int], Publisher]:
+def make_publisher(tmp_path: Path) -> Callable[[int], PublisherKeys]:
     """The publisher key of a number: always the same."""
 
-    def make(number: int) -> Publisher:
+    def make(number: int) -> PublisherKeys:
         path = tmp_path / f"publisher-{number}.pem"
         key = ec.derive_private_key(number, ec.SECP256R1())
         path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         path.chmod(0o600)
-        return Publisher(path)
+        return PublisherKeys(tmp_path, stem=path.stem)
 
     return make
 
 
 @pytest.fixture
-def publisher(make_publisher: Callable[[int], Publisher]) -> Publisher:
+def publisher(make_publisher: Callable[[int], PublisherKeys]) -> PublisherKeys:
     return make_publisher(20261130)
 
 

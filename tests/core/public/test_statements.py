@@ -10,11 +10,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bedside_core.public import statements
-from bedside_core.public.keys import fingerprint
+from bedside_core.signing import fingerprint
 
 
 def payload(raw: bytes) -> dict:
     return json.loads(base64.b64decode(json.loads(raw)["payload"]))
+
+
+def test_the_publisher_signs_as_rfc_6979_has_it(make_publisher):
+    """A.2.5: P-256 with SHA-256, message "sample"."""
+    number = 0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721
+    signature = make_publisher(number).sign(b"sample").hex()
+    assert "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716" in signature
+    assert signature.endswith("f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8")
 
 
 def test_every_file_is_a_resource(models):

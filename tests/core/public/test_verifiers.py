@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bedside_core.public.keys import pem
 from bedside_core.public.write import public_files
+from bedside_core.signing import pem
 
 STATEMENTS = (
     "test-result.intoto.json", "promotion.vsa.json", "training.provenance.json",

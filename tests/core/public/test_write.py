@@ -120,6 +120,33 @@ def test_a_rollback_publishes_again_what_it_goes_back_to(registry, chain, put, j
     assert before["promotion.vsa.json"] != after["promotion.vsa.json"]
 
 
+def test_another_publisher_key_than_the_logs_is_refused(registry, chain, make_publisher):
+    promotion = registry.promote(chain["evidence"])
+    path = registry.publisher_keys.private_path
+    kept = path.read_bytes()
+    path.write_bytes(make_publisher(7).private_path.read_bytes())
+    registry.publisher_keys.public_path.unlink()
+    with pytest.raises(ArtifactError, match="is not the publisher key that the log names"):
+        write_public(registry, promotion)
+    path.unlink()
+    assert bedside("publish") == 4
+    assert not registry.public.exists()
+    path.write_bytes(kept)
+    path.chmod(0o600)
+    registry.publisher_keys.public_path.unlink(missing_ok=True)
+    assert bedside("publish") == 0
+
+
+def test_a_new_publisher_key_signs_anew(registry, chain):
+    target = write_public(registry, registry.promote(chain["evidence"]))
+    before = files_of(target)
+    assert bedside("rotate", "publisher", "--reason", "yearly") == 0
+    assert bedside("publish") == 0
+    after = files_of(target)
+    assert before["publisher.pub"] != after["publisher.pub"]
+    assert before.keys() == after.keys()
+
+
 def test_never_promoted(registry, chain):
     assert bedside("publish") == 5
     registry.promote(chain["evidence"])

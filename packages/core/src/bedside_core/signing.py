@@ -165,7 +165,7 @@ class KeyPair:
                     os.close(lock)
 
     def _publish(self, key: PublicKey) -> None:
-        public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        public = pem(key)
         if not self.public_path.exists():
             write_atomic(self.public_path, public)
         elif self.public_path.read_bytes() != public:
@@ -218,12 +218,14 @@ class PublisherKeys(KeyPair):
     def sign(self, message: bytes) -> bytes:
         """ECDSA with SHA-256 (FIPS 186-5), in DER.
 
+        The nonce is deterministic (RFC 6979), so that equal messages give equal bytes.
+
         Raises:
             ArtifactError: there is no private key, others can read it, or it is no P-256 key.
         """
         key = self.load()
         assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - what `_is_ours` means
-        return key.sign(message, ec.ECDSA(hashes.SHA256()))
+        return key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
     def _create(self) -> _PrivateKey:
         return ec.generate_private_key(ec.SECP256R1())
@@ -259,6 +261,11 @@ def fits(key: Ed25519PublicKey, message: bytes, signature: str) -> bool:
 def der(key: PublicKey) -> bytes:
     """A public key as SubjectPublicKeyInfo (RFC 5280)."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def pem(key: PublicKey) -> bytes:
+    """The same, as a `.pub` file holds it (RFC 7468)."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(key: PublicKey) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from bedside_core.artifacts import MANIFEST, Artifact
 from bedside_core.config import canonical_json
-from bedside_core.public.keys import Publisher, fingerprint, pem
+from bedside_core.signing import PublisherKeys, fingerprint, pem
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -41,7 +41,7 @@ def root(artifact: Artifact) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def model_signature(artifact: Artifact, publisher: Publisher) -> bytes:
+def model_signature(artifact: Artifact, publisher: PublisherKeys) -> bytes:
     """`model.sig`: a sigstore bundle over every file; no file is read again, the manifest has it.
 
     Raises:
@@ -70,7 +70,7 @@ def model_signature(artifact: Artifact, publisher: Publisher) -> bytes:
 
 
 def statement(
-    artifact: Artifact, predicate_type: str, predicate: Mapping[str, Any], publisher: Publisher
+    artifact: Artifact, predicate_type: str, predicate: Mapping[str, Any], publisher: PublisherKeys
 ) -> bytes:
     """A signed statement about a model: the content of one `*.json` file.
 
@@ -88,7 +88,7 @@ def statement(
     return canonical_json(_envelope(canonical_json(content), publisher, keyid=keyid)) + b"\n"
 
 
-def _envelope(payload: bytes, publisher: Publisher, *, keyid: str) -> dict[str, Any]:
+def _envelope(payload: bytes, publisher: PublisherKeys, *, keyid: str) -> dict[str, Any]:
     signature = publisher.sign(b"DSSEv1 %d %s %d %s" % (
         len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload,
     ))  # fmt: skip

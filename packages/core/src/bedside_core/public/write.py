@@ -10,14 +10,15 @@ from pathlib import Path
 from string import Template
 
 from bedside_core.artifacts import Kind
+from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, new_directory, sweep, sync, write_synced
 from bedside_core.public import predicates
-from bedside_core.public.keys import NAME, Publisher, fingerprint, pem
 from bedside_core.public.mlbom import ml_bom
 from bedside_core.public.promoted import Promoted, read_promoted
 from bedside_core.public.statements import model_signature, statement
 from bedside_core.registry.promotions import Promotion
 from bedside_core.registry.registry import Registry
+from bedside_core.signing import PublisherKeys, fingerprint, pem
 
 MODEL_SIGNATURE = "model.sig"
 TEST_RESULT = "test-result.intoto.json"
@@ -33,11 +34,6 @@ STEPS: tuple[tuple[str, Kind], ...] = (
 """The steps whose provenance is told, if they are in the lineage; of several, the nearest."""
 
 
-def publisher_of(registry: Registry) -> Publisher:
-    """The key that signs for others, beside the operator's."""
-    return Publisher(registry.operator_keys.private_path.with_name(NAME))
-
-
 def write_public(registry: Registry, promotion: Promotion) -> Path:
     """Write all files of a promoted model, or leave those that are there if they are the same.
 
@@ -45,13 +41,17 @@ def write_public(registry: Registry, promotion: Promotion) -> Path:
         The directory.
 
     Raises:
-        ArtifactError: there is no publisher key, something of the lineage is missing or changed,
-            or the disk is full; nothing is half-written then.
+        ArtifactError: the publisher key is missing or not the one of the log, something of the
+            lineage is missing or changed, or the disk is full; nothing is half-written then.
         PolicyError: the model was withdrawn.
     """
     registry.refuse_withdrawn("the promoted model", promotion.model)
-    publisher = publisher_of(registry)
-    publisher.make()
+    publisher, known = registry.publisher_keys, registry.keyring()["publisher"]
+    if publisher.key_id != known.id:
+        raise ArtifactError(
+            f"{publisher.private_path} is not the publisher key that the log names ({known.id}) - "
+            "restore it from a backup; if it is gone: `bedside registry rotate publisher --lost`"
+        )
     files = public_files(read_promoted(registry, promotion), publisher)
     target = registry.public / promotion.model
     if not _same(target, files):
@@ -60,7 +60,7 @@ def write_public(registry: Registry, promotion: Promotion) -> Path:
     return target
 
 
-def public_files(promoted: Promoted, publisher: Publisher) -> dict[str, bytes]:
+def public_files(promoted: Promoted, publisher: PublisherKeys) -> dict[str, bytes]:
     """Content by file name; equal inputs give equal bytes.
 
     Raises:
