@@ -28,7 +28,8 @@ def bedside(*words: str) -> int:
 def old(registry, put, judge, monkeypatch) -> list[dict[str, str]]:
     """The lines of a log of 0.1 whose key, signatures and log are as that version left them."""
     monkeypatch.setenv("BEDSIDE_HOME", str(registry.home))
-    for path in (registry.log.path, registry.log.head_path, registry.pin.path):
+    seen = registry.operator_keys.private_path.with_suffix(".seen")
+    for path in (registry.log.path, registry.log.head_path, registry.pin.path, seen):
         path.unlink()
     for keys in (registry.operator_keys, registry.publisher_keys):
         keys.private_path.unlink()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bedside_core.chain import ZEROS, close_line, content, open_line
 from bedside_core.errors import ArtifactError
-from bedside_core.registry import signed_log
+from bedside_core.registry import remembered, signed_log
 from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.registry.signed_log import SignedLog
@@ -192,14 +192,55 @@ def test_a_lost_log_is_told(log) -> None:
         log.entries()
 
 
-def test_what_it_cannot_show(log) -> None:
-    """An earlier log with its own head: hence an anchor that is kept outside."""
+@pytest.mark.parametrize("role", ["operator", "evidence"])
+def test_an_earlier_log_is_known_by_who_has_signed_since(log, role) -> None:
+    """A step that was taken over keeps log and head of one day, and puts them back on another."""
     fill(log, 2)
     earlier = log.path.read_bytes(), log.head_path.read_bytes()
     fill(log, 2)
+    others = [key for name, key in log.keys.items() if name != role]
+    for key in others:
+        key.private_path.with_suffix(".seen").unlink()
+    log.path.write_bytes(earlier[0])
+    log.head_path.write_bytes(earlier[1])
+    number = {"operator": 4, "evidence": 5}[role]
+    with pytest.raises(ArtifactError, match=f"is an earlier one: it lacks entry {number}, which"):
+        log.entries()
+    with pytest.raises(ArtifactError, match="is an earlier one"), log.writing():
+        pass
+
+
+def test_an_earlier_log_cannot_be_known_without_a_key(log) -> None:
+    """The engine holds none; the operator's next verb finds it."""
+    fill(log, 2)
+    earlier = log.path.read_bytes(), log.head_path.read_bytes()
+    fill(log, 2)
+    for key in log.keys.values():
+        key.private_path.with_suffix(".seen").unlink()
     log.path.write_bytes(earlier[0])
     log.head_path.write_bytes(earlier[1])
     assert len(log.entries()) == 3
+
+
+def test_another_entry_in_its_place_and_a_damaged_note(log) -> None:
+    fill(log, 2)
+    note = log.keys["operator"].private_path.with_suffix(".seen")
+    content = json.loads(note.read_bytes())
+    note.write_text(json.dumps(content | {"hash": "0" * 64}))
+    with pytest.raises(ArtifactError, match="is an earlier one: it lacks entry 2"):
+        log.entries()
+    note.write_text("{}")
+    with pytest.raises(ArtifactError, match="cannot be read - restore it from a backup, together"):
+        log.entries()
+
+
+def test_an_entry_stands_without_its_note(log, monkeypatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(remembered, "write_atomic", full)
+    fill(log, 1)
+    assert len(log.entries()) == 2
 
 
 @pytest.mark.parametrize("entries", [0, 3])

@@ -12,8 +12,8 @@ name was never written, and the next writer cuts it; a log that ends before it w
 
 Found: any byte that was changed, any line that was removed, inserted, moved or doubled, an end that
 was cut off, an entry under a wrong or foreign key, a log that was removed or replaced by another
-house's, whatever came along with it. Not found: that somebody put an earlier log of this house back
-together with its head of that time. Only a head that is kept elsewhere shows that.
+house's, whatever came along with it. An earlier log of this house, put back together with its head
+of that time, is found by who holds a key that has signed since (`remembered`), and by nobody else.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from bedside_core.chain import ZEROS, Entry, close_line, content, follow, open_l
 from bedside_core.config import canonical_json
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
+from bedside_core.registry import remembered
 from bedside_core.registry.keyring import TYPE, HouseKey, Keyring, Role, with_former
 from bedside_core.registry.pin import Pin
 from bedside_core.signing import KEY_ID_CHARS, Keys
@@ -110,7 +111,8 @@ class SignedLog:
         Raises:
             ArtifactError: see `entries`.
         """
-        # The head first: read after the lines, it could name one that was written in between.
+        # These first: read after the lines, they could name one that was written in between.
+        noted = remembered.recall(keys.private_path for keys in self.keys.values())
         head = self._head()
         try:
             raw = self.path.read_bytes()
@@ -122,6 +124,7 @@ class SignedLog:
         for line in raw[: log.size].split(b"\n")[:-1]:
             log.entries.append(self._next(line + b"\n", log))
         self._compare(head, log)
+        remembered.check(noted, log.entries, self.path)
         if pinned:
             self.pin.check(log.ring, self.path)
         return log
@@ -290,6 +293,7 @@ class Writing:
                     os.ftruncate(file.fileno(), size)
                 raise
         self._size = size + len(line)
+        remembered.remember(keys.private_path, entry)
         self.entries.append(entry)
         return entry
 
