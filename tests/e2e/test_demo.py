@@ -66,6 +66,25 @@ def test_lineage_reaches_the_served_model_from_a_document(bedside):
     assert re.search(r"merged \w+ by merger run \(promoted\)", done.stdout)
 
 
+def test_others_verify_the_served_model_with_tools_of_their_own(registry, root):
+    model = registry.current().model
+    public = registry.public / model
+    check = ["openssl", "dgst", "-sha256", "-verify", "publisher.pub", "-signature"]
+    done = subprocess.run([*check, "mlbom.cdx.json.sig", "mlbom.cdx.json"], cwd=public)
+    assert done.returncode == 0
+    tool = root / ".venvs" / "verify" / "bin" / "model_signing"
+    if not tool.exists() and not os.environ.get("BEDSIDE_REQUIRE_VERIFY"):
+        pytest.skip("no environment `verify` - bash scripts/setup.sh verify")
+    done = subprocess.run(
+        [str(tool), "verify", "key", str(registry.store / model), "--signature",
+         str(public / "model.sig"), "--public_key", str(public / "publisher.pub"),
+         "--no-ignore-git-paths"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Verification succeeded" in done.stdout
+
+
 @pytest.fixture
 def twin(registry, tmp_path):
     """The demo's home again, to be changed; files are shared with it until they are replaced."""
