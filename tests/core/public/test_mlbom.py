@@ -62,7 +62,8 @@ def test_neither_persons_nor_files_of_documents_are_named(promoted):
 
 
 def test_a_demo_says_that_it_is_one(promoted):
-    house = replace(promoted, content={"policy": {"name": "hospital-default", "scope": "house"}})
+    policy = {"policy": {"name": "hospital-default", "scope": "house"}}
+    house = replace(promoted, plan=None, content=policy)
     for bom, demo in ((ml_bom(promoted, {}, "f"), True), (ml_bom(house, {}, "f"), False)):
         text = json.dumps(bom)
         assert ("BEDSIDE_PROMOTED_DEMO" in text) is demo

@@ -44,6 +44,9 @@ class Promoted:
 
     @property
     def policy(self) -> dict[str, Any]:
+        """The plan's; of an adopted promotion, which had none, what its evidence says."""
+        if self.plan is not None:
+            return self.plan.policy.model_dump(mode="json")
         return dict(self.content.get("policy", {}))
 
     @property
