@@ -127,8 +127,8 @@ def make_plan(make_policy: Callable[..., Policy]) -> Callable[..., Plan]:
         sets = {f"heldout/{name}": _planned(f"{texts}{name}") for name in ("medical", "general")}
         content: dict[str, Any] = {
             "run": "demo", "policy": policy, "policy_sha256": policy.sha256, "sets": sets,
-            "development": "d" * 64, "shortlist": ("merged",), "reference": None, "setting": {},
-            "looks": 1, "alpha": policy.alpha, "detectable": (),
+            "development": "d" * 64, "shortlist": ("merged",), "base": "b" * 64,
+            "reference": None, "setting": {}, "looks": 1, "alpha": policy.alpha, "detectable": (),
         }  # fmt: skip
         return Plan(**content | changes)
 

@@ -122,7 +122,7 @@ def make_look(chain: dict[str, Artifact]) -> Callable[..., Look]:
     def make_look(planned: Planned, recipe: str = "r1", **changes: Any) -> Look:
         members = {
             "plan": planned.hash, "number": 1, "recipe": recipe, "reference": None,
-            "candidate": chain["merged"].digest, "base": chain["base"].digest, "incumbent": None,
+            "candidate": chain["merged"].digest, "base": planned.plan.base, "incumbent": None,
         }  # fmt: skip
         return Look(**members | changes)
 

@@ -291,6 +291,16 @@ def test_a_look_at_what_was_withdrawn_or_not_planned(
     assert registry.ledger().looks == {}
 
 
+def test_a_look_at_another_base_than_planned(registry, approved, make_plan, make_look, put) -> None:
+    """A step that was taken over plants a weak base, and a candidate that names it."""
+    planned = registry.plan(make_plan())
+    weak = put("base", files={"w": b"random"})
+    merged = put("merged", parents={"base": weak})
+    with pytest.raises(PolicyError, match=f"names base {weak.digest[:12]}, planned was a compar"):
+        registry.look(make_look(planned, base=weak.digest, candidate=merged.digest))
+    assert registry.ledger().looks == {}
+
+
 def test_a_look_that_no_plan_came_before_is_none(registry, approved, make_plan, make_look) -> None:
     """Whoever has the evaluation's key can write looks; they count where a plan stands."""
     planned = registry.plan(make_plan())
@@ -360,7 +370,7 @@ def test_error_spent_never_exceeds_what_a_house_accepts(
         name = add("plan", plan.model_dump(mode="json"))
         for number in range(1, data.draw(st.integers(0, plan.looks)) + 1):
             look = Look(
-                plan=name, number=number, recipe=f"r{taken}", candidate="c", base="b",
+                plan=name, number=number, recipe=f"r{taken}", candidate="c", base=plan.base,
                 incumbent=None, reference=None,
             )  # fmt: skip
             check_look(Ledger(entries), look)

@@ -67,6 +67,9 @@ class Plan(_Record):
     """Digest of the artifact that holds the development parts."""
     shortlist: tuple[str, ...] = Field(min_length=1)
     """Slots of the models among which one is chosen on the development parts."""
+    base: str
+    """Digest of the model to compare with. It is fixed before documents of strangers are read:
+    whoever can write the registry could name another, weaker one as a candidate's parent."""
     reference: str | None
     """Digest of a model to compare with beside base and incumbent."""
     setting: dict[str, Any]

@@ -106,6 +106,11 @@ def check_standing(ledger: Ledger, look: Look) -> Planned:
             f"policy {planned.plan.policy.name!r} was approved after plan {look.plan[:12]} - "
             "`bedside eval plan` again"
         )
+    if look.base != planned.plan.base:
+        raise PolicyError(
+            f"the candidate names base {look.base[:12]}, planned was a comparison with "
+            f"{planned.plan.base[:12]} - adapt that one, or `bedside eval plan` again"
+        )
     if look.reference != planned.plan.reference:
         raise PolicyError(
             f"plan {look.plan[:12]} has another reference model - `bedside eval plan` again"
