@@ -34,6 +34,7 @@ ENV PATH=/opt/code/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
     BEDSIDE_SERVICE=engine \
     BEDSIDE_HOME=/var/lib/bedside \
+    BEDSIDE_PIN_FILE=/var/lib/bedside-pin/pin \
     BEDSIDE_RUN_DIR=/run/bedside/run \
     BEDSIDE_SECRETS=/run/secrets/bedside \
     HF_HUB_OFFLINE=1 \

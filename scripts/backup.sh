@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Save what cannot be made again: scripts/backup.sh [--kubernetes [NAMESPACE/]RELEASE] FILE.tar
-# Registry (artifacts, runs, log, public keys), the two signing keys and the gateway's state (API keys,
+# Registry (artifacts, runs, log), its signing keys and pin, and the gateway's state (API keys,
 # audit log and its keys). The file is as secret as those keys. The stack may run.
 set -euo pipefail
 usage="usage: scripts/backup.sh [--kubernetes [NAMESPACE/]RELEASE] FILE.tar"
@@ -67,7 +67,7 @@ ${readers:+flock --shared "$readers"} tar --create --file - --sort=name \
 SH
 )
 in_archive sh -c "$save" sh \
-  bedside/log.head bedside/log.jsonl bedside/runs bedside/keys bedside-evidence bedside-operator \
+  bedside/log.head bedside/log.jsonl bedside/runs bedside/keys bedside-evidence bedside-operator bedside-pin \
   bedside-gateway bedside/artifacts >"$file.part" || code=$?
 # An archive that was cut between two files looks whole, but for the zeros at its end.
 if [ "${code:-0}" -ne 0 ] || [ ! -s "$file.part" ] || ! tar --list --file "$file.part" >/dev/null ||

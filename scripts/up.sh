@@ -15,6 +15,7 @@ docker compose config --quiet || die "compose.yaml or .env is not right; the mes
 
 docker compose up --detach --wait --wait-timeout 1800 "$@" || die "the stack is not up; the message above says why, \`docker compose logs\` says more. \
 A port in use: set BEDSIDE_PORT in .env. The same command goes on from here"
+docker compose logs --no-log-prefix keys | tail -n 2
 cat <<'NEXT'
 The gateway answers. Next:
   docker compose exec gateway bedside inference keys create      an API key, shown once

@@ -27,7 +27,7 @@ PACKAGES = {f"services/{name}": f"bedside_{name}" for name in SERVICES} | {
 COMES_WITH_CORE = {"pydantic"}
 SHARED = {"bedside_core", "bedside_models"}
 """What services may import besides themselves; core imports nothing of the house."""
-OPERATED = {"inference", "registry"}
+OPERATED = {"bundle", "inference", "registry"}
 """Services with verbs for operators, whose arguments are no settings of a run."""
 WITHOUT_RUN = {("eval", "compare")}
 """Verbs of other services that know no run config: their options are all they have."""

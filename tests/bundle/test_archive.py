@@ -45,7 +45,7 @@ def parts(tmp_path_factory):
     by_path = {item.member.path: item for item in found}
     ordered = [by_path[member.path] for member in in_order(item.member for item in found)]
     bundle = Bundle(
-        version="1", created="2026-01-01T00:00:00Z", git_revision=None,
+        version="1", created="2026-01-01T00:00:00Z", git_revision=None, anchor=None,
         images=(Image(reference="a:1", platform="linux/amd64", ids=("sha256:1",)),),
         files=tuple(item.member for item in ordered),
     )  # fmt: skip

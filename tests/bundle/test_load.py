@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bedside_bundle import contents
 from bedside_bundle import load as module
 from bedside_bundle.archive import verify
 from bedside_bundle.load import MODELS_INTO_STACK
@@ -33,7 +34,40 @@ def archive(site, promote) -> Path:
 
 @pytest.fixture
 def load(site, bedside, archive, target):
+    """On a machine that pins the house already."""
     return lambda: bedside("load", str(archive), str(site.public_key), str(target))
+
+
+def test_models_of_a_house_that_is_not_pinned_here(
+    site, bedside, archive, target, capsys, monkeypatch, tmp_path
+) -> None:
+    """The publisher's signature says who packed them; whose they are, another way must say."""
+    anchor = site.registry.keyring()["operator"].fingerprint
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "elsewhere"))
+    words = ("load", str(archive), str(site.public_key), str(target))
+    for more, problem in ((), "is not pinned here"), (("--pin", "0" * 64), "is not the pinned one"):
+        assert bedside(*words, *more) == 4
+        said = capsys.readouterr().err
+        assert f"the operator key {anchor}, which {problem}" in said
+        assert not target.exists()
+    assert bedside(*words, "--pin", anchor) == 0
+    said = capsys.readouterr().out
+    assert f"its models are of the house with the operator key {anchor}" in said
+    assert f"BEDSIDE_PIN={anchor}" in said
+
+
+def test_a_log_of_another_house_than_the_bundle_says(
+    site, promote, bedside, target, monkeypatch, capsys
+) -> None:
+    """A publisher who names the house that is pinned, and packs another one's models."""
+    promote(site.registry)
+    monkeypatch.setattr(contents, "anchor", lambda _: "5" * 64)
+    archive = site.create()
+    capsys.readouterr()
+    words = ("load", str(archive), str(site.public_key), str(target), "--pin", "5" * 64)
+    assert bedside(*words) == 4
+    assert "the registry was replaced, or the house has another key" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def tree(root: Path) -> dict[str, bytes]:

@@ -22,7 +22,7 @@ def member(path: str, **options) -> Member:
 def bundle(*paths: str, ordered: bool = True) -> Bundle:
     files = [member(path) for path in ("README.txt", "SHA256SUMS", *paths, "images.tar")]
     return Bundle(
-        version="1", created="2026-01-01T00:00:00Z", git_revision="abc",
+        version="1", created="2026-01-01T00:00:00Z", git_revision="abc", anchor=None,
         images=(Image(reference="a:1", platform="linux/amd64", ids=("sha256:1",)),),
         files=tuple(in_order(files) if ordered else files),
     )  # fmt: skip
@@ -71,7 +71,8 @@ def test_list_that_no_archive_could_have(paths, ordered, problem):
 def test_list_without_images():
     with pytest.raises(ValidationError, match="is not listed"):
         Bundle(
-            version="1", created="2026-01-01T00:00:00Z", git_revision=None, images=(), files=()
+            version="1", created="2026-01-01T00:00:00Z", git_revision=None, anchor=None,
+            images=(), files=(),
         )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ STAY = {*ENGINES, "gateway"}
 ASKED_FOR = {"listener"}
 STEPS = {
     "secrets",
+    "keys",
     "bootstrap",
     "base",
     "corpus",
@@ -39,6 +40,7 @@ FORBIDDEN = {
 OF_COMMANDS = {
     *("BEDSIDE_HOME", "BEDSIDE_BUNDLE_KEY", "BEDSIDE_API_KEY"),
     *("BEDSIDE_EVIDENCE_KEY", "BEDSIDE_OPERATOR_KEY", "BEDSIDE_CHECK"),
+    "BEDSIDE_PIN_FILE",
 }
 """Variables of commands that the manual shows."""
 
@@ -203,15 +205,29 @@ def test_a_service_is_on_a_network_where_it_does_not_belong(compose: Any) -> Non
 
 def test_a_bare_up_starts_what_was_not_asked_for(compose: Any) -> None:
     found = {name for name, service in compose.services.items() if "profiles" not in service}
-    assert found == {"secrets", "bootstrap", "engine", "gateway"}
+    assert found == {"secrets", "keys", "bootstrap", "engine", "gateway"}
 
 
 # --- volumes -----------------------------------------------------------------------------------
 
 
 def test_a_signing_key_is_seen_by_another_than_its_holders(compose: Any) -> None:
-    assert compose.who_mounts("evidence") == {"eval": "rw", "archive": "rw"}
-    assert compose.who_mounts("operator") == {"promote": "rw", "archive": "rw"}
+    makers = {"keys": "rw", "archive": "rw"}
+    assert compose.who_mounts("evidence") == {"eval": "rw", **makers}
+    assert compose.who_mounts("operator") == {"promote": "rw", **makers}
+
+
+def test_the_pin_is_written_or_not_seen_by_who_reads_the_registry(compose: Any) -> None:
+    """Who writes the registry must not say whose it is."""
+    readers = {*ENGINES, "gateway", *STEPS} - {"secrets", "keys", "archive"}
+    makers = {"keys": "rw", "archive": "rw"}
+    assert compose.who_mounts("pin") == {**dict.fromkeys(readers, "ro"), **makers}
+
+
+def test_a_step_begins_before_there_are_keys(compose: Any) -> None:
+    for name in ("bootstrap", "gateway"):
+        needed = compose.services[name]["depends_on"]["keys"]
+        assert needed == {"condition": "service_completed_successfully"}
 
 
 def test_the_registry_is_seen_or_written_by_the_wrong_service(compose: Any) -> None:
@@ -236,7 +252,7 @@ def test_documents_reach_what_serves(compose: Any) -> None:
         for name in compose.services
         if {"/app/data", "/app/demo"} & {target for target, _ in compose.mounts(name).values()}
     }
-    assert seen & {*STAY, "secrets", "listener", "archive", "promote"} == set()
+    assert seen & {*STAY, "secrets", "keys", "listener", "archive", "promote"} == set()
     assert seen >= {"base", "corpus", "trainer", "merger", "eval"}
 
 
@@ -250,6 +266,7 @@ def test_a_volume_is_mounted_where_the_images_do_not_look(compose: Any) -> None:
         "registry": {"/var/lib/bedside"},
         "evidence": {"/var/lib/bedside-evidence"},
         "operator": {"/var/lib/bedside-operator"},
+        "pin": {"/var/lib/bedside-pin"},
         "gateway": {"/var/lib/bedside", "/var/lib/bedside-gateway"},
         "secrets": {"/run/secrets/bedside"},
     }

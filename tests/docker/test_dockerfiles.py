@@ -87,13 +87,14 @@ def test_the_chart_changes_a_telemetry_switch(root: Path) -> None:
 
 
 def test_both_images_set_different_places(dockerfiles: Any) -> None:
-    places = {"BEDSIDE_HOME", "BEDSIDE_RUN_DIR", "BEDSIDE_SECRETS", "HOME"}
+    places = {"BEDSIDE_HOME", "BEDSIDE_PIN_FILE", "BEDSIDE_RUN_DIR", "BEDSIDE_SECRETS", "HOME"}
     found = [{n: dockerfiles[f].assigned("ENV")[n] for n in places} for f in BOTH]
     assert (
         found
         == [
             {
                 "BEDSIDE_HOME": "/var/lib/bedside",
+                "BEDSIDE_PIN_FILE": "/var/lib/bedside-pin/pin",
                 "BEDSIDE_RUN_DIR": "/run/bedside/run",
                 "BEDSIDE_SECRETS": "/run/secrets/bedside",
                 "HOME": "/tmp",

@@ -26,6 +26,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from bedside_core.registry.pin import Pin
 from bedside_inference.audit import refusals
 from bedside_inference.config import GatewayConfig, HealthConfig, InferenceConfig, StateConfig
 from bedside_inference.gateway import server as gateway_server
@@ -37,6 +38,8 @@ from bedside_inference.state.records import Scope
 from bedside_inference.state.store import Store
 
 MODEL_DIGEST = "ab" * 32
+ANCHOR = "a7" * 32
+"""The fingerprint that every gateway here pins."""
 OTHER_DIGEST = "cd" * 32
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -158,6 +161,7 @@ def home() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="bedside-", dir="/tmp"))
     yield path
     shutil.rmtree(path)
+    Pin.beside(path).path.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -185,6 +189,7 @@ def served() -> ServedModel:
         created=datetime(2026, 11, 1, tzinfo=UTC),
         evidence=None,
         verdict="UNPROVEN",
+        anchor=ANCHOR,
     )
 
 
@@ -311,6 +316,7 @@ async def gateway(config: InferenceConfig, home: Path, key: str) -> AsyncIterato
 @asynccontextmanager
 async def opened(config: InferenceConfig, home: Path, key: str) -> AsyncIterator[Door]:
     """A gateway with a configuration of the test's own."""
+    Pin.beside(home).write(ANCHOR)
     running = server(config, home)
     with listen(config.gateway) as listening:
         task = asyncio.create_task(running.serve([listening]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from bedside_core import cli
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, ConfigError
+from bedside_core.registry import removal
 from bedside_core.registry.house import found, rotate
 from bedside_core.registry.pin import Pin
 from bedside_core.registry.registry import Registry
@@ -67,6 +69,25 @@ def test_init_again_says_the_same_and_changes_nothing(whole, capsys, content_of)
     assert bedside("init") == 0
     assert whole.keyring()["operator"].fingerprint in capsys.readouterr().out
     assert content_of(whole.home.parent) == before
+
+
+def test_the_demos_policy_is_approved_at_the_beginning_alone(
+    fresh, tmp_path, make_policy, capsys
+) -> None:
+    files = {}
+    for scope in ("demo", "house"):
+        files[scope] = tmp_path / f"{scope}.yaml"
+        files[scope].write_text(json.dumps(make_policy(scope=scope).model_dump(mode="json")))
+    assert bedside("init", str(files["house"])) == 2
+    assert "is not the demo's - a person reads it and approves it" in capsys.readouterr().err
+    assert not fresh.home.exists()
+    found(fresh)  # killed before the approval
+    for _ in range(2):
+        assert bedside("init", str(files["demo"])) == 0
+        assert [entry.type for entry in fresh.entries()] == ["keys", "approve-policy"]
+    removal.withdraw(fresh, make_policy(scope="demo").sha256, "no demo here")
+    assert bedside("init", str(files["demo"])) == 0
+    assert fresh.ledger().approvals == {}
 
 
 @pytest.mark.parametrize(
@@ -214,6 +235,7 @@ class killed:  # noqa: N801 - reads as a statement
 INIT = """
 import sys
 from pathlib import Path
+from bedside_core.registry import removal
 from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 registry = Registry(Path(sys.argv[1]))
@@ -256,7 +278,12 @@ def test_a_given_fingerprint_wins_and_nothing_is_made_for_it(whole, monkeypatch,
     (whole.home / "keys" / "operator.pem").unlink()  # of a machine that only reads
     assert bedside("init") == bedside("log") == 0
     assert "pinned by BEDSIDE_PIN" in capsys.readouterr().out
+    monkeypatch.setenv("BEDSIDE_PIN_FILE", str(whole.pin.path))  # for who reads that alone
+    assert bedside("init") == 0
+    assert whole.pin.read() == ours
     monkeypatch.setenv("BEDSIDE_PIN", "0" * 64)
+    assert bedside("init") == 4
+    assert whole.pin.read() == ours
     assert bedside("log") == 4
     assert f"set BEDSIDE_PIN={ours}" in capsys.readouterr().err
     shutil.rmtree(whole.home)

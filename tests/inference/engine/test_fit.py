@@ -44,7 +44,7 @@ def put(run: Run, kind: str, shapes: Shapes, parents: dict[str, Artifact]) -> Ar
 
 
 def candidate(model: Artifact) -> launch.Candidate:
-    return launch.Candidate(model, served_identity(model, EngineConfig()), None)
+    return launch.Candidate(model, served_identity(model, EngineConfig()), None, None)
 
 
 @pytest.mark.parametrize(

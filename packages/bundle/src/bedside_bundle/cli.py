@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bedside_bundle.create import create
 from bedside_bundle.keys import publisher_keys
-from bedside_bundle.load import load, verify_bundle
+from bedside_bundle.load import Loading, load, verify_bundle
 from bedside_core.commands import Command
 from bedside_core.console import say
 from bedside_core.registry.registry import Registry
@@ -35,5 +35,6 @@ COMMANDS = (
         "verify an archive, extract it and give its images to Docker; needs no network",
         load,
         words=("archive", "public_key", "directory"),
+        arguments=Loading,
     ),
 )

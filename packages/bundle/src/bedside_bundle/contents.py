@@ -89,6 +89,11 @@ def models(registry: Registry) -> Iterator[Source]:
             yield from tree(path, f"models/{path.name}")
 
 
+def anchor(registry: Registry) -> str | None:
+    """The fingerprint of the house whose models go along, if any do."""
+    return registry.keyring()["operator"].fingerprint if _chosen(registry) else None
+
+
 def lineage(registry: Registry) -> Iterator[Source]:
     """`lineage/`: the manifests, without content, of everything the served model came from."""
     lines = (registry.ancestors(artifact) for artifact in _chosen(registry).values())

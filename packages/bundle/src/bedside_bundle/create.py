@@ -59,12 +59,15 @@ def create(registry: Registry, output: str) -> None:
             created=created,
             git_revision=os.environ.get("BEDSIDE_GIT_REVISION") or git_revision(),
             images=images,
+            anchor=contents.anchor(registry),
             files=tuple(item.member for item in sources),
         )
         _write(target, room, bundle, sources, keys)
     digest = fingerprint(read_public_key(keys.public_path))
     say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, {len(images)} images")
     say(f"hand over, by another way than the bundle: {keys.public_path} (SHA-256 {digest})")
+    if bundle.anchor is not None:
+        say(f"and the fingerprint of the house's operator key: {bundle.anchor}")
 
 
 def _target(output: str) -> Path:

@@ -13,9 +13,11 @@ from bedside_bundle import docker
 from bedside_bundle.archive import AGAIN, Archive, verify
 from bedside_bundle.manifest import BUNDLE, IMAGES, SIGNATURE, Bundle, Member
 from bedside_bundle.scratch import scratch
+from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, sha256_file, sync, write_synced
+from bedside_core.registry.pin import Pin
 from bedside_core.registry.registry import Registry
 from bedside_core.signing import fingerprint, read_public_key
 
@@ -35,8 +37,24 @@ def verify_bundle(registry: Registry, archive: str, public_key: str) -> None:
     _describe(bundle)
 
 
-def load(registry: Registry, archive: str, public_key: str, directory: str) -> None:
+class Loading(Config):
+    """What `load` must be told."""
+
+    pin: str | None = None
+    """Fingerprint of the house whose models are in it, as that house told it."""
+
+
+def load(
+    registry: Registry, archive: str, public_key: str, directory: str, loading: Loading
+) -> None:
     """Verify a bundle, extract it into a directory, and give its images to Docker.
+
+    Args:
+        registry: of this machine; what it pins need not be said again.
+        archive: the bundle.
+        public_key: of its publisher.
+        directory: a new or empty one, or one that this bundle was loaded into.
+        loading: whose models it may bring.
 
     Raises:
         ArtifactError: the bundle is not what was signed, the directory holds something else, or
@@ -49,6 +67,7 @@ def load(registry: Registry, archive: str, public_key: str, directory: str) -> N
         checked = verify(file, key)
         bundle = checked.bundle
         _check_platform(bundle, platform)
+        _check_anchor(bundle, loading.pin or registry.pin.read())
         there = _already_there(target, checked)
         if there and all(docker.is_loaded(image) for image in bundle.images):
             say(f"{target}: this bundle is loaded already, files and images are unchanged")
@@ -81,6 +100,7 @@ def _load(file: BinaryIO, key: Ed25519PublicKey, raw: bytes, target: Path, *, wr
             with disk_errors(target.name):
                 write_synced(tree / BUNDLE, archive.raw)
                 write_synced(tree / SIGNATURE, archive.signature)
+                _check_log(archive.bundle, tree / "models")
                 _settle(tree, target)
 
 
@@ -135,6 +155,24 @@ def _already_there(target: Path, archive: Archive) -> bool:
     return True
 
 
+def _check_anchor(bundle: Bundle, pinned: str | None) -> None:
+    """The publisher's signature says who packed the models, not whose proof they stand on."""
+    if bundle.anchor is None or bundle.anchor == pinned:
+        return
+    problem = "is not pinned here" if pinned is None else f"is not the pinned one, {pinned[:16]}"
+    raise ArtifactError(
+        f"the bundle's models are of the house with the operator key {bundle.anchor}, which "
+        f"{problem} - compare it with what that house told you by another way, then load with "
+        "--pin FINGERPRINT"
+    )
+
+
+def _check_log(bundle: Bundle, models: Path) -> None:
+    """The models' log must be the house's that the bundle names, before anything is in place."""
+    if bundle.anchor is not None:
+        Registry(models, pin=Pin(models, given=bundle.anchor)).keyring()
+
+
 def _check_platform(bundle: Bundle, platform: str) -> None:
     for image in bundle.images:
         if image.platform != platform:
@@ -161,6 +199,8 @@ def _open(archive: str) -> BinaryIO:
 
 
 def _describe(bundle: Bundle) -> None:
+    if bundle.anchor is not None:
+        say(f"its models are of the house with the operator key {bundle.anchor}")
     revision = f", revision {bundle.git_revision}" if bundle.git_revision else ""
     say(f"Bedside {bundle.version} of {bundle.created:%Y-%m-%d %H:%M} UTC{revision}")
     for image in bundle.images:
@@ -172,4 +212,5 @@ def _next_steps(bundle: Bundle, target: Path) -> None:
     if any(member.path.startswith("models/") for member in bundle.files):
         command = MODELS_INTO_STACK.format(models=target / "models")
         say(f"models into the stack's registry: {command}")
+        say(f"whose they are, into deploy/.env: BEDSIDE_PIN={bundle.anchor}")
     say("start: docker compose up --detach --no-build")

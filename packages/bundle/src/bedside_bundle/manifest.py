@@ -60,6 +60,8 @@ class Bundle(BaseModel):
     version: str
     created: datetime
     git_revision: str | None
+    anchor: str | None
+    """Fingerprint of the operator key of the house whose models are in it; none without models."""
     images: tuple[Image, ...]
     files: tuple[Member, ...]
 

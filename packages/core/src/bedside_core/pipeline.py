@@ -21,6 +21,7 @@ from bedside_core.kinds.evidence import read_evidence
 from bedside_core.kinds.serving import Serving
 from bedside_core.preflight import PreflightError, inspect, look
 from bedside_core.public.write import write_public
+from bedside_core.registry import house
 from bedside_core.registry.registry import Registry
 from bedside_core.services import STEPS, VERBS
 
@@ -56,11 +57,12 @@ def _killed(step: str) -> str:
 
 
 def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
-    """Run every step in order, then promote if the verdict allows it.
+    """Run every step in order, then promote if the verdict allows it; a new home gets its keys.
 
     Raises:
         PolicyError: the verdict is not PROMOTE; everything else is done and kept.
         PreflightError: a later step would fail; nothing was begun.
+        ArtifactError: the registry is not the pinned house's.
     """
     options = ["--config", str(config), *(w for o in overrides for w in ("--set", o))]
     # A slip in the last section shall not be found after hours of training.
@@ -69,6 +71,9 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
         say(f"not checked: {line}")
     if report.faults:
         raise PreflightError(report.faults)
+    # Only where there is nothing at all; never where something is missing.
+    if not registry.home.exists() or not any(registry.home.iterdir()):
+        house.init(registry)
     say(f"{len(report.checked)} things checked before the first step; `bedside check` lists them")
     for number, (service, verb) in enumerate(STEPS, start=1):
         say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, closing
 import pytest
 from aiohttp import web
 
+from bedside_core.registry.pin import Pin
 from bedside_inference import aliases, keys
 from bedside_inference.config import HealthConfig
 from bedside_inference.gateway.engines import client as engine_client
@@ -71,6 +72,33 @@ async def test_switch_and_rollback(both, store) -> None:
         assert (await answer.json())["verdict"] == "PROMOTE"
     aliases.rollback(store, "test", audit=unrecorded)
     await until(both, OLD)
+
+
+@pytest.mark.parametrize("anchor", ["f" * 64, None])
+async def test_a_proof_under_another_key_than_the_pinned_one(
+    gateway, engine, served, anchor
+) -> None:
+    """The engine's registry was replaced as a whole, or it pins another house."""
+    engine.served = served.model_copy(update={"verdict": "PROMOTE", "anchor": anchor})
+    await until(gateway, "model_foreign")
+    async with gateway.session.get(f"{gateway.url}/readyz") as answer:
+        assert (answer.status, await answer.json()) == (503, {"status": "model foreign"})
+    engine.served = served.model_copy(update={"verdict": "PROMOTE"})
+    await until(gateway, served.model)
+
+
+async def test_a_gateway_without_a_pin_takes_no_proof(gateway, engine, served, home) -> None:
+    engine.served = served.model_copy(update={"verdict": "PROMOTE"})
+    await until(gateway, served.model)
+    pin = Pin.beside(home)
+    for content in (b"garbage", None):
+        pin.path.unlink() if content is None else pin.path.write_bytes(content)
+        engine.healthy = False
+        await until(gateway, "model_loading")
+        engine.healthy = True
+        await until(gateway, "model_foreign")
+    engine.served = served  # it claims nothing, and every answer says so
+    await until(gateway, served.model)
 
 
 async def test_a_stream_finishes_on_the_old_engine(both, store, engine, second) -> None:

@@ -38,7 +38,7 @@ def watching(config, home, monkeypatch):
 
     def make(**changes) -> Monitor:
         client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
-        return Monitor(client, HealthConfig(**PATIENT | changes), "test")
+        return Monitor(client, HealthConfig(**PATIENT | changes), "test", bool)
 
     return make
 
@@ -73,7 +73,9 @@ async def test_a_page_that_cannot_be_read_does_not_end_the_looking(
     engine, config, home, caplog
 ) -> None:
     client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
-    monitor = Monitor(client, HealthConfig(interval_seconds=0.02, failure_threshold=1), "test")
+    monitor = Monitor(
+        client, HealthConfig(interval_seconds=0.02, failure_threshold=1), "test", bool
+    )
     good, engine.page = engine.page, 'vllm:iteration_tokens_total_count{{engine="0"}} 1.2.3\n'
     watch = asyncio.create_task(monitor.watch())
     async with asyncio.timeout(30):
@@ -106,7 +108,7 @@ async def test_an_answer_that_comes_is_progress_too(engine, watching) -> None:
 
 async def test_an_engine_that_answers_is_not_looked_at(engine, config, home) -> None:
     client = EngineClient(str(socket_path(config, home)), connect_seconds=60)
-    monitor = Monitor(client, HealthConfig(interval_seconds=0.1, failure_threshold=1), "test")
+    monitor = Monitor(client, HealthConfig(interval_seconds=0.1, failure_threshold=1), "test", bool)
     watch = asyncio.create_task(monitor.watch())
     async with asyncio.timeout(30):
         while monitor.condition is not Condition.READY:

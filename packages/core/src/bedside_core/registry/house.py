@@ -9,10 +9,12 @@ key's place, then moves the pin. Killed anywhere, the same command goes on.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from bedside_core.console import say, table
-from bedside_core.errors import ArtifactError
+from bedside_core.errors import ArtifactError, ConfigError
+from bedside_core.kinds.policy import Policy, read_policy
 from bedside_core.registry.keyring import ROLES, TYPE, HouseKey, Role, introduction
 from bedside_core.registry.registry import Registry, account
 from bedside_core.registry.removal import check_reason
@@ -23,20 +25,43 @@ FOUNDING = {TYPE, "approve-policy"}
 """The entries that `init` itself writes."""
 
 
-def init(registry: Registry) -> None:
+def init(registry: Registry, policy: Path | None = None) -> None:
     """Make a new house's keys, its log and its pin; or say that all is there.
+
+    Where the fingerprint is given (`BEDSIDE_PIN`), the house exists, perhaps without its private
+    keys: then none is made, and a pin file that is named as well is brought in line.
+
+    Args:
+        registry: where.
+        policy: of scope `demo`, to be approved at the beginning; that is good for the demo's texts
+            alone, so nobody has to have read it.
 
     Raises:
         ArtifactError: there is something of a house already, and not all of it.
+        ConfigError: there is no such policy, or it is not the demo's.
     """
     registry.refuse_old()
+    approved = None if policy is None else _of_the_demo(policy)
     if registry.pin.given is not None:
         registry.refuse_unfounded()
+        registry.pin.note()
     elif found(registry):
         say(f"made the keys of a new house: {registry.home}")
+    if approved is not None and {entry.type for entry in registry.entries()} == {TYPE}:
+        registry.approve(approved, "at the first start, for the demo alone")
     ring = registry.keyring()
     say(f"operator key (SHA-256): {ring['operator'].fingerprint}")
     say(f"pinned by {registry.pin.where}; keep a copy of the fingerprint elsewhere")
+
+
+def _of_the_demo(path: Path) -> Policy:
+    policy = read_policy(path)
+    if policy.scope != "demo":
+        raise ConfigError(
+            f"{path}: policy {policy.name!r} is not the demo's - a person reads it and approves it "
+            "with `bedside registry approve-policy FILE --reason WHY`"
+        )
+    return policy
 
 
 def found(registry: Registry, *, adopting: bool = False) -> bool:

@@ -134,6 +134,11 @@ def lineage(registry: Registry, what: str | None) -> None:
         say(f"  {_line(node, '')}{standing.mark(node)}")
 
 
+def init(registry: Registry, policy: str | None) -> None:
+    """Make a new house's keys and its pin; approve the demo's policy, if it is given."""
+    house.init(registry, None if policy is None else Path(policy))
+
+
 def approve_policy(registry: Registry, file: str, why: Why) -> None:
     """Let plans be made by the policy in a file."""
     removal.check_reason(why.reason)
@@ -248,7 +253,13 @@ def _line(node: Artifact, role: str) -> str:
 
 
 COMMANDS = (
-    Command("init", "make a new house's keys and its pin, once", house.init),
+    Command(
+        "init",
+        "make a new house's keys and its pin, once",
+        init,
+        words=("demo-policy?",),
+        examples=("", "configs/policies/demo.yaml"),
+    ),
     Command("list", "every artifact with its run, verdict and state", list_artifacts),
     Command("show", "the manifest of one artifact", show, words=("artifact",)),
     Command(

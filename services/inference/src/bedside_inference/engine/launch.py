@@ -20,6 +20,7 @@ from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.kinds.serving import ServedIdentity, served_identity
 from bedside_core.offline import OFFLINE
+from bedside_core.registry import pin
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_inference.config import EngineConfig, InferenceConfig
@@ -59,6 +60,9 @@ PASSED_ON = (
     "OMP_NUM_THREADS",
     "VLLM_CPU_OMP_THREADS_BIND",
     DIRECTORY,
+    # Whose log the look at it must find, see `withdrawal`.
+    pin.VALUE,
+    pin.FILE,
 )
 """The variables that vLLM gets from ours: where programs, libraries and devices are."""
 
@@ -73,6 +77,8 @@ class Candidate(NamedTuple):
     identity: ServedIdentity
     """What of it would be served."""
     evidence: Artifact | None
+    anchor: str | None
+    """Fingerprint of the house's operator key, if it has one yet."""
     run: str | None = None
     """The run and slot that hold it, `name/slot`."""
 
@@ -87,6 +93,7 @@ class Candidate(NamedTuple):
             created=self.model.manifest.created,
             evidence=self.evidence.digest if self.evidence else None,
             verdict=self.verdict,
+            anchor=self.anchor,
             run=self.run,
             max_model_len=self.identity.max_model_len,
             tools=engine.tool_call_parser is not None,
@@ -162,6 +169,8 @@ def choose(settings: EngineConfig, run: Run) -> Candidate:
         ArtifactError: evidence or weights do not match their manifests or the signature.
         InputError: the model cannot be served under these settings.
     """
+    ring = run.registry.keyring()
+    anchor = ring["operator"].fingerprint if ring else None
     promotion = run.registry.current()
     if promotion is not None:
         run.registry.refuse_withdrawn("the promoted model", promotion.model)
@@ -174,13 +183,12 @@ def choose(settings: EngineConfig, run: Run) -> Candidate:
             )
         identity = served_identity(model, settings, engine_version=engine_version())
         proven = is_proven(evidence, model, settings, run.registry)
-        return Candidate(
-            model, identity, evidence if proven else None, _run_of(run.registry, model)
-        )
+        allows = evidence if proven else None
+        return Candidate(model, identity, allows, anchor, _run_of(run.registry, model))
     if unproven_allowed():
         base = run.input("base")
         identity = served_identity(base, settings, engine_version=engine_version())
-        return Candidate(base, identity, None, _run_of(run.registry, base))
+        return Candidate(base, identity, None, anchor, _run_of(run.registry, base))
     raise PolicyError(
         "nothing is promoted, so nothing is served - run `bedside adapt --config FILE` or "
         f"`bedside registry promote EVIDENCE`; {ALLOW_UNPROVEN}=1 serves this run's base model, "

@@ -356,6 +356,14 @@ model_withdrawn = Refusal(
     param="model",
     headers=FINAL,
 )
+model_foreign = Refusal(
+    503,
+    "model_foreign",
+    "The engine's model was proved under another key than the one that this gateway pins. Whoever "
+    "runs this house compares `bedside registry keys` with the gateway's pin.",
+    param="model",
+    headers=FINAL,
+)
 engine_busy = Refusal(
     503,
     "engine_busy",

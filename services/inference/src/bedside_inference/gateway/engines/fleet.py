@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bedside_core.errors import ArtifactError
 from bedside_core.files import write_atomic
+from bedside_core.registry.pin import Pin
 from bedside_inference.config import InferenceConfig
 from bedside_inference.gateway.engines.call import Broken, Call
 from bedside_inference.gateway.engines.client import EngineClient, Unreached
@@ -26,6 +27,7 @@ from bedside_inference.gateway.errors import (
     engine_busy,
     engine_draining,
     engine_failed,
+    model_foreign,
     model_loading,
     model_stalled,
     model_stopped,
@@ -43,12 +45,19 @@ class Fleet:
         """Find out where the engines are.
 
         Raises:
-            ConfigError: a socket's path is too long, or the token for a network is missing.
+            ConfigError: a socket's path is too long, the token for a network is missing, or the
+                pin is none.
         """
+        self._pin = Pin.from_environment(home)
         only = config.engine.url or str(socket_path(config, home))
         connect = config.gateway.timeouts.connect
         self.engines = [
-            Monitor(EngineClient(address, connect), config.gateway.health, config.model_name)
+            Monitor(
+                EngineClient(address, connect),
+                config.gateway.health,
+                config.model_name,
+                self._counts,
+            )
             for address in config.gateway.engines or (only,)
         ]
         self._loads = home / "gateway" / "loads.json"
@@ -174,9 +183,18 @@ class Fleet:
             and digest in (None, engine.served.model)
         ]
 
+    def _counts(self, served: ServedModel) -> bool:
+        """A proof counts under the key that this gateway pins itself; an engine's word is none."""
+        try:
+            return served.verdict == "UNPROVEN" or served.anchor == (self._pin.read() or "")
+        except ArtifactError:
+            return False
+
     def _absent(self) -> ApiError:
         """Why no engine answers now."""
         conditions = {engine.condition for engine in self.engines}
+        if Condition.FOREIGN in conditions:
+            return model_foreign()
         if Condition.WITHDRAWN in conditions:
             return model_withdrawn()
         if Condition.STALLED in conditions:

@@ -45,13 +45,22 @@ class Condition(StrEnum):
     """It finishes what it has begun, and ends."""
     WITHDRAWN = "withdrawn"
     """Its model was; stays so until the engine serves another one."""
+    FOREIGN = "foreign"
+    """It calls its model proved, by a house that this gateway does not pin."""
 
 
 class Monitor:
     """What is known of one engine; probes it again and again while `watch` runs."""
 
-    def __init__(self, client: EngineClient, config: HealthConfig, model_name: str) -> None:
-        self.client, self.config = client, config
+    def __init__(
+        self,
+        client: EngineClient,
+        config: HealthConfig,
+        model_name: str,
+        counts: Callable[[ServedModel], bool],
+    ) -> None:
+        """`counts`: whether what an engine says of its model's proof counts here."""
+        self.client, self.config, self._counts = client, config, counts
         self.served: ServedModel | None = None
         self.condition = Condition.LOADING
         self.in_flight = 0
@@ -112,6 +121,9 @@ class Monitor:
                 return
             if status != 200 or served is None:
                 self._unfit(Condition.LOADING)
+                return
+            if not self._counts(served):
+                self._become(Condition.FOREIGN, served)
                 return
             alive = await self._progressing()
         except Unreached as unreached:
