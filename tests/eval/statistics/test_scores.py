@@ -58,7 +58,8 @@ def likelihood_score(gained: int, lost: int, items: int, delta: float) -> float:
 @pytest.mark.parametrize(("gained", "lost", "items"), [(5, 1, 40), (12, 9, 60), (3, 3, 20)])
 def test_tango_is_the_likelihoods_score(gained: int, lost: int, items: int, delta: float) -> None:
     expected = likelihood_score(gained, lost, items, delta)
-    assert tango_score(gained, lost, items, delta) == pytest.approx(expected, abs=1e-3)
+    table = Table(items - gained - lost, gained, lost, 0)
+    assert tango_score(table, delta) == pytest.approx(expected, abs=1e-3)
 
 
 @settings(deadline=None)

@@ -34,7 +34,8 @@ def accuracy(correct: Sequence[bool], clusters: Sequence[str], *, confidence: fl
     worth = _Worth(values, len(correct), share * (1 - share))
 
     def bounds(tail: float) -> dict[Method, tuple[float, float]]:
-        return {"wilson": wilson(share, worth.items(tail), stats.norm.isf(tail))}
+        low, high = wilson(share, worth.items(tail), float(stats.norm.isf(tail)))
+        return {"wilson": (float(low), float(high))}
 
     if len(values) < MIN_CLUSTERS:
         return Comparison(share, len(values), confidence)
@@ -59,7 +60,7 @@ def accuracy_difference(
     values = np.sort(gained - lost)
     estimate = math.fsum(values) / len(values)
     shares = Table(*(math.fsum(v) / len(v) for v in (both, gained, lost, neither)))
-    worth = _Worth(values, len(pairs), shares.gained + shares.lost - estimate**2)
+    worth = _Worth(values, len(pairs), float(shares.gained + shares.lost) - estimate**2)
     if len(values) < MIN_CLUSTERS:
         return Comparison(estimate, len(values), confidence)
     resolution, number = resolved(confidence, family, len(values))
@@ -105,12 +106,13 @@ def _bounds(shares: Table, worth: _Worth, means: Means) -> Bounds:
     def bounds(tail: float) -> dict[Method, tuple[float, float]]:
         table = Table(*(share * worth.items(tail) for share in shares))
         z = float(stats.norm.isf(tail))
+        low, high = newcombe(table, z)
         found: dict[Method, tuple[float, float]] = {
             "tango": tango(table, z),
-            "newcombe": newcombe(table, z),
+            "newcombe": (float(low), float(high)),
         }
-        for method, (low, high) in means.bounds(tail).items():
-            found[method] = (float(low[0]), float(high[0]))
+        for method, (lows, highs) in means.bounds(tail).items():
+            found[method] = (float(lows[0]), float(highs[0]))
         return found
 
     return bounds

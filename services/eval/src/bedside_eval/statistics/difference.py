@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside_eval.statistics.estimate import MIN_CLUSTERS, Comparison, Method
-from bedside_eval.statistics.means import Means
+from bedside_eval.statistics.means import Means, varies
 from bedside_eval.statistics.resampling import resolved
 
 Array = NDArray[np.float64]
-
-_CONSTANT = 1e-9
-"""Values whose range is this share of their size are all the same but for rounding."""
 
 
 def difference(
@@ -36,7 +33,7 @@ def difference(
     # Sorted, so that the resamples do not depend on the order either.
     data = np.sort(np.asarray(values, dtype=np.float64))
     estimate = math.fsum(data) / len(data)
-    if len(data) < MIN_CLUSTERS or np.ptp(data) <= _CONSTANT * np.abs(data).max():
+    if len(data) < MIN_CLUSTERS or not varies(data[None, :])[0]:
         return Comparison(estimate, len(data), confidence)
     resolution, number = resolved(confidence, family, len(data))
     means = Means(data[None, :], number=number, seed=seed)
@@ -44,6 +41,6 @@ def difference(
     def bounds(tail: float) -> dict[Method, tuple[float, float]]:
         return {m: (float(low[0]), float(high[0])) for m, (low, high) in means.bounds(tail).items()}
 
-    if not all(math.isfinite(b) for pair in bounds(resolution).values() for b in pair):
+    if not all(math.isfinite(b) for pair in bounds((1 - confidence) / 2).values() for b in pair):
         return Comparison(estimate, len(data), confidence)
     return Comparison(estimate, len(data), confidence, bounds, resolution=resolution)

@@ -22,13 +22,20 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bedside_eval.statistics.estimate import Method
-from bedside_eval.statistics.resampling import BEYOND, expanded, weights
+from bedside_eval.statistics.resampling import BEYOND, CEILING, expanded, weights
 
 Array = NDArray[np.float64]
 Pair = tuple[Array, Array]
 
+_CONSTANT = 1e-9
+"""Values whose range is this share of their size are all the same but for rounding."""
 _TRACE = 1e-12
 """Rounding leaves this share of a variance where there is none."""
+
+
+def varies(values: Array) -> NDArray[np.bool_]:
+    """Whether there is any information in each row: copies of one text hold none."""
+    return np.asarray(np.ptp(values, axis=1) > _CONSTANT * np.abs(values).max(axis=1))
 
 
 class Means:
@@ -77,11 +84,15 @@ class Means:
             )
             found["bootstrap_t"] = (-high * self._error, -low * self._error)
         found["leave_one_out"] = self._leave_one_out(tail)
-        return {m: (self.mean + low, self.mean + high) for m, (low, high) in found.items()}
+        # Percentiles of heavily skewed data can miss the mean itself.
+        return {
+            method: (self.mean + np.minimum(low, 0), self.mean + np.maximum(high, 0))
+            for method, (low, high) in found.items()
+        }
 
     def _bootstrap(self, tail: float) -> Pair:
         percentile = expanded(tail, self._size)
-        if percentile * self._number < BEYOND - 1:
+        if percentile < BEYOND / CEILING:
             # Beyond what resamples show: the range of the data bounds every percentile.
             return self._values.min(axis=1), self._values.max(axis=1)
         low, high = np.quantile(self._means, [percentile, 1 - percentile], axis=1)

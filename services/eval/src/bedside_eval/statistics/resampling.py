@@ -51,16 +51,10 @@ def expanded(tail: float, size: int) -> float:
     return float(stats.norm.cdf(math.sqrt(size / (size - 1)) * student))
 
 
-def resamples(tail: float, size: int, *, floor: int = FLOOR) -> int:
-    """How many resamples leave `BEYOND` of them beyond each percentile that is read.
-
-    Raises:
-        ValueError: more than `CEILING` are due at any size, as `tail` is too small.
-    """
-    if tail < BEYOND / CEILING:
-        raise ValueError(f"an error of {tail:g} is too small - lower the confidence")
+def resamples(tail: float, size: int) -> int:
+    """How many leave `BEYOND` of them beyond each percentile that is read, if `CEILING` allows."""
     beyond = max(expanded(tail, size), BEYOND / CEILING)
-    return max(floor, math.ceil(BEYOND / beyond))
+    return max(FLOOR, math.ceil(BEYOND / beyond))
 
 
 def resolved(confidence: float, family: int, size: int) -> tuple[float, int]:
@@ -68,8 +62,13 @@ def resolved(confidence: float, family: int, size: int) -> tuple[float, int]:
 
     It is at most half the error of one bound shared by `family` conditions, and as much smaller as
     the same number of resamples can tell.
+
+    Raises:
+        ValueError: resamples cannot tell bounds of this confidence.
     """
-    tail = (1 - confidence) / 4 / family
+    if (1 - confidence) / 2 < BEYOND / CEILING:
+        raise ValueError(f"confidence {confidence} is more than resamples can show - lower it")
+    tail = max((1 - confidence) / 4 / family, BEYOND / CEILING)
     number = resamples(tail, size)
     while tail / 2 >= BEYOND / CEILING and resamples(tail / 2, size) == number:
         tail /= 2

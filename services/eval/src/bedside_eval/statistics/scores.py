@@ -1,14 +1,18 @@
 """Score intervals of shares: closed formulas, which hold with few and with no discordant items.
 
-Counts may be fractions: those of clustered items are scaled to what they are worth.
+Counts may be fractions: those of clustered items are scaled to what they are worth. All but `tango`
+take arrays too.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize
+
+Number = float | NDArray[np.float64]
 
 _EDGE = 1e-9
 
@@ -16,39 +20,41 @@ _EDGE = 1e-9
 class Table(NamedTuple):
     """How two models answered the same items; counts."""
 
-    both: float
-    gained: float
+    both: Number
+    gained: Number
     """Only the candidate is right."""
-    lost: float
+    lost: Number
     """Only the reference is right."""
-    neither: float
+    neither: Number
 
     @property
-    def items(self) -> float:
-        return sum(self)
+    def items(self) -> Number:
+        return self.both + self.gained + self.lost + self.neither
 
     @property
-    def difference(self) -> float:
+    def difference(self) -> Number:
         return (self.gained - self.lost) / self.items
 
 
-def wilson(share: float, items: float, z: float) -> tuple[float, float]:
+def wilson(share: Number, items: Number, z: float) -> tuple[Number, Number]:
     """Wilson's score interval of a share (J. Am. Stat. Assoc. 22, 1927)."""
     middle = (share + z * z / (2 * items)) / (1 + z * z / items)
     variance = share * (1 - share) / items + z * z / (4 * items * items)
-    reach = z * math.sqrt(variance) / (1 + z * z / items)
+    reach = z * np.sqrt(variance) / (1 + z * z / items)
     # Within the shares that exist, and around the observed one, whatever was rounded.
-    return min(max(0.0, middle - reach), share), max(min(1.0, middle + reach), share)
+    low = np.minimum(np.maximum(0, middle - reach), share)
+    high = np.maximum(np.minimum(1, middle + reach), share)
+    return low, high
 
 
 def tango(table: Table, z: float) -> tuple[float, float]:
     """The score interval of a paired difference (Tango, Statistics in Medicine 17, 1998)."""
-    here = table.difference
+    here = float(table.difference)
 
     def exceeds(delta: float) -> float:
-        return tango_score(table.gained, table.lost, table.items, delta)
+        return float(tango_score(table, delta))
 
-    low = high = here
+    low, high = here, here
     if here > -1 + _EDGE and exceeds(here) < z:
         low = optimize.brentq(lambda d: exceeds(d) - z, -1 + _EDGE, here)
     if here < 1 - _EDGE and exceeds(here) > -z:
@@ -56,21 +62,21 @@ def tango(table: Table, z: float) -> tuple[float, float]:
     return low, high
 
 
-def tango_score(gained: float, lost: float, items: float, delta: float) -> float:
+def tango_score(table: Table, delta: float) -> Number:
     """Standard errors that the observed difference lies above `delta`, were `delta` true."""
-    square = 2 * items
-    linear = -gained - lost + (2 * items - gained + lost) * delta
+    items, gained, lost = table.items, table.gained, table.lost
+    # The most likely share of losses is the larger root of a quadratic equation.
+    linear = (2 * items - gained + lost) * delta - gained - lost
     constant = -lost * delta * (1 - delta)
-    root = math.sqrt(max(0.0, linear * linear - 4 * square * constant))
-    losing = (root - linear) / (2 * square)
-    variance = items * (2 * losing + delta * (1 - delta))
+    root = np.sqrt(np.maximum(0, linear**2 - 8 * items * constant))
+    losing = (root - linear) / (4 * items)
+    variance = np.maximum(0, items * (2 * losing + delta * (1 - delta)))
     above = gained - lost - items * delta
-    if variance <= 0:
-        return math.copysign(math.inf, above) if above else 0.0
-    return above / math.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(above == 0, 0.0, above / np.sqrt(variance))
 
 
-def newcombe(table: Table, z: float) -> tuple[float, float]:
+def newcombe(table: Table, z: float) -> tuple[Number, Number]:
     """The hybrid score interval, method 10 of Newcombe (Statistics in Medicine 17, 1998)."""
     both, gained, lost, neither = table
     items = table.items
@@ -79,14 +85,11 @@ def newcombe(table: Table, z: float) -> tuple[float, float]:
     other_low, other_high = wilson(theirs, items, z)
     margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
     cross = both * neither - gained * lost
-    if cross > 0:
-        cross = max(0.0, cross - items / 2)
-    phi = cross / math.sqrt(margins) if margins > 0 else 0.0
+    cross = np.where(cross > 0, np.maximum(0, cross - items / 2), cross)
+    phi = np.where(margins > 0, cross / np.sqrt(np.where(margins > 0, margins, 1)), 0)
 
-    def reach(a: float, b: float) -> float:
-        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
+    def reach(a: Number, b: Number) -> Number:
+        return np.sqrt(np.maximum(0, a**2 - 2 * phi * a * b + b**2))
 
-    here = ours - theirs
-    return here - reach(ours - low, other_high - theirs), here + reach(
-        high - ours, theirs - other_low
-    )
+    below, above = reach(ours - low, other_high - theirs), reach(high - ours, theirs - other_low)
+    return table.difference - below, table.difference + above
