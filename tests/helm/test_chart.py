@@ -130,5 +130,9 @@ def test_claims_and_token_go_with_the_release(render: Any) -> None:
         o["metadata"]["name"]: o["metadata"]["annotations"]["helm.sh/resource-policy"] for o in kept
     }
     assert policies == dict.fromkeys(
-        ("bedside-registry", "bedside-evidence", "bedside-operator", "bedside-engine-token"), "keep"
+        (
+            *("bedside-registry", "bedside-evidence", "bedside-operator", "bedside-pin"),
+            "bedside-engine-token",
+        ),
+        "keep",
     )

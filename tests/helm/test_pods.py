@@ -49,7 +49,7 @@ def violations(pod: Any) -> list[str]:
 
 
 def test_a_value_set_lacks_a_pod(render: Any, value_set: str) -> None:
-    expected = {"gateway", "engine", "admin", "check", "test"}
+    expected = {"gateway", "engine", "admin", "check", "keys", "test"}
     expected |= {"adapt"} if value_set != "one-gpu" else set()
     assert set(render(value_set).pods) == expected
 
@@ -62,7 +62,7 @@ def test_a_pod_is_not_restricted(manifests: Any) -> None:
 
 def test_an_optional_container_is_not_restricted(everything: Any) -> None:
     found = {name: violations(pod) for name, pod in everything.pods.items()}
-    pods = ("gateway", "engine", "engine-next", "adapt", "admin", "check", "test")
+    pods = ("gateway", "engine", "engine-next", "adapt", "admin", "check", "keys", "test")
     assert found == {name: [] for name in pods}
 
 
@@ -100,6 +100,7 @@ def test_an_image_is_not_that_of_its_step(render: Any) -> None:
         "eval": evaluation,
         "promote": evaluation,
         "admin": "bedside/gateway:0.2.0",
+        "keys": "bedside/gateway:0.2.0",
         "check-gateway": "bedside/gateway:0.2.0",
         "check-engine": "bedside/engine:0.2.0",
         "selftest": "bedside/gateway:0.2.0",
@@ -263,11 +264,15 @@ def test_a_slow_start_is_taken_for_a_failed_one(render: Any) -> None:
 def test_a_container_sees_what_it_must_not(everything: Any) -> None:
     registry, token = "/var/lib/bedside", "/run/secrets/bedside"
     data, keys = "/app/data", "/var/lib/bedside-"
-    step = {data: "ro", registry: "rw"}
+    pin = {f"{keys}pin": "ro"}  # who writes the registry must not say whose it is
+    step = {data: "ro", registry: "rw", **pin}
+    makers = dict.fromkeys(
+        (registry, *(f"{keys}{k}" for k in ("evidence", "operator", "pin"))), "rw"
+    )
     engine = {
-        "bootstrap": {data: "ro", registry: "rw"},
-        "verify": {registry: "ro"},
-        "engine": {registry: "ro", token: "ro"},
+        "bootstrap": step,
+        "verify": {registry: "ro", **pin},
+        "engine": {registry: "ro", token: "ro", **pin},
     }
     expected = {
         "gateway": {"gateway": {registry: "rw", token: "ro", "/run/secrets/gateway": "ro"}},
@@ -277,14 +282,10 @@ def test_a_container_sees_what_it_must_not(everything: Any) -> None:
             **{f"check-{s}": {data: "ro"} for s in ("corpus", "trainer", "merger", "eval")},
             **dict.fromkeys(("import-base", "corpus", "trainer", "merger"), step),
             "eval": {**step, f"{keys}evidence": "rw"},
-            "promote": {registry: "rw", f"{keys}operator": "rw"},
+            "promote": {registry: "rw", f"{keys}operator": "rw", **pin},
         },
-        "admin": {
-            "admin": {
-                registry: "rw",
-                **{f"{keys}{name}": "rw" for name in ("evidence", "operator", "gateway")},
-            }
-        },
+        "admin": {"admin": {**makers, f"{keys}gateway": "rw"}},
+        "keys": {"keys": makers},
         "check": {
             "check-gateway": {"/run/secrets/gateway": "ro"},
             **{f"check-{s}": {} for s in ("engine", "corpus", "trainer", "merger", "eval")},
@@ -296,6 +297,21 @@ def test_a_container_sees_what_it_must_not(everything: Any) -> None:
         for name, pod in everything.pods.items()
     }
     assert found == expected
+
+
+def test_a_reader_of_the_registry_is_not_told_whose_it_is(render: Any) -> None:
+    """What the release made for itself is no anchor: a value says whose the registry must be."""
+    fingerprint = "0123456789abcdef" * 4
+    pinned = render("cpu-demo", "--set", f"trust.fingerprint={fingerprint}")
+    told = {
+        container["name"]
+        for pod in pinned.pods.values()
+        for container in pod.containers
+        if {"name": "BEDSIDE_PIN", "value": fingerprint} in container.get("env", [])
+    }
+    steps = ("import-base", "corpus", "trainer", "merger", "eval", "promote")
+    assert told == {"bootstrap", "verify", "engine", "gateway", "admin", *steps}
+    assert "keys" not in pinned.pods  # the house exists: none is made
 
 
 def test_the_gateway_mounts_the_registry(manifests: Any) -> None:
@@ -371,7 +387,7 @@ def test_the_admin_pod_lacks_what_the_archive_of_compose_has(render: Any, root: 
     }
     assert claims["gateway"] == "state-bedside-gateway-0"
     made = {o["metadata"]["name"] for o in render("one-gpu").of_kind("PersistentVolumeClaim")}
-    assert made == {"bedside-registry", "bedside-evidence", "bedside-operator"}
+    assert made == {"bedside-registry", "bedside-evidence", "bedside-operator", "bedside-pin"}
 
 
 def test_an_admin_pod_waits_for_a_person_with_the_keys_in_it(manifests: Any) -> None:

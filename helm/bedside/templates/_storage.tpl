@@ -40,6 +40,13 @@ resources:
     claimName: {{ include "bedside.claimName" . }}
 {{- end }}
 
+{{/* The variable that says whose registry it must be, if a value does: the root. */}}
+{{- define "bedside.pin" -}}
+{{- with .Values.trust.fingerprint -}}
+- {name: BEDSIDE_PIN, value: {{ . | quote }}}
+{{- end -}}
+{{- end }}
+
 {{/* The volume of the run config: the root. */}}
 {{- define "bedside.configVolume" -}}
 - name: config

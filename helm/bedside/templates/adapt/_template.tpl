@@ -40,10 +40,14 @@ spec:
       args: [registry, promote, {{ .Values.config.name }}/evidence]
       env:
         - {name: BEDSIDE_OPERATOR_KEY, value: /var/lib/bedside-operator/operator.pem}
+        {{- with include "bedside.pin" . }}
+        {{- . | nindent 8 }}
+        {{- end }}
       resources:
         {{- toYaml .Values.eval.resources | nindent 8 }}
       volumeMounts:
         - {name: registry, mountPath: /var/lib/bedside}
+        - {name: pin, mountPath: /var/lib/bedside-pin, readOnly: true}
         - {name: operator, mountPath: /var/lib/bedside-operator}
         - {name: tmp, mountPath: /tmp}
   volumes:
@@ -52,6 +56,7 @@ spec:
     {{- include "bedside.claimVolume" (list . "registry" .Values.registry) | nindent 4 }}
     {{- include "bedside.claimVolume" (list . "evidence" .Values.keys.evidence) | nindent 4 }}
     {{- include "bedside.claimVolume" (list . "operator" .Values.keys.operator) | nindent 4 }}
+    {{- include "bedside.claimVolume" (list . "pin" .Values.keys.pin) | nindent 4 }}
     {{- include "bedside.shmVolume" .Values.trainer.shmSize | nindent 4 }}
     {{- include "bedside.scratchVolume" (list . "tmp") | nindent 4 }}
 {{- end }}
@@ -67,9 +72,15 @@ evidence. */}}
 {{- $signs := eq (join " " $verb) "eval run" -}}
 {{ include "bedside.container" (list $root $service) }}
 args: [{{ join ", " $verb }}, --config, /app/configs/run.yaml]
-{{- if $signs }}
+{{- $reads := ne (first $verb) "check" }}
+{{- if or $signs (and $reads $root.Values.trust.fingerprint) }}
 env:
+  {{- if $signs }}
   - {name: BEDSIDE_EVIDENCE_KEY, value: /var/lib/bedside-evidence/evidence.pem}
+  {{- end }}
+  {{- with include "bedside.pin" $root }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end }}
 resources:
   {{- if $trains }}
@@ -80,8 +91,9 @@ resources:
 volumeMounts:
   - {name: config, mountPath: /app/configs, readOnly: true}
   - {name: data, mountPath: /app/data, readOnly: true}
-  {{- if ne (first $verb) "check" }}
+  {{- if $reads }}
   - {name: registry, mountPath: /var/lib/bedside}
+  - {name: pin, mountPath: /var/lib/bedside-pin, readOnly: true}
   {{- end }}
   {{- if $signs }}
   - {name: evidence, mountPath: /var/lib/bedside-evidence}
