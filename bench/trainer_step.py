@@ -62,7 +62,7 @@ CONFIG = TrainerConfig(
     learning_rate=5e-5,
     warmup_ratio=0.06,
     seed=SEED,
-    heldout=Path("unused"),
+    heldout="unused",
 )
 
 TakeStep = Callable[[int], float]

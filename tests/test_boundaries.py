@@ -135,6 +135,25 @@ def test_core_stays_without_torch_and_without_the_house() -> None:
     assert found & heavy == set()
 
 
+@pytest.mark.parametrize("service", ["trainer", "merger"])
+def test_a_sealed_text_cannot_be_read_where_models_are_made(service: str) -> None:
+    """Held-out texts reach them as the artifact of the development parts, never as a folder.
+
+    That their settings name no folder is in tests/core/test_preflight.py, that their containers
+    have none in tests/docker/test_compose_file.py and tests/helm/test_adapt.py.
+    """
+    readers = {"heldout", "kinds.exam", "parts", "clusters"}
+    found = {
+        alias.name
+        for path in sources(f"services/{service}")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").removeprefix("bedside_core.") in readers
+        for alias in node.names
+    }
+    assert found <= {"HeldoutText"}
+
+
 def test_every_service_is_looked_at() -> None:
     assert set(SERVICES) >= {"corpus", "trainer", "merger", "eval", "inference"}
     for folder in PACKAGES:

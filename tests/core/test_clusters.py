@@ -75,6 +75,11 @@ def test_texts_that_are_all_signs_are_compared_too() -> None:
     assert clusters({"ward": texts}) == {"ward": ["a", "a", "c"]}
 
 
+def test_the_name_of_a_cluster_can_be_read_again() -> None:
+    texts = [HeldoutText("na", prose(1)), HeldoutText("nb", prose(2))]
+    assert clusters({"ward": texts}) == {"ward": ["cluster na", "nb"]}
+
+
 def test_names_are_of_their_set_and_copies_are_found_across_sets() -> None:
     sets = {
         "ward": [HeldoutText("0", prose(1)), HeldoutText("1", prose(2))],

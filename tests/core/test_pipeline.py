@@ -15,7 +15,14 @@ from bedside_core.kinds.serving import Serving, served_identity
 from bedside_core.preflight import look
 from bedside_core.registry.registry import Registry
 
-ORDER = ["trainer import-base", "corpus build", "trainer run", "merger run", "eval run"]
+ORDER = [
+    "trainer import-base",
+    "eval plan",
+    "corpus build",
+    "trainer run",
+    "merger run",
+    "eval run",
+]
 
 # Stands for a service's command: notes its words, and fails where it is told to.
 SERVICE = """#!/bin/sh

@@ -33,8 +33,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("ward", "general"):
         (tmp_path / name).mkdir()
         for number in range(8):
-            (tmp_path / name / f"{number}.txt").write_text("Ein Satz.")
-    (tmp_path / "exam.jsonl").write_text(json.dumps(ITEM) + "\n")
+            (tmp_path / name / f"{number}.txt").write_text(f"Ein Satz, {name}, {number}.")
+    lines = [json.dumps(ITEM | {"id": f"q{n}", "question": f"Frage {n}?"}) for n in (1, 2)]
+    (tmp_path / "exam.jsonl").write_text("\n".join(lines) + "\n")
     policy = {"target": {"heldout": "ward", "min_gain": 0.0}, "confidence": 0.95,
               "guards": [{"heldout": "general", "max_loss": 0.1}]}  # fmt: skip
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
@@ -99,13 +100,22 @@ def test_changes_nothing(house, tmp_path):
         ("eval.exams.exam=nix.jsonl", 3, "nix.jsonl: cannot be read"),
         ("eval.exams.exam=ward", 3, "ward: cannot be read (Is a directory)"),
         ("eval.exams.exam=bad.jsonl", 3, "bad.jsonl, line 2: options: needs at least 4 items"),
-        ("trainer.heldout=nix", 3, "nix: does not exist"),
+        ("trainer.heldout=nix", 2,
+         "trainer.heldout: 'nix' is not in eval.heldout - known are: general, ward"),
+        ("trainer.heldout=demo/ward", 2,
+         "trainer.heldout: must be the name of a set in eval.heldout, not a folder - write its "),
+        ("trainer.heldout=./ward", 2, "trainer.heldout: must be the name of a set in eval.heldout"),
         ("trainer.num_epochs=many", 2, "trainer.num_epochs: must be a whole number"),
         ("trainer.sequence_length=5000", 3,
          "trainer.sequence_length: 5000 is longer than the 4096 tokens that the base model sees"),
         ("eval.max_length=5000", 3, "eval.max_length: 5000 is longer than the 4096 tokens"),
         ("inference.engine.max_model_len=5000", 3, "inference.engine.max_model_len: 5000 is long"),
-        ("merger.probe.heldout=nix", 3, "nix: does not exist"),
+        ("merger.probe.heldout=nix", 2,
+         "merger.probe.heldout: 'nix' is not in eval.heldout - known are: general, ward"),
+        ("merger.probe.heldout=demo/ward", 2,
+         "merger.probe.heldout: must be the name of a set in eval.heldout, not a folder"),
+        ("eval.heldout.ward=copies", 3,
+         "heldout/ward: nothing is left to seal, 8 text(s) or item(s) make 1 cluster(s)"),
         ("corpus.sources.0.path=nix", 3, "source 'letters': nix does not exist"),
         ("corpus.sources.0.path=exam.jsonl", 2, "exam.jsonl is not a .txt file"),
         ("corpus.heldout.0=nix", 3, "nix: does not exist"),
@@ -120,8 +130,11 @@ def test_changes_nothing(house, tmp_path):
     ],
 )  # fmt: skip
 def test_one_fault_found_before_the_first_step(house, capsys, override, code, message):
-    few, torn = Path("few"), Path("torn")
+    few, torn, copies = Path("few"), Path("torn"), Path("copies")
     few.mkdir()
+    copies.mkdir()
+    for number in range(8):
+        (copies / f"{number}.txt").write_text("Eine Kopie.")
     for number in range(7):
         (few / f"{number}.txt").write_text("Ein Satz.")
     torn.mkdir()
@@ -143,8 +156,6 @@ BROKEN = {
     "base.directory": "base.directory=nix",
     "corpus.sources.path": "corpus.sources.0.path=nix",
     "corpus.heldout": "corpus.heldout.0=nix",
-    "trainer.heldout": "trainer.heldout=nix",
-    "merger.probe.heldout": "merger.probe.heldout=nix",
     "eval.policy": "eval.policy=nix",
     "eval.heldout": "eval.heldout.ward=nix",
     "eval.exams": "eval.exams.exam=nix",

@@ -23,6 +23,7 @@ STEPS = {
     "keys",
     "bootstrap",
     "base",
+    "plan",
     "corpus",
     "trainer",
     "merger",
@@ -253,7 +254,14 @@ def test_documents_reach_what_serves(compose: Any) -> None:
         if {"/app/data", "/app/demo"} & {target for target, _ in compose.mounts(name).values()}
     }
     assert seen & {*STAY, "secrets", "keys", "listener", "archive", "promote"} == set()
-    assert seen >= {"base", "corpus", "trainer", "merger", "eval"}
+    assert seen == {"bootstrap", "base", "plan", "corpus", "eval"}
+
+
+def test_training_or_merging_sees_a_sealed_text(compose: Any) -> None:
+    """What they read of held-out texts lies in the registry: the development part."""
+    for name in ("trainer", "merger"):
+        targets = {target for target, _ in compose.mounts(name).values()}
+        assert targets == {"/app/configs", "/var/lib/bedside", PIN}
 
 
 def test_a_volume_is_mounted_where_the_images_do_not_look(compose: Any) -> None:

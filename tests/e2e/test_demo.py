@@ -141,7 +141,7 @@ def test_training_that_was_killed_goes_on(bedside, twin, root, environment):
     words = ["trainer", "run", "--config", "configs/demo.yaml",
              "--set", "trainer.max_steps=4", "--set", "trainer.checkpoint_every=1",
              "--set", "trainer.sequence_length=128",
-             "--set", "trainer.heldout=demo/heldout/general_en"]  # fmt: skip
+             "--set", "trainer.heldout=general_en"]  # fmt: skip
     house = {"BEDSIDE_HOME": str(twin.home)}
     before = {path.name for path in twin.store.iterdir()}
     program = str(root / ".venvs/trainer/bin/bedside")

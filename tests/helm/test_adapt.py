@@ -25,6 +25,7 @@ def test_steps_run_in_another_order(render: Any) -> None:
         ("check-merger", f"check {config}"),
         ("check-eval", f"check {config}"),
         ("import-base", f"trainer import-base {config}"),
+        ("plan", f"eval plan {config}"),
         ("corpus", f"corpus build {config}"),
         ("trainer", f"trainer run {config}"),
         ("merger", f"merger run {config}"),
@@ -44,6 +45,13 @@ def test_another_step_gets_a_signing_key(render: Any) -> None:
             {"name": "BEDSIDE_OPERATOR_KEY", "value": "/var/lib/bedside-operator/operator.pem"}
         ],
     }
+
+
+def test_training_or_merging_sees_a_sealed_text(render: Any) -> None:
+    pod = render("cpu-demo").pods["adapt"]
+    seen = {c["name"] for c in pod.containers if "data" in {m["name"] for m in c["volumeMounts"]}}
+    steps = {"import-base", "plan", "corpus", "eval"}
+    assert seen == {*steps, "check-corpus", "check-trainer", "check-eval"}
 
 
 def test_it_runs_without_being_asked(render: Any) -> None:

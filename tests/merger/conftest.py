@@ -15,6 +15,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bedside_core.config import Config
+from bedside_core.heldout import HeldoutText
+from bedside_core.kinds.heldout import part_files
 from bedside_core.licences import licence
 from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
@@ -98,9 +101,12 @@ def add(run: Run) -> Add:
 
 
 @pytest.fixture
-def heldout(tmp_path: Path) -> Path:
-    folder = tmp_path / "heldout"
-    folder.mkdir()
-    for number in range(3):
-        (folder / f"t{number}.txt").write_text(f"Ein erfundener Befund, Nummer {number}. " * 20)
-    return folder
+def heldout(run: Run) -> list[HeldoutText]:
+    """The development part of the set `ward`, as `bedside eval plan` leaves it."""
+    texts = [HeldoutText(f"t{n}", f"Ein Befund, Nummer {n}. " * 20 + "Ende.") for n in range(3)]
+    maker = Run(run.name, "eval", "plan", run.registry)
+    with maker.write("heldout", maker.recipe(Config())) as artifact:
+        for name, content in part_files({"ward": texts}, {}).items():
+            (artifact.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (artifact.path / name).write_bytes(content)
+    return texts

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -125,13 +126,13 @@ def test_float32_copy_is_not_kept(run, add):
 def test_probe_is_reported(run, add, heldout):
     add("base", seed=1, dtype=torch.bfloat16)
     add("checkpoint", seed=1, drift=0.02)
-    merge(MergerConfig(probe=Probe(heldout=heldout, num_texts=2)), run)
+    merge(MergerConfig(probe=Probe(heldout="ward", num_texts=2)), run)
     report = json.loads(merged(run).file("export.json").read_text())
     assert report["schema_version"] == 3
     likelihood = report["likelihood"]
     assert [text["id"] for text in likelihood["texts"]] == ["t0", "t1"]
     assert likelihood["num_texts"] == 2
-    texts = [(heldout / f"{name}.txt").read_text().strip() for name in ("t0", "t1")]
+    texts = [text.text for text in heldout[:2]]
     assert likelihood["num_tokens"] == sum(len(text.encode()) for text in texts)
     model = AutoModelForCausalLM.from_pretrained(merged(run).path, dtype=torch.float32)
     total = 0.0
@@ -238,7 +239,7 @@ def test_a_window_longer_than_the_context_is_refused(run, add, heldout):
     add("base", seed=1, max_position_embeddings=64)
     add("checkpoint", seed=2, max_position_embeddings=64)
     with pytest.raises(InputError, match=r"merger\.probe\.max_length 65 .* set it to 64 or less"):
-        merge(MergerConfig(probe=Probe(heldout=heldout, max_length=65)), run)
+        merge(MergerConfig(probe=Probe(heldout="ward", max_length=65)), run)
 
 
 @pytest.mark.parametrize("kind", ["base", "checkpoint"])
@@ -262,11 +263,23 @@ def test_nothing_to_merge_yet(run):
         merge(MergerConfig(), run)
 
 
-def test_probe_folder_must_exist(run, add, tmp_path):
+def test_a_probe_reads_the_development_part_alone(run, add, heldout):
     add("base", seed=1)
     add("checkpoint", seed=2)
-    with pytest.raises(InputError, match="none: does not exist"):
-        merge(MergerConfig(probe=Probe(heldout=tmp_path / "none")), run)
+    with pytest.raises(InputError, match="has no set 'other'"):
+        merge(MergerConfig(probe=Probe(heldout="other")), run)
+    with pytest.raises(ValidationError, match="the name of a set in eval"):
+        Probe(heldout="demo/heldout/ward")
+    merge(MergerConfig(probe=Probe(heldout="ward", num_texts=1)), run)
+    assert merged(run).manifest.parents["heldout"] == run.registry.slot("tiny", "heldout")
+    assert merged(run).manifest.recipe.inputs == {}
+
+
+def test_a_probe_before_the_sets_are_split(run, add):
+    add("base", seed=1)
+    add("checkpoint", seed=2)
+    with pytest.raises(InputError, match="run `bedside eval plan --config FILE` first"):
+        merge(MergerConfig(probe=Probe(heldout="ward")), run)
 
 
 def test_home_with_signs_that_mergekit_reads_as_its_own(tmp_path, add, run):

@@ -130,10 +130,10 @@ trainer:
   batch_size: 2
   max_steps: 3
   learning_rate: 1.0e-2
-  heldout: {here}/heldout
+  heldout: letters
   heldout_max_length: 64
 merger:
-  probe: {{heldout: {here}/heldout, num_texts: 8, max_length: 64}}
+  probe: {{heldout: letters, num_texts: 8, max_length: 64}}
 eval:
   policy: {here}/policy.yaml
   heldout: {{letters: {here}/heldout}}
@@ -145,10 +145,19 @@ eval:
 CHANGES = {
     "licence: CC0-1.0}}\ncorpus": "licence: MIT}}\ncorpus",
     "max_steps: 3": "max_steps: 2",
-    "num_texts: 8": "num_texts: 7",
+    "num_texts: 8": "num_texts: 2",
     "batch_size: 3": "batch_size: 2",
 }
 """So that no step of the second config is reused."""
+
+
+def write_exam(path: Path, count: int) -> None:
+    item = {"options": ["ja", "nein", "gut", "Ödem"], "topic": "t"}
+    lines = [
+        json.dumps(item | {"id": f"q{n}", "question": f"Was {n}?", "answer": n % 4})
+        for n in range(count)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -161,9 +170,7 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (here / "heldout" / f"t{number}.txt").write_text(text, encoding="utf-8")
         letter = f"Befund {number}: Husten und Fieber, Therapie mit {number} mg."
         (here / "letters" / f"l{number}.txt").write_text(letter, encoding="utf-8")
-    item = {"id": "q", "question": "Was?", "options": ["ja", "nein", "gut", "Ödem"], "topic": "t"}
-    lines = [json.dumps(item | {"id": f"q{n}", "answer": n % 4}) for n in range(4)]
-    (here / "exam.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_exam(here / "exam.jsonl", 4)
     (here / "policy.yaml").write_text(
         "target: {heldout: letters, min_gain: 0.0}\nguards: []\nconfidence: 0.95\n"
     )
@@ -177,8 +184,8 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("BEDSIDE_HOME", str(here / "home"))
         patch.setenv("HF_HOME", str(here))
         assert main(["registry", "init"]) == 0
-        for verb in ("trainer import-base", "corpus build", "trainer run", "merger run",
-                     "eval run"):  # fmt: skip
+        for verb in ("trainer import-base", "eval plan", "corpus build", "trainer run",
+                     "merger run", "eval run"):  # fmt: skip
             assert main([*verb.split(), "--config", str(here / "run.yaml")]) == 0, verb
     return here
 
@@ -192,8 +199,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(number):
             text = f"Befund {i}: Husten und Fieber. " * 9
             (here / folder / f"t{i}.txt").write_text(text, encoding="utf-8")
-    item = {"id": "q", "question": "Was?", "options": ["ja", "nein", "gut", "Ödem"], "topic": "t"}
-    (here / "exam.jsonl").write_text(json.dumps(item | {"answer": 1}) + "\n", encoding="utf-8")
+    write_exam(here / "exam.jsonl", 2)
     (here / "policy.yaml").write_text(
         "target: {heldout: letters, min_gain: 0.0}\nguards: []\nconfidence: 0.95\n"
     )
@@ -208,6 +214,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEDSIDE_HOME", str(here / "home"))
         assert main(["registry", "init"]) == 0
-        for verb in ("trainer import-base", "corpus build", "trainer run", "merger run"):
+        for verb in ("trainer import-base", "eval plan", "corpus build", "trainer run",
+                     "merger run"):  # fmt: skip
             assert main([*verb.split(), "--config", str(here / "small.yaml")]) == 0, verb
     return here

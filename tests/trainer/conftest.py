@@ -16,6 +16,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bedside_core.config import Config
+from bedside_core.heldout import HeldoutText
+from bedside_core.kinds.heldout import part_files
 from bedside_core.licences import licence
 from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
@@ -35,10 +37,9 @@ class FakeCorpus(Config):
 class House:
     """A registry, with shortcuts to the trainer's verbs."""
 
-    def __init__(self, home: Path, heldout: Path) -> None:
+    def __init__(self, home: Path) -> None:
         self.registry = Registry(home)
         found(self.registry)
-        self.heldout = heldout
 
     def run(self, service: str, verb: str) -> Run:
         return Run("test", service, verb, self.registry)
@@ -46,7 +47,7 @@ class House:
     def config(self, **changes: Any) -> TrainerConfig:
         values: dict[str, Any] = {
             "sequence_length": 32, "num_epochs": 2, "batch_size": 2, "learning_rate": 1e-2,
-            "warmup_ratio": 0.1, "checkpoint_every": 3, "heldout": self.heldout,
+            "warmup_ratio": 0.1, "checkpoint_every": 3, "heldout": "ward",
             "heldout_max_length": 64,
         }  # fmt: skip
         return TrainerConfig.model_validate(values | changes)
@@ -64,9 +65,17 @@ class House:
             table = pyarrow.table({"id": ids, "text": pyarrow.array(texts, pyarrow.string())})
             pyarrow.parquet.write_table(table, artifact.path / "corpus.parquet")
 
+    def add_heldout(self, texts: list[str]) -> None:
+        run = self.run("eval", "plan")
+        held = [HeldoutText(f"text-{number}", text) for number, text in enumerate(texts)]
+        with run.write("heldout", run.recipe(FakeCorpus(number=len(texts)))) as artifact:
+            for name, content in part_files({"ward": held}, {}).items():
+                (artifact.path / name).parent.mkdir(parents=True, exist_ok=True)
+                (artifact.path / name).write_bytes(content)
+
     def copy(self, home: Path) -> House:
         shutil.copytree(self.registry.home, home)
-        return House(home, self.heldout)
+        return House(home)
 
     def states(self) -> list[Path]:
         return sorted(self.registry.home.glob("work/*/step-*"))
@@ -112,22 +121,13 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def heldout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("heldout")
-    for number, text in enumerate(sentences(3, seed=99)):
-        (folder / f"text-{number}.txt").write_text(text, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def furnished(
-    tmp_path_factory: pytest.TempPathFactory, model_directory: Path, heldout: Path
-) -> House:
-    """A house with base and corpus; tests work on copies."""
-    house = House(tmp_path_factory.mktemp("house") / "home", heldout)
+def furnished(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> House:
+    """A house with base, corpus and held-out texts for development; tests work on copies."""
+    house = House(tmp_path_factory.mktemp("house") / "home")
     source = BaseConfig(directory=model_directory, licence="Apache-2.0")
     import_base(source, house.run("trainer", "import-base"))
     house.add_corpus(sentences(12, seed=1))
+    house.add_heldout(sentences(3, seed=99))
     return house
 
 
@@ -137,9 +137,9 @@ def house(furnished: House, tmp_path: Path) -> House:
 
 
 @pytest.fixture
-def new_house(tmp_path: Path, heldout: Path) -> Callable[[], House]:
+def new_house(tmp_path: Path) -> Callable[[], House]:
     """An empty house."""
-    return lambda: House(tmp_path / "empty", heldout)
+    return lambda: House(tmp_path / "empty")
 
 
 @pytest.fixture(autouse=True, scope="session")

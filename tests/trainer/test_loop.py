@@ -15,7 +15,7 @@ from bedside_trainer.loop import batches, build_optimizer, count_steps, linear_s
 
 
 def config(**values: object) -> TrainerConfig:
-    return TrainerConfig.model_validate({"heldout": Path("x"), **values})
+    return TrainerConfig.model_validate({"heldout": "ward", **values})
 
 
 @given(
@@ -93,7 +93,7 @@ def test_norms_and_biases_are_not_decayed(model_directory: Path) -> None:
         ("sequence_length", 1), ("num_epochs", 0), ("batch_size", 0), ("max_steps", 0),
         ("learning_rate", 0), ("learning_rate", math.inf), ("warmup_ratio", 1),
         ("max_grad_norm", 0), ("checkpoint_every", 0), ("seed", -1), ("heldout", None),
-        ("unknown", 1),
+        ("heldout", "demo/ward"), ("unknown", 1),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_refused(key: str, value: object) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from bedside_core.cli import main
@@ -93,7 +94,7 @@ def test_a_checkpoint_is_complete(house: Any) -> None:
     scores = json.loads((path / "heldout.json").read_text())
     assert scores["after"]["perplexity"] < scores["before"]["perplexity"]
     assert {text["id"] for text in scores["after"]["texts"]} == {"text-0", "text-1", "text-2"}
-    assert checkpoint.manifest.parents.keys() == {"base", "corpus"}
+    assert checkpoint.manifest.parents.keys() == {"base", "corpus", "heldout"}
     assert {item.id for item in checkpoint.manifest.licences} == {"Apache-2.0", "CC0-1.0"}
     assert list((house.registry.home / "work").iterdir()) == []
 
@@ -291,12 +292,32 @@ def furnish(house: Any, model_directory: Path, texts: list[str]) -> Any:
     source = BaseConfig(directory=model_directory, licence="MIT")
     import_base(source, house.run("trainer", "import-base"))
     house.add_corpus(texts)
+    house.add_heldout(["Fieber und Husten."])
     return house
 
 
 def test_steps_that_have_not_run_are_named(new_house: Any) -> None:
     with pytest.raises(InputError, match="run `bedside trainer import-base"):
         new_house().train()
+
+
+def test_training_reads_the_development_part_alone(house: Any) -> None:
+    with pytest.raises(InputError, match="has no set 'other'"):
+        house.train(heldout="other")
+    with pytest.raises(ValidationError, match="the name of a set in eval"):
+        house.config(heldout="demo/heldout/ward")
+    assert house.registry.slot("test", "checkpoint") is None
+    house.train(max_steps=1)
+    manifest = house.registry.get("test/checkpoint").manifest
+    assert manifest.parents["heldout"] == house.registry.slot("test", "heldout")
+    assert manifest.recipe.inputs == {}
+
+
+def test_training_before_the_sets_are_split(new_house: Any, model_directory: Path) -> None:
+    house = furnish(new_house(), model_directory, ["kurz"])
+    (house.registry.home / "runs" / "test" / "heldout").unlink()
+    with pytest.raises(InputError, match="run `bedside eval plan --config FILE` first"):
+        house.train()
 
 
 def test_an_empty_corpus_is_refused(

@@ -26,6 +26,8 @@ spec:
     {{- end }}
     - name: import-base
       {{- include "bedside.adaptStep" (list . "trainer" "trainer" "import-base") | nindent 6 }}
+    - name: plan
+      {{- include "bedside.adaptStep" (list . "eval" "eval" "plan") | nindent 6 }}
     - name: corpus
       {{- include "bedside.adaptStep" (list . "corpus" "corpus" "build") | nindent 6 }}
     - name: trainer
@@ -62,13 +64,14 @@ spec:
 {{- end }}
 
 {{/* One step of it: list root service verb... Only training gets GPUs, only eval the key that signs
-evidence. */}}
+evidence. Neither training nor merging is given the volume with the sealed texts. */}}
 {{- define "bedside.adaptStep" -}}
 {{- $root := index . 0 -}}
 {{- $service := index . 1 -}}
 {{- $values := get $root.Values $service -}}
 {{- $verb := slice . 2 -}}
 {{- $trains := eq (join " " $verb) "trainer run" -}}
+{{- $sealed := or $trains (eq $service "merger") -}}
 {{- $signs := eq (join " " $verb) "eval run" -}}
 {{ include "bedside.container" (list $root $service) }}
 args: [{{ join ", " $verb }}, --config, /app/configs/run.yaml]
@@ -90,7 +93,9 @@ resources:
   {{- end }}
 volumeMounts:
   - {name: config, mountPath: /app/configs, readOnly: true}
+  {{- if not $sealed }}
   - {name: data, mountPath: /app/data, readOnly: true}
+  {{- end }}
   {{- if $reads }}
   - {name: registry, mountPath: /var/lib/bedside}
   - {name: pin, mountPath: /var/lib/bedside-pin, readOnly: true}

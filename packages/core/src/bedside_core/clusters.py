@@ -102,6 +102,8 @@ def group_digest(group: Mapping[str, Iterable[Member]]) -> str:
 
 def _named(group: Mapping[str, Sequence[M]]) -> dict[str, list[M]]:
     names = {of: min(member.cluster for member in members) for of, members in group.items()}
+    # A text may be called "na"; as the name of a cluster that would not be read again.
+    names = {of: name if is_name(name) else f"cluster {name}" for of, name in names.items()}
     return {of: [m.of_cluster(names[of]) for m in members] for of, members in group.items()}
 
 

@@ -22,6 +22,7 @@ from bedside_core.artifacts import (
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, InputError
+from bedside_core.kinds.heldout import check_parts
 from bedside_core.kinds.serving import Serving
 from bedside_core.licences import Licence, union
 from bedside_core.registry.registry import Registry
@@ -55,6 +56,21 @@ class Run:
         artifact = self.registry.get(digest)
         self.registry.refuse_withdrawn(artifact.kind, artifact.digest)
         artifact.verify()
+        return artifact
+
+    def development(self) -> Artifact:
+        """The development parts of the sets and exams, which an earlier step split.
+
+        Raises:
+            InputError: that step has not run.
+            PolicyError: the artifact was withdrawn.
+            ArtifactError: its files do not match its manifest, or it holds what the run's plan has
+                not for development.
+        """
+        artifact = self.input("heldout")
+        planned = self.registry.ledger().newest(self.name)
+        if planned is not None:
+            check_parts(artifact, planned.plan.sets)
         return artifact
 
     def recipe(

@@ -34,7 +34,12 @@ SERVICES = (
         (("base", "import-base"), ("checkpoint", "run")),
     ),
     Service("merger", "merge base and checkpoint", ("merger",), (("merged", "run"),)),
-    Service("eval", "examine the models; evidence and verdict", ("eval",), (("evidence", "run"),)),
+    Service(
+        "eval",
+        "plan, then examine the models; evidence and verdict",
+        ("eval",),
+        (("heldout", "plan"), ("evidence", "run")),
+    ),
     Service("inference", "serve the promoted model; keys, audit", ("inference",)),
     Service("bundle", "one signed archive for machines without a network"),
 )
@@ -51,6 +56,7 @@ VERBS = {
 
 STEPS = (
     ("trainer", "import-base"),
+    ("eval", "plan"),
     ("corpus", "build"),
     ("trainer", "run"),
     ("merger", "run"),

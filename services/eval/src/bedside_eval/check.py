@@ -8,8 +8,10 @@ from __future__ import annotations
 from bedside_core.inspection import Inspection
 from bedside_core.kinds.exam import read_exam
 from bedside_core.memory import WEIGHTS
+from bedside_core.parts import split
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_paper
+from bedside_eval.plan import by_name
 from bedside_eval.policy import read_policy
 
 
@@ -23,6 +25,9 @@ def check(config: EvalConfig, inspection: Inspection) -> None:
     for name, path in config.exams.items():
         with inspection.looking(f"eval.exams.{name}: {path}"):
             read_exam(path)
+    if not any(finding.kind == "fault" for finding in inspection.findings):
+        with inspection.looking("eval: every held-out set and exam has a part to seal"):
+            split(by_name(read_paper(config.heldout, config.exams)))
     inspection.needs("tokens", config.max_length, "eval.max_length")
     inspection.needs(
         "bytes_of_memory_per_parameter",

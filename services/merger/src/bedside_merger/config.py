@@ -5,12 +5,12 @@ Tested in tests/merger/test_run.py.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from bedside_core.config import Config
+from bedside_core.kinds.heldout import SetName
 from bedside_models.scores import MAX_LENGTH
 
 Weight = Annotated[float, Field(ge=0, le=1)]
@@ -22,8 +22,8 @@ Anchors = Annotated[tuple[Weight, ...], Field(min_length=1)]
 class Probe(Config):
     """Held-out texts on which the cost of rounding is measured."""
 
-    heldout: Path
-    """Folder of UTF-8 `.txt` files."""
+    heldout: SetName
+    """A set of `eval.heldout`; texts of its development part are taken."""
     num_texts: PositiveInt = 4
     """How many of them, the first by file name."""
     max_length: int = Field(default=MAX_LENGTH, ge=2)

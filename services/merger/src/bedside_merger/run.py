@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bedside_core import memory
 from bedside_core.console import say, table
-from bedside_core.heldout import heldout_files, read_heldout
+from bedside_core.kinds.heldout import read_set
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Probe
 from bedside_models.device import device_kind
@@ -39,18 +39,13 @@ def merge(config: MergerConfig, run: Run) -> None:
         ArtifactError: an input was tampered with, or the disk is full.
     """
     base, checkpoint = run.input("base"), run.input("checkpoint")
-    probe = config.probe
-    files = dict(list(heldout_files(probe.heldout).items())[: probe.num_texts]) if probe else {}
-    recipe = run.recipe(
-        config,
-        parents={"base": base, "checkpoint": checkpoint},
-        inputs=files,
-        libraries=LIBRARIES,
-        device=device_kind(),
-    )
+    parents, probe = {"base": base, "checkpoint": checkpoint}, config.probe
+    if probe:
+        parents["heldout"] = run.development()
+    recipe = run.recipe(config, parents=parents, libraries=LIBRARIES, device=device_kind())
     if run.reuse("merged", recipe):
         return
-    texts = read_heldout(probe.heldout)[: probe.num_texts] if probe else []
+    texts = read_set(parents["heldout"], probe.heldout)[: probe.num_texts] if probe else []
 
     # torch and transformers take seconds to import: only now that there is work to do.
     settle()

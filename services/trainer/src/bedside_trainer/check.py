@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bedside_core.errors import InputError
-from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
+from bedside_core.kinds.heldout import check_set
 from bedside_core.kinds.model import CONFIG, CONTEXT_FIELDS
 from bedside_core.memory import TRAINED
 from bedside_trainer import gguf_package, model_directory
@@ -47,9 +47,8 @@ def check_base(config: BaseConfig, inspection: Inspection) -> None:
 
 
 def check_training(config: TrainerConfig, inspection: Inspection) -> None:
-    """Read the held-out texts; say what training needs."""
-    with inspection.looking(f"trainer.heldout: {config.heldout}"):
-        read_heldout(config.heldout)
+    """See that the held-out set is one; say what training needs."""
+    check_set(config.heldout, "trainer.heldout", inspection)
     inspection.needs("tokens", config.sequence_length, "trainer.sequence_length")
     inspection.needs("tokens", config.heldout_max_length, "trainer.heldout_max_length")
     inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "trainer")

@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from bedside_core.config import Config
+from bedside_core.kinds.heldout import SetName
 from bedside_models.scores import MAX_LENGTH
 
 
@@ -61,5 +62,6 @@ class TrainerConfig(Config):
     heldout_max_length: int = Field(default=MAX_LENGTH, ge=2)
     """Tokens that the model sees at once when the held-out texts are measured; the same number as
     `eval.max_length` and `merger.probe.max_length` makes the three perplexities comparable."""
-    heldout: Path
-    """A folder of UTF-8 texts whose perplexity is measured before and after, never trained on."""
+    heldout: SetName
+    """A set of `eval.heldout`: the perplexity of its development part is measured before and after;
+    it is never trained on."""

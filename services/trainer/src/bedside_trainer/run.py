@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bedside_core.console import say
-from bedside_core.heldout import heldout_files, read_heldout
 from bedside_core.kinds.corpus import PARQUET
+from bedside_core.kinds.heldout import read_set
 from bedside_core.run import Run
 from bedside_models.device import device_kind
 from bedside_models.settle import settle
@@ -17,16 +17,16 @@ def train(config: TrainerConfig, run: Run) -> None:
     """From base and corpus to a checkpoint; goes on where a killed run of the same recipe stopped.
 
     Raises:
-        InputError: no base or corpus yet, an incomplete base, an empty corpus, unusable held-out
-            texts, too little memory, or a loss that is not finite.
+        InputError: no base, corpus or development part yet, an incomplete base, an empty corpus,
+            unusable held-out texts, too little memory, or a loss that is not finite.
         ArtifactError: an input does not match its manifest, or the disk is full.
         KeyboardInterrupt: stopped by a signal, with its state saved.
     """
     base, corpus = run.input("base"), run.input("corpus")
+    parts = run.development()
     recipe = run.recipe(
         config,
-        parents={"base": base, "corpus": corpus},
-        inputs=heldout_files(config.heldout),
+        parents={"base": base, "corpus": corpus, "heldout": parts},
         libraries=LIBRARIES,
         device=device_kind(),
     )
@@ -52,7 +52,7 @@ def train(config: TrainerConfig, run: Run) -> None:
         config.sequence_length,
         pad_id=tokenizer.eos_token_id,
     )
-    heldout = likelihood.encode(read_heldout(config.heldout), tokenizer)
+    heldout = likelihood.encode(read_set(parts, config.heldout), tokenizer)
     size = packed.report
     say(f"{size.documents} documents, {size.tokens} tokens in {size.rows} rows")
 

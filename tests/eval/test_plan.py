@@ -1,0 +1,109 @@
+"""`bedside eval plan`: what other steps may read, and what only the evaluation opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedside_core.cli import main
+from bedside_core.config import load_document, load_section
+from bedside_core.errors import InputError
+from bedside_core.kinds.heldout import check_parts, read_exam_part, read_set
+from bedside_core.run import Run
+from bedside_eval.config import EvalConfig
+from bedside_eval.exam import read_paper
+from bedside_eval.plan import by_name, paper_of, prepare, read_sealed
+
+
+@pytest.fixture
+def config(world: Any) -> EvalConfig:
+    return load_section(EvalConfig, load_document(Path(world.config())), "eval")
+
+
+@pytest.fixture
+def run(world: Any) -> Run:
+    return Run("tiny", "eval", "plan", world.registry)
+
+
+def ids(members: Any) -> set[str]:
+    return {member.id for member in members}
+
+
+def test_two_parts_that_make_the_whole(config: EvalConfig, run: Run) -> None:
+    artifact, planned = prepare(config, run)
+    whole, sealed = read_paper(config.heldout, config.exams), read_sealed(config, planned)
+    check_parts(artifact, planned)
+    assert set(planned) == {"heldout/medical", "heldout/general", "exam/medical"}
+    for name, texts in whole.heldout.items():
+        part = read_set(artifact, name)
+        assert 1 <= len(part) < len(texts)
+        assert ids(part) | ids(sealed.heldout[name]) == ids(texts)
+        assert not ids(part) & ids(sealed.heldout[name])
+        assert planned[f"heldout/{name}"].clusters == len({x.cluster for x in sealed.heldout[name]})
+    part = read_exam_part(artifact, "medical")
+    assert len(part) == 3
+    assert ids(part) | ids(sealed.exams["medical"]) == ids(whole.exams["medical"])
+    assert not ids(part) & ids(sealed.exams["medical"])
+    assert run.registry.slot("tiny", "heldout") == artifact.digest
+
+
+def test_no_sealed_text_is_in_the_artifact(config: EvalConfig, run: Run) -> None:
+    artifact, planned = prepare(config, run)
+    held = b"".join(p.read_bytes() for p in artifact.path.rglob("*") if p.is_file()).decode()
+    sealed = read_sealed(config, planned)
+    for text in sealed.texts:
+        assert text.text not in held
+    for item in sealed.exams["medical"]:
+        assert item.question not in held
+
+
+def test_other_sealed_texts_leave_the_artifact_as_it_is(
+    world: Any, config: EvalConfig, run: Run
+) -> None:
+    first, planned = prepare(config, run)
+    [one, *_] = read_sealed(config, planned).heldout["medical"]
+    path = world.folder / "medical" / f"{one.id}.txt"
+    path.write_text(f"{one.text} Nachtrag.", encoding="utf-8")
+    with pytest.raises(InputError, match="heldout/medical: its texts or their clusters were chang"):
+        read_sealed(config, planned)
+    again, anew = prepare(config, run)
+    assert again.digest == first.digest
+    assert anew["heldout/medical"] != planned["heldout/medical"]
+    assert read_sealed(config, anew)
+
+
+def test_a_patient_of_clusters_csv_is_in_one_part(world: Any, config: EvalConfig, run: Run) -> None:
+    rows = [f"t{number},patient {number // 2}" for number in range(8)]
+    (world.folder / "medical" / "clusters.csv").write_text("\n".join(["text,cluster", *rows]))
+    artifact, planned = prepare(config, run)
+    part, sealed = read_set(artifact, "medical"), read_sealed(config, planned).heldout["medical"]
+    assert len(part) % 2 == 0
+    assert not {text.cluster for text in part} & {text.cluster for text in sealed}
+    assert len({text.cluster for text in sealed}) == planned["heldout/medical"].clusters
+
+
+def test_the_verb_says_what_there_is(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "plan", "--config", world.config()]) == 0
+    out = capsys.readouterr().out
+    assert "development" in out
+    assert "exam/medical" in out
+    assert main(["eval", "plan", "--config", world.config(max_length=128)]) == 0
+    assert "is unchanged, reused" in capsys.readouterr().out
+
+
+def test_copies_of_one_text_leave_nothing_to_seal(
+    world: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(8):
+        (world.folder / "medical" / f"t{number}.txt").write_text("Geheimtext, achtmal kopiert.")
+    assert main(["eval", "plan", "--config", world.config()]) == 3
+    err = capsys.readouterr().err
+    assert "heldout/medical: nothing is left to seal, 8 text(s)" in err
+    assert "Geheimtext" not in err
+
+
+def test_names_of_sets_and_exams_there_and_back(config: EvalConfig) -> None:
+    paper = read_paper(config.heldout, config.exams)
+    assert paper_of(by_name(paper)) == paper
