@@ -36,8 +36,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             (tmp_path / name / f"{number}.txt").write_text(f"Ein Satz, {name}, {number}.")
     lines = [json.dumps(ITEM | {"id": f"q{n}", "question": f"Frage {n}?"}) for n in (1, 2)]
     (tmp_path / "exam.jsonl").write_text("\n".join(lines) + "\n")
-    policy = {"target": {"heldout": "ward", "min_gain": 0.0}, "confidence": 0.95,
-              "guards": [{"heldout": "general", "max_loss": 0.1}]}  # fmt: skip
+    policy = {"name": "test", "target": {"of": "ward", "min_gain": 0.0, "max_loss": 0.1},
+              "guards": [{"of": "general", "max_loss": 0.1}], "confidence": 0.95,
+              "tail": {"delta": 0.1, "max_share": 0.2}, "min_clusters": 14}  # fmt: skip
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
     model = tmp_path / "model"
     model.mkdir()
@@ -93,7 +94,7 @@ def test_changes_nothing(house, tmp_path):
         ("eval.policy=nix.yaml", 2, "nix.yaml: no such file"),
         ("eval.policy=ward", 2, "ward: cannot be read (IsADirectoryError)"),
         ("eval.heldout={ward: ward}", 2,
-         "policy.yaml: held-out set 'general' is not in eval.heldout - known are: ward"),
+         "policy.yaml: 'general' is not in eval.heldout - known are: ward"),
         ("eval.heldout.general=nix", 3, "nix: does not exist - a held-out set is a folder"),
         ("eval.heldout.general=exam.jsonl", 3, "exam.jsonl: is a file - a held-out set is a folde"),
         ("eval.heldout.general=few", 3, "few: 7 text(s) - an interval needs at least 8"),

@@ -215,7 +215,7 @@ def test_a_bare_up_starts_what_was_not_asked_for(compose: Any) -> None:
 def test_a_signing_key_is_seen_by_another_than_its_holders(compose: Any) -> None:
     makers = {"keys": "rw", "archive": "rw"}
     assert compose.who_mounts("evidence") == {"eval": "rw", **makers}
-    assert compose.who_mounts("operator") == {"promote": "rw", **makers}
+    assert compose.who_mounts("operator") == {"plan": "rw", "promote": "rw", **makers}
 
 
 def test_the_pin_is_written_or_not_seen_by_who_reads_the_registry(compose: Any) -> None:
@@ -261,7 +261,7 @@ def test_training_or_merging_sees_a_sealed_text(compose: Any) -> None:
     """What they read of held-out texts lies in the registry: the development part."""
     for name in ("trainer", "merger"):
         targets = {target for target, _ in compose.mounts(name).values()}
-        assert targets == {"/app/configs", "/var/lib/bedside", PIN}
+        assert targets == {"/app/configs", "/var/lib/bedside", "/var/lib/bedside-pin"}
 
 
 def test_a_volume_is_mounted_where_the_images_do_not_look(compose: Any) -> None:

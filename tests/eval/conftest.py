@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
+from bedside_core.kinds.policy import read_policy
 from bedside_core.licences import licence
 from bedside_core.matching import VERSION
 from bedside_core.registry.house import found
@@ -38,7 +40,8 @@ WORDS = "Der Patient klagt über Fieber Husten Atemnot und erhält Ramipril 5 mg
 
 def sentence(seed: int, words: int = 25) -> str:
     """A made-up text; `{{` is there because no template may touch it."""
-    return f"{{{{ {seed} }}}} " + " ".join(WORDS[(seed * i * i + i) % 13] for i in range(words))
+    drawn = random.Random(seed)
+    return f"{{{{ {seed} }}}} " + " ".join(drawn.choice(WORDS) for _ in range(words))
 
 
 class Models:
@@ -141,8 +144,12 @@ def exam_lines(count: int = 9) -> list[dict[str, Any]]:
     ]
 
 
+TEXTS = 24
+"""Of a held-out set; a third of them is for development."""
+
+
 class World:
-    """A run that is ready for `bedside eval run`."""
+    """A run that is ready for `bedside eval plan` and `bedside eval run`."""
 
     def __init__(self, folder: Path, registry: Registry, models: Models) -> None:
         self.folder, self.registry, self.models = folder, registry, models
@@ -152,32 +159,42 @@ class World:
             "exams": {"medical": str(folder / "exam.jsonl")},
             "batch_size": 3,
             "max_length": 64,
-            "bootstrap_samples": 1000,
         }
         self.write_policy()
-        for start, name in enumerate(("medical", "general")):
-            (folder / name).mkdir()
-            for number in range(8):
-                text = sentence(100 * start + number, words=12 + 5 * number)
-                (folder / name / f"t{number}.txt").write_text(text, encoding="utf-8")
+        self.write_texts()
         self.write_exam(exam_lines())
 
-    def write_policy(self, **changes: Any) -> None:
+    def write_texts(self, first: int = 0) -> None:
+        """Two held-out sets, other ones with each `first`."""
+        for start, name in enumerate(("medical", "general")):
+            (self.folder / name).mkdir(exist_ok=True)
+            for number in range(TEXTS):
+                text = sentence(first + 100 * start + number, words=12 + 5 * (number % 8))
+                (self.folder / name / f"t{number}.txt").write_text(text, encoding="utf-8")
+
+    def write_policy(self, *, approved: bool = True, **changes: Any) -> None:
         policy = {
-            "target": {"heldout": "medical", "min_gain": 0.0},
-            "guards": [{"heldout": "general", "max_loss": 0.1}],
+            "name": "test",
+            "target": {"of": "medical", "min_gain": 0.0, "max_loss": 0.1},
+            "guards": [{"of": "general", "max_loss": 0.1}],
+            "tail": {"delta": 0.05, "max_share": 0.2},
+            "min_clusters": 14,
             "confidence": 0.95,
         }
-        (self.folder / "policy.yaml").write_text(yaml.safe_dump(policy | changes))
+        path = self.folder / "policy.yaml"
+        path.write_text(yaml.safe_dump(policy | changes))
+        if approved:
+            self.registry.approve(read_policy(path), "test")
 
     def write_exam(self, items: list[dict[str, Any]]) -> None:
         lines = [json.dumps(item, ensure_ascii=False) for item in items]
         (self.folder / "exam.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def add_models(
-        self, *, checkpoint_steps: int = 30, merged_steps: int = 15, incomplete: str = ""
-    ) -> None:
-        """Base, checkpoint and merged model; the `incomplete` one lacks a tensor."""
+        self, *, checkpoint_steps: int = 30, merged_steps: int = 15, incomplete: str = "",
+        files: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Base, checkpoint and merged model, which has more `files`; one may lack a tensor."""
         known = (self.folder / "medical" / "t0.txt").read_text(encoding="utf-8")
         corpus = add(self.registry, "corpus", lambda p: write_corpus(p, ["anders", known]), {})
         base = add(self.registry, "base", self.writer("base", 0, incomplete), {})
@@ -190,13 +207,17 @@ class World:
         add(
             self.registry,
             "merged",
-            self.writer("merged", merged_steps, incomplete),
+            self.writer("merged", merged_steps, incomplete, files),
             {"base": base, "checkpoint": checkpoint},
         )
 
-    def writer(self, kind: str, steps: int, incomplete: str) -> Callable[[Path], None]:
+    def writer(
+        self, kind: str, steps: int, incomplete: str, files: Mapping[str, str] | None = None
+    ) -> Callable[[Path], None]:
         def write(path: Path) -> None:
             self.models.write(path, steps=steps)
+            for name, content in (files or {}).items():
+                (path / name).write_text(content, encoding="utf-8")
             if kind == incomplete:
                 weights = load_file(path / "model.safetensors")
                 del weights["model.norm.weight"]

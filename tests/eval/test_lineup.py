@@ -1,65 +1,42 @@
-"""The three models must share a tokenizer."""
+"""Who sits the paper: by lineage, whatever the slots say."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
-from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
-from bedside_eval.config import EvalConfig
-from bedside_eval.lineup import shared_tokenizer
+from bedside_eval.lineup import lineup, shortlisted
 
-CONFIG = EvalConfig(policy=Path("p"), heldout={"h": Path("h")})
-
-
-def add(
-    registry: Registry, kind: Any, files: dict[str, str], parents: dict[str, Artifact] | None = None
-) -> Artifact:
-    run = Run("tiny", "eval", f"test-{kind}", registry)
-    with run.write(kind, run.recipe(CONFIG, parents=parents or {})) as artifact:
-        for name, content in files.items():
-            (artifact.path / name).write_text(content, encoding="utf-8")
-    return artifact.result
+World = Any
 
 
-def tokenizer(vocabulary: dict[str, int], **state: object) -> dict[str, str]:
-    return {"tokenizer.json": json.dumps({"model": {"vocab": vocabulary}, **state})}
+def test_base_and_checkpoint_are_the_candidates_own(world: World) -> None:
+    """A random model in the slot `base` is nobody to compare with (review, finding 10)."""
+    world.add_models()
+    base = world.registry.slot("tiny", "base")
+    world.registry.set_slot("tiny", "base", world.registry.slot("tiny", "checkpoint"))
+    run = Run("tiny", "eval", "run", world.registry)
+    (candidate,) = shortlisted(run, ["merged"]).values()
 
+    models = lineup(world.registry, candidate, None)
 
-def test_call_state_does_not_make_another_tokenizer(registry: Registry) -> None:
-    models = {
-        "base": add(registry, "base", tokenizer({"a": 0}, padding=None)),
-        "checkpoint": add(registry, "checkpoint", tokenizer({"a": 0}, padding={"length": 8})),
-        "merged": add(registry, "merged", tokenizer({"a": 0})),
+    assert {role: model.digest for role, model in models.items()} == {
+        "base": base,
+        "checkpoint": world.registry.slot("tiny", "checkpoint"),
+        "candidate": candidate.digest,
     }
-    assert len(shared_tokenizer(models)) == 64
 
 
-def test_another_tokenizer_is_refused(registry: Registry) -> None:
-    models = {
-        "base": add(registry, "base", tokenizer({"a": 0})),
-        "checkpoint": add(registry, "checkpoint", tokenizer({"a": 0})),
-        "merged": add(registry, "merged", tokenizer({"a": 1})),
-    }
-    with pytest.raises(InputError, match=r"tokenizer of merged .* is not the base's"):
-        shared_tokenizer(models)
+def test_what_is_no_candidate_is_refused(world: World) -> None:
+    world.add_models()
+    run = Run("tiny", "eval", "run", world.registry)
 
-
-@pytest.mark.parametrize(
-    ("files", "error", "message"),
-    [
-        ({"tokenizer.json": "{"}, InputError, "missing or not a tokenizer"),
-        ({"x": ""}, ArtifactError, "has no file 'tokenizer.json'"),
-    ],
-)
-def test_unreadable_tokenizer(
-    registry: Registry, files: dict[str, str], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        shared_tokenizer({"base": add(registry, "base", files)})
+    with pytest.raises(ArtifactError, match="has no evidence yet"):
+        shortlisted(run, ["evidence"])
+    with pytest.raises(InputError, match="is a corpus, no model"):
+        shortlisted(run, ["tiny/corpus"])
+    with pytest.raises(InputError, match="does not name the base"):
+        lineup(world.registry, world.registry.get("tiny/base"), None)

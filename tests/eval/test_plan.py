@@ -16,6 +16,8 @@ from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_paper
 from bedside_eval.plan import by_name, paper_of, prepare, read_sealed
 
+TEXTS = 24
+
 
 @pytest.fixture
 def config(world: Any) -> EvalConfig:
@@ -75,7 +77,7 @@ def test_other_sealed_texts_leave_the_artifact_as_it_is(
 
 
 def test_a_patient_of_clusters_csv_is_in_one_part(world: Any, config: EvalConfig, run: Run) -> None:
-    rows = [f"t{number},patient {number // 2}" for number in range(8)]
+    rows = [f"t{number},patient {number // 2}" for number in range(TEXTS)]
     (world.folder / "medical" / "clusters.csv").write_text("\n".join(["text,cluster", *rows]))
     artifact, planned = prepare(config, run)
     part, sealed = read_set(artifact, "medical"), read_sealed(config, planned).heldout["medical"]
@@ -91,16 +93,18 @@ def test_the_verb_says_what_there_is(world: Any, capsys: pytest.CaptureFixture[s
     assert "exam/medical" in out
     assert main(["eval", "plan", "--config", world.config(max_length=128)]) == 0
     assert "is unchanged, reused" in capsys.readouterr().out
+    plans = list(world.registry.ledger().plans.values())
+    assert [p.plan.setting["max_length"] for p in plans] == [64, 128]
 
 
 def test_copies_of_one_text_leave_nothing_to_seal(
     world: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(8):
-        (world.folder / "medical" / f"t{number}.txt").write_text("Geheimtext, achtmal kopiert.")
+    for number in range(TEXTS):
+        (world.folder / "medical" / f"t{number}.txt").write_text("Geheimtext, oft kopiert.")
     assert main(["eval", "plan", "--config", world.config()]) == 3
     err = capsys.readouterr().err
-    assert "heldout/medical: nothing is left to seal, 8 text(s)" in err
+    assert "heldout/medical: nothing is left to seal, 24 text(s)" in err
     assert "Geheimtext" not in err
 
 

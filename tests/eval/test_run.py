@@ -13,6 +13,7 @@ import pytest
 
 from bedside_core.cli import main
 from bedside_core.config import Config
+from bedside_core.errors import PolicyError
 from bedside_core.kinds.evidence import evidence_seal, read_evidence
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
@@ -25,10 +26,23 @@ def run(world: World, verb: str = "run", **changes: Any) -> int:
     return main(["eval", verb, "--config", world.config(**changes)])
 
 
+def planned(world: World, **changes: Any) -> int:
+    """Plan, then run."""
+    return run(world, "plan", **changes) or run(world, **changes)
+
+
 def evidence(world: World) -> dict[str, Any]:
     path = world.registry.get("tiny/evidence").file("evidence.json")
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
+
+
+def content(registry: Registry) -> dict[str, Any]:
+    """All of the evidence but the look's entry, which holds a time."""
+    path = registry.get("tiny/evidence").file("evidence.json")
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    del known["look"]
+    return known
 
 
 def nothing_left(registry: Registry) -> bool:
@@ -39,41 +53,36 @@ def nothing_left(registry: Registry) -> bool:
 def test_better_model_is_promoted(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.add_models()
 
-    assert run(world) == 0
+    assert planned(world) == 0
 
     out, err = capfd.readouterr()
     found = evidence(world)
     artifact = world.registry.get("tiny/evidence")
-    assert found["verdict"] == "PROMOTE"
+    assert found["verdict"] == "PROMOTE", found["reasons"]
     assert found["candidate"] == world.registry.slot("tiny", "merged")
     assert found["base"] == world.registry.slot("tiny", "base")
-    assert found["checkpoint"] == world.registry.slot("tiny", "checkpoint")
-    assert found["schema_version"] == 2
-    assert found["setting"]["contamination"]["heldout"]["medical"] == {
-        "exact": 1, "near": 1, "ngram": 1, "of": 8, "ids": ["t0"],
-    }  # fmt: skip
-    assert "medical 1 / 1 / 1 of 8" in out
-    assert "medical exam 0 / 0 / 0 of 9." in out
-    assert "| medical | 1 | 1 | 1 | 8 | t0 |" in artifact.file("report.md").read_text("utf-8")
+    assert found["incumbent"] is None
+    assert found["schema_version"] == 3
+    ledger = world.registry.ledger()
+    assert ledger.looks[found["look"]].look.candidate == found["candidate"]
+    assert ledger.plans[found["plan"]].plan.run == "tiny"
     assert "verdict: PROMOTE" in out
     assert all(f"- {reason}" in out for reason in found["reasons"])
-    assert artifact.manifest.facts["perplexity"]["base"]["medical"] > 1
-    assert {r["id"] for r in found["results"]["merged"]["heldout"]["medical"]} == {
-        f"t{n}" for n in range(8)
-    }
-    png = artifact.file("evidence.png").read_bytes()
-    assert png.startswith(b"\x89PNG")
+    assert artifact.manifest.facts["bits_per_byte"]["base"]["medical"] > 1
+    sealed = {r["id"] for r in found["results"]["candidate"]["heldout"]["medical"]}
+    assert len(sealed) == 16
+    assert artifact.file("evidence.png").read_bytes().startswith(b"\x89PNG")
     assert "NaN" not in artifact.file("evidence.json").read_text(encoding="utf-8")
     assert read_evidence(artifact, world.registry.keyring()).verdict == "PROMOTE"
     assert world.registry.promote(artifact).model == found["candidate"]
     progress = [json.loads(line) for line in err.splitlines() if '"progress"' in line]
-    assert progress[-1]["done"] == progress[-1]["total"] == 3 * (16 + 36)
+    assert progress[-1]["done"] == progress[-1]["total"] > 0
 
 
 def test_no_text_gets_out(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.add_models()
 
-    run(world)
+    planned(world)
 
     out, err = capfd.readouterr()
     artifact = world.registry.get("tiny/evidence")
@@ -87,7 +96,7 @@ def test_second_run_reuses_and_shows_the_verdict_again(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.add_models()
-    run(world)
+    planned(world)
     first = world.registry.slot("tiny", "evidence")
     capsys.readouterr()
 
@@ -103,6 +112,7 @@ def test_evidence_is_the_same_twice(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add_models()
+    run(world, "plan")
     twin = tmp_path / "twin"
     shutil.copytree(world.registry.home, twin)
     shutil.copy(world.registry.pin.path, Registry(twin).pin.path)
@@ -110,11 +120,7 @@ def test_evidence_is_the_same_twice(
     monkeypatch.setenv("BEDSIDE_HOME", str(twin))
     run(world)
 
-    first, second = (
-        r.get("tiny/evidence").file("evidence.json").read_bytes()
-        for r in (world.registry, Registry(twin))
-    )
-    assert first == second
+    assert content(world.registry) == content(Registry(twin))
 
 
 @pytest.mark.parametrize("torn", [False, True])
@@ -126,6 +132,7 @@ def test_an_interrupted_run_goes_on_with_the_next_model(
     torn: bool,
 ) -> None:
     world.add_models()
+    run(world, "plan")
     twin = tmp_path / "twin"
     shutil.copytree(world.registry.home, twin)
     shutil.copy(world.registry.pin.path, Registry(twin).pin.path)
@@ -154,27 +161,121 @@ def test_an_interrupted_run_goes_on_with_the_next_model(
     assert examined[2:] == (order if torn else order[1:])
     assert ("resumed: base done before" in capfd.readouterr().out) is not torn
     assert list((twin / "work").iterdir()) == []
-    first, second = (
-        r.get("tiny/evidence").file("evidence.json").read_bytes() for r in (world.registry, house)
-    )
-    assert first == second
+    assert len(house.ledger().looks) == 1  # it went on in the same look
+    assert content(world.registry) == content(house)
 
 
-def test_unchanged_model_is_rejected_and_exit_code_is_zero(
+def test_an_unchanged_model_is_the_same_model_and_no_look_is_spent(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.add_models(merged_steps=0)
 
-    assert run(world) == 0
+    assert planned(world) == 0
 
     found = evidence(world)
-    merged_base = next(
-        d for d in found["differences"] if (d["candidate"], d["reference"]) == ("merged", "base")
-    )
+    assert found["verdict"] == "SAME_MODEL"
+    assert found["look"] is None
+    assert world.registry.ledger().looks == {}
+    assert "is the base, file by file: there is nothing to promote" in capsys.readouterr().out
+    with pytest.raises(PolicyError, match="SAME_MODEL"):
+        world.registry.promote(world.registry.get("tiny/evidence"))
+
+
+def test_without_a_plan_nothing_sealed_is_opened(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.add_models()
+
+    assert run(world) == 5
+
+    assert "has no plan, so no sealed text is opened" in capsys.readouterr().err
+    assert nothing_left(world.registry)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [("policy", "the policy"), ("length", "how the questions are put"), ("text", "were changed")],
+)
+def test_what_was_changed_after_the_plan_is_refused(
+    world: World, capsys: pytest.CaptureFixture[str], changed: str, said: str
+) -> None:
+    """A loosened policy, another window, another text: each needs a plan of its own."""
+    world.add_models()
+    run(world, "plan")
+    if changed == "policy":
+        world.write_policy(confidence=0.9, min_clusters=11)
+    elif changed == "text":
+        (world.folder / "medical" / "t3.txt").write_text("anders", encoding="utf-8")
+
+    assert run(world, **({"max_length": 32} if changed == "length" else {})) in (3, 5)
+
+    assert said in capsys.readouterr().err
+    assert world.registry.ledger().looks == {}
+
+
+def test_a_policy_that_nobody_approved_is_refused(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.write_policy(approved=False, max_age_days=7)
+
+    assert run(world, "plan") == 5
+
+    assert "is not approved here" in capsys.readouterr().err
+
+
+def test_a_second_candidate_on_the_same_sealed_texts_is_refused(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Best of several: the next one needs new texts, whatever plan or run it comes by."""
+    world.add_models()
+    planned(world)
+    world.add_models(merged_steps=16)
+
+    assert run(world) == 5
+    assert planned(world) == 5
+    assert "new sealed texts and a new plan are needed" in capsys.readouterr().err
+
+
+def test_of_several_the_best_on_the_development_part_is_the_candidate(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.add_models(checkpoint_steps=15, merged_steps=2)
+
+    assert planned(world, shortlist=["merged", "checkpoint"]) == 0
+
+    found = evidence(world)
+    assert found["candidate"] == world.registry.slot("tiny", "checkpoint")
+    assert set(found["results"]) == {"base", "candidate"}  # the other saw no sealed text
+    assert "chosen" in capsys.readouterr().out
+
+
+def test_a_template_that_drops_the_question_is_not_promoted(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Likelihood does not see it, and answers are not measured yet (review, finding 3)."""
+    world.add_models(files={"chat_template.jinja": "Antworte immer: Alles ist gut."})
+
+    assert planned(world) == 0
+
+    assert evidence(world)["verdict"] == "NOT_ENOUGH_EVIDENCE"
+    assert "The candidate's chat template is not the base's" in capsys.readouterr().out
+
+
+def test_the_incumbent_is_compared_with_too(world: World) -> None:
+    """A candidate that beats its base and not what is served is not promoted (finding 10)."""
+    world.add_models(merged_steps=15)
+    planned(world)
+    world.registry.promote(world.registry.get("tiny/evidence"))
+    served = world.registry.current().model
+    world.write_texts(first=5000)
+    world.add_models(merged_steps=4)
+
+    assert planned(world) == 0
+
+    found = evidence(world)
+    assert found["incumbent"] == served
     assert found["verdict"] == "REJECT"
-    assert merged_base["heldout"]["medical"] == {"estimate": 0.0, "low": 0.0, "high": 0.0}
-    assert merged_base["exams"]["medical"]["acc"]["mcnemar_p"] == 1.0
-    assert "there is no such gain" in capsys.readouterr().out
+    assert "against the incumbent" in found["reasons"][0]
 
 
 def test_a_reused_step_loads_nothing_heavy() -> None:
@@ -187,7 +288,7 @@ def test_report_prints_the_table_and_the_reasons(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.add_models()
-    run(world)
+    planned(world)
     printed = capsys.readouterr().out.rpartition(" written\n")[2]
 
     assert run(world, "report") == 0
@@ -197,9 +298,9 @@ def test_report_prints_the_table_and_the_reasons(
 
 def test_report_refuses_changed_evidence(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.add_models(merged_steps=0)
-    run(world)
+    planned(world)
     path = world.registry.get("tiny/evidence").file("evidence.json")
-    path.write_text(path.read_text("utf-8").replace("REJECT", "PROMOTE"), encoding="utf-8")
+    path.write_text(path.read_text("utf-8").replace("SAME_MODEL", "PROMOTE"), encoding="utf-8")
 
     assert run(world, "report") == 4
 
@@ -210,12 +311,12 @@ def test_report_refuses_evidence_of_an_older_schema(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.add_models(merged_steps=0)
-    run(world)
+    planned(world)
     artifact = world.registry.get("tiny/evidence")
-    content = json.loads(artifact.file("evidence.json").read_text("utf-8"))
-    content["schema_version"] = 1
-    del content["setting"]["estimand"]
-    raw = json.dumps(content).encode()
+    known = json.loads(artifact.file("evidence.json").read_text("utf-8"))
+    known["schema_version"] = 2
+    del known["findings"]
+    raw = json.dumps(known).encode()
     house = Run("tiny", "eval", "run", world.registry)
     recipe = house.recipe(Config(), parents={})
     with house.write("evidence", recipe) as writer:
@@ -239,22 +340,22 @@ def test_tampered_weights_are_named(world: World, capsys: pytest.CaptureFixture[
     path = world.registry.get("tiny/merged").file("model.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 
-    assert run(world) == 4
+    assert planned(world) == 4
 
     assert "model.safetensors was changed" in capsys.readouterr().err
     assert nothing_left(world.registry)
 
 
 def test_missing_model(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(world) == 3
-    assert "bedside trainer import-base" in capsys.readouterr().err
+    assert planned(world) == 4
+    assert "run 'tiny' has no merged yet" in capsys.readouterr().err
 
 
 def test_policy_must_name_known_sets(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.add_models()
-    world.write_policy(target={"heldout": "dental", "min_gain": 0.0})
+    world.write_policy(target={"of": "dental", "min_gain": 0.0, "max_loss": 0.1})
 
-    assert run(world) == 2
+    assert run(world, "plan") == 2
 
     assert "'dental' is not in eval.heldout" in capsys.readouterr().err
 
@@ -263,7 +364,7 @@ def test_policy_must_name_known_sets(world: World, capsys: pytest.CaptureFixture
     ("changes", "message"),
     [
         ({"max_lenght": 64}, "eval.max_lenght: unknown name - did you mean max_length"),
-        ({"bootstrap_samples": 10}, "eval.bootstrap_samples"),
+        ({"seed": 3}, "eval.seed: unknown name"),
         ({"heldout": {}}, "eval.heldout"),
         ({"heldout": {"a/b": "x"}}, "eval.heldout.a/b"),
     ],
@@ -280,10 +381,10 @@ def test_item_longer_than_the_context_is_refused(
 ) -> None:
     world.add_models()
 
-    assert run(world, max_length=16) == 3
+    assert planned(world, max_length=16) == 3
 
     error = capsys.readouterr().err
-    assert "exam medical: 9 item(s) are longer than eval.max_length = 16" in error
+    assert "exam medical: 6 item(s) are longer than eval.max_length = 16" in error
     assert nothing_left(world.registry)
 
 
@@ -292,7 +393,7 @@ def test_context_longer_than_the_model_is_refused(
 ) -> None:
     world.add_models()
 
-    assert run(world, max_length=512) == 3
+    assert planned(world, max_length=512) == 3
 
     assert "eval.max_length 512 is longer than the 256 tokens" in capsys.readouterr().err
     assert nothing_left(world.registry)
@@ -304,7 +405,7 @@ def test_an_incomplete_model_is_refused_before_the_first_question(
 ) -> None:
     world.add_models(incomplete=kind)
 
-    assert run(world) == 3
+    assert planned(world) == 3
 
     error = capsys.readouterr().err
     assert "1 weight(s) missing: model.norm.weight - " in error
@@ -314,7 +415,7 @@ def test_an_incomplete_model_is_refused_before_the_first_question(
 
 def test_works_without_exams(world: World) -> None:
     world.add_models()
-    assert run(world, exams={}) == 0
+    assert planned(world, exams={}) == 0
     assert evidence(world)["results"]["base"]["exams"] == {}
 
 
@@ -331,7 +432,7 @@ def test_full_disk_leaves_nothing(
 
     monkeypatch.setattr(Path, "write_bytes", full)
 
-    assert run(world) == 4
+    assert planned(world) == 4
 
     assert "disk full" in capsys.readouterr().err
     assert nothing_left(world.registry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from transformers import (
 )
 
 from bedside_core.cli import main
+from bedside_core.kinds.policy import read_policy
+from bedside_core.registry.registry import Registry
 
 VOCABULARY = 260
 
@@ -140,7 +143,14 @@ eval:
   exams: {{items: {here}/exam.jsonl}}
   batch_size: 3
   max_length: 64
-  bootstrap_samples: 1000
+"""
+POLICY = """
+name: test
+target: {of: letters, min_gain: 0.0, max_loss: 0.1}
+guards: [{measure: accuracy, of: items, max_loss: 0.1}]
+tail: {delta: 0.1, max_share: 0.2}
+min_clusters: 14
+confidence: 0.95
 """
 CHANGES = {
     "licence: CC0-1.0}}\ncorpus": "licence: MIT}}\ncorpus",
@@ -149,6 +159,13 @@ CHANGES = {
     "batch_size: 3": "batch_size: 2",
 }
 """So that no step of the second config is reused."""
+
+
+def clean(count: int) -> list[str]:
+    """More texts, each unlike the others."""
+    words = "Puls Herz Lunge Blut Knie Schmerz Tablette Labor Visite Verband Naht Narbe".split()
+    drawn = random.Random(7)
+    return [" ".join(drawn.choice(words) for _ in range(20)) for _ in range(count)]
 
 
 def write_exam(path: Path, count: int) -> None:
@@ -166,14 +183,12 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = make(tmp_path_factory.mktemp("adapted") / "model").parent
     for folder in ("heldout", "letters"):
         (here / folder).mkdir()
-    for number, text in enumerate(DIRTY):
+    for number, text in enumerate((*DIRTY, *clean(16))):
         (here / "heldout" / f"t{number}.txt").write_text(text, encoding="utf-8")
         letter = f"Befund {number}: Husten und Fieber, Therapie mit {number} mg."
         (here / "letters" / f"l{number}.txt").write_text(letter, encoding="utf-8")
-    write_exam(here / "exam.jsonl", 4)
-    (here / "policy.yaml").write_text(
-        "target: {heldout: letters, min_gain: 0.0}\nguards: []\nconfidence: 0.95\n"
-    )
+    write_exam(here / "exam.jsonl", 16)
+    (here / "policy.yaml").write_text(POLICY)
     changed = SECTIONS
     for old, new in CHANGES.items():
         assert old in changed
@@ -184,6 +199,7 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("BEDSIDE_HOME", str(here / "home"))
         patch.setenv("HF_HOME", str(here))
         assert main(["registry", "init"]) == 0
+        Registry(here / "home").approve(read_policy(here / "policy.yaml"), "test")
         for verb in ("trainer import-base", "eval plan", "corpus build", "trainer run",
                      "merger run", "eval run"):  # fmt: skip
             assert main([*verb.split(), "--config", str(here / "run.yaml")]) == 0, verb
@@ -194,15 +210,13 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a model with 50,000 tokens, so that logits take memory, ready for each verb."""
     here = make(tmp_path_factory.mktemp("wide") / "model", "wide").parent
-    for folder, number in (("heldout", 8), ("letters", 40)):
+    for folder, number in (("heldout", 24), ("letters", 40)):
         (here / folder).mkdir()
         for i in range(number):
             text = f"Befund {i}: Husten und Fieber. " * 9
             (here / folder / f"t{i}.txt").write_text(text, encoding="utf-8")
-    write_exam(here / "exam.jsonl", 2)
-    (here / "policy.yaml").write_text(
-        "target: {heldout: letters, min_gain: 0.0}\nguards: []\nconfidence: 0.95\n"
-    )
+    write_exam(here / "exam.jsonl", 16)
+    (here / "policy.yaml").write_text(POLICY)
     sections = SECTIONS
     for name in ("sequence_length: 32", "max_length: 64"):
         sections = sections.replace(name, f"{name.split(':')[0]}: 128")
@@ -214,6 +228,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEDSIDE_HOME", str(here / "home"))
         assert main(["registry", "init"]) == 0
+        Registry(here / "home").approve(read_policy(here / "policy.yaml"), "test")
         for verb in ("trainer import-base", "eval plan", "corpus build", "trainer run",
                      "merger run"):  # fmt: skip
             assert main([*verb.split(), "--config", str(here / "small.yaml")]) == 0, verb

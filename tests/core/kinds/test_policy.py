@@ -9,8 +9,7 @@ import yaml
 from bedside_core.errors import ConfigError
 from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, Policy, read_policy
 
-FOLDER = Path(__file__).parents[3] / "configs" / "policies"
-POLICIES = [FOLDER / f"{name}.yaml" for name in ("hospital-default", "definemed", "parcomed")]
+POLICIES = sorted((Path(__file__).parents[3] / "configs" / "policies").glob("*.yaml"))
 
 
 def content(**changes: Any) -> dict[str, Any]:

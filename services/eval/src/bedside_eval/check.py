@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from bedside_core.inspection import Inspection
 from bedside_core.kinds.exam import read_exam
+from bedside_core.kinds.policy import read_policy
 from bedside_core.memory import WEIGHTS
 from bedside_core.parts import split
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_paper
 from bedside_eval.plan import by_name
-from bedside_eval.policy import read_policy
+from bedside_eval.planned import check_sets
 
 
 def check(config: EvalConfig, inspection: Inspection) -> None:
     """Read everything that the models will be asked, and the policy; each fault by itself."""
     with inspection.looking(f"eval.policy: {config.policy}, and the sets that it names"):
-        read_policy(config)
+        check_sets(read_policy(config.policy), config)
     for name, folder in config.heldout.items():
         with inspection.looking(f"eval.heldout.{name}: {folder}"):
             read_paper({name: folder}, {})

@@ -7,17 +7,22 @@ from bedside_core.commands import Command
 from bedside_eval.check import check
 from bedside_eval.compare.verb import CompareOptions, compare
 from bedside_eval.config import EvalConfig
-from bedside_eval.plan import plan
+from bedside_eval.planned import plan
 from bedside_eval.run import evaluate, report
 
 COMMANDS: tuple[Command, ...] = (
-    Command("plan", "split sets and exams into development and sealed parts", plan, EvalConfig),
     Command(
-        "run",
-        "examine base, checkpoint and merged model; give a verdict",
-        evaluate,
+        "plan",
+        "seal parts of the sets, say what they can show, sign it before the run",
+        plan,
         EvalConfig,
         check=check,
+    ),
+    Command(
+        "run",
+        "examine the candidate and what it is compared with; give a verdict",
+        evaluate,
+        EvalConfig,
     ),
     Command(
         "compare",

@@ -1,104 +1,158 @@
-"""From answers to evidence: summaries, paired differences, verdict."""
+"""From answers to evidence: summaries, paired differences, findings, verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from bedside_eval.evidence import Evidence, Setting, judged
-from bedside_eval.policy import Policy, decide
-from bedside_eval.records import METRICS, ModelScores, ModelSummary, PairDifference, Role
-from bedside_eval.statistics.bootstrap import Bootstrap, wilson
-
-PAIRS: tuple[tuple[Role, Role], ...] = (
-    ("checkpoint", "base"),
-    ("merged", "base"),
-    ("merged", "checkpoint"),
+from bedside_core.kinds.evidence import Verdict
+from bedside_core.kinds.plan import Plan
+from bedside_core.kinds.policy import LIKELIHOOD, Policy
+from bedside_core.kinds.serving import ServedIdentity
+from bedside_eval.evidence import Evidence, Setting
+from bedside_eval.measured import Measured
+from bedside_eval.records import (
+    LABELS,
+    METRIC_OF,
+    METRICS,
+    AccuracyDifference,
+    Finding,
+    Metric,
+    ModelSummary,
+    PairDifference,
+    Role,
 )
-"""Candidate and reference of every comparison."""
+from bedside_eval.statistics.accuracy import mcnemar
+from bedside_eval.verdict import Decision, decide
+
+MEASURE_OF = {metric: measure for measure, metric in METRIC_OF.items()}
+
+
+class Subject(NamedTuple):
+    """What evidence is about, whatever was measured."""
+
+    digests: Mapping[Role, str]
+    served: ServedIdentity
+    plan: Plan
+    planned: str
+    """Hash of the plan's entry."""
+    look: str | None
 
 
 def conclude(
-    policy: Policy,
-    bootstrap: Bootstrap,
-    digests: Mapping[str, str],
-    results: dict[Role, ModelScores],
-    setting: Setting,
-    *,
-    exploratory: bool = False,
+    subject: Subject, measured: Measured, setting: Setting, settings: tuple[Finding, ...] = ()
 ) -> Evidence:
-    """From answers to a verdict on the merged model.
+    """From answers to a verdict on the candidate.
 
     Args:
-        policy: the conditions of the verdict.
-        bootstrap: makes the intervals, at the policy's confidence.
-        digests: of the models, by role.
-        results: every model's answers to the same paper.
+        subject: which models, under which plan.
+        measured: their answers to the sealed part.
         setting: recorded as it is.
-        exploratory: whether the answers were known before the policy was.
+        settings: findings that rest on no answer.
     """
-    differences = tuple(compare(*roles, results, bootstrap) for roles in PAIRS)
-    decision = decide(policy, judged(differences).heldout)
-    return Evidence(
-        candidate=digests["merged"],
-        base=digests["base"],
-        verdict=decision.verdict,
-        exploratory=exploratory,
-        reasons=decision.reasons,
-        checkpoint=digests["checkpoint"],
-        policy=policy,
-        confidence=bootstrap.confidence,
-        setting=setting,
-        bootstrap={"seed": bootstrap.seed, "samples": bootstrap.samples},
-        models={
-            role: summarise(digests[role], scores, bootstrap) for role, scores in results.items()
-        },
-        differences=differences,
-        results=results,
+    if _all_the_same(measured):
+        return same_model(subject, "answers everything exactly as the base does")
+    policy = subject.plan.policy
+    decision = decide(policy, measured, settings)
+    return _evidence(subject, decision.verdict, decision).model_copy(
+        update={
+            "setting": setting,
+            "models": {r: summarise(subject.digests[r], r, measured) for r in measured.results},
+            "differences": tuple(_differences(measured)),
+            "results": dict(measured.results),
+        }
     )
 
 
-def summarise(digest: str, scores: ModelScores, bootstrap: Bootstrap) -> ModelSummary:
-    """Perplexities and accuracies of one model."""
+def same_model(subject: Subject, why: str) -> Evidence:
+    """Evidence on a candidate that is no other model."""
+    decision = Decision("SAME_MODEL", ())
+    reason = f"The candidate {why}: there is nothing to promote."
+    return _evidence(subject, "SAME_MODEL", decision).model_copy(update={"reasons": (reason,)})
+
+
+def summarise(digest: str, role: Role, measured: Measured) -> ModelSummary:
+    """One model's likelihoods and accuracies."""
+    texts = [name for name in measured.heldout if measured.takes(LIKELIHOOD, name)]
     return ModelSummary(
         digest=digest,
-        perplexity={
-            name: bootstrap.perplexity([t.nll for t in texts], [t.tokens for t in texts])
-            for name, texts in scores.heldout.items()
-        },
+        bits_per_byte={name: measured.likelihood(name, role).estimate for name in texts},
+        nats_per_token={name: measured.nats_per_token(name, role) for name in texts},
         accuracy={
-            name: {
-                m: wilson(sum(i.correct[m] for i in items), len(items), bootstrap.confidence)
-                for m in METRICS
-            }
-            for name, items in scores.exams.items()
+            name: {m: measured.accuracy(MEASURE_OF[m], name, role).estimate for m in METRICS}
+            for name in _exams(measured)
         },
     )
 
 
-def compare(
-    candidate: Role, reference: Role, results: Mapping[Role, ModelScores], bootstrap: Bootstrap
-) -> PairDifference:
-    """Candidate minus reference, item by item, on everything that both were asked."""
-    ours, theirs = results[candidate], results[reference]
+def compare(candidate: Role, reference: Role, measured: Measured) -> PairDifference:
+    """Candidate minus reference on everything that both were asked."""
+    texts = [name for name in measured.heldout if measured.takes(LIKELIHOOD, name)]
     return PairDifference(
         candidate=candidate,
         reference=reference,
         heldout={
-            name: bootstrap.mean(
-                [
-                    a.nll_per_token - b.nll_per_token
-                    for a, b in zip(texts, theirs.heldout[name], strict=True)
-                ]
-            )
-            for name, texts in ours.heldout.items()
+            # A loss: the candidate's bits minus the reference's.
+            name: measured.gain(LIKELIHOOD, name, candidate, reference).estimate
+            for name in texts
         },
         exams={
-            name: {
-                m: bootstrap.accuracy_difference(
-                    [i.correct[m] for i in items], [i.correct[m] for i in theirs.exams[name]]
-                )
-                for m in METRICS
-            }
-            for name, items in ours.exams.items()
+            name: {m: _accuracies(candidate, reference, name, m, measured) for m in METRICS}
+            for name in _exams(measured)
         },
+    )
+
+
+def _differences(measured: Measured) -> list[PairDifference]:
+    present = [role for role in LABELS if role in measured.results]
+    pairs: list[tuple[Role, Role]] = [("candidate", r) for r in present if r != "candidate"]
+    if "checkpoint" in present:
+        pairs.append(("checkpoint", "base"))
+    return [compare(*pair, measured) for pair in pairs]
+
+
+def _accuracies(
+    candidate: Role, reference: Role, exam: str, metric: Metric, measured: Measured
+) -> AccuracyDifference:
+    ours, theirs = (measured.correct(exam, metric, role) for role in (candidate, reference))
+    gained = sum(a and not b for a, b in zip(ours, theirs, strict=True))
+    lost = sum(b and not a for a, b in zip(ours, theirs, strict=True))
+    return AccuracyDifference(
+        difference=measured.gain(MEASURE_OF[metric], exam, reference, candidate).estimate,
+        gained=gained,
+        lost=lost,
+        mcnemar_p=mcnemar(gained, lost),
+    )
+
+
+def _exams(measured: Measured) -> list[str]:
+    return [name for name in measured.exams if measured.takes("accuracy", name)]
+
+
+def _all_the_same(measured: Measured) -> bool:
+    """Weights may be stored otherwise and still be the same model."""
+    return measured.results["candidate"] == measured.results["base"]
+
+
+def _evidence(subject: Subject, verdict: Verdict, decision: Decision) -> Evidence:
+    policy: Policy = subject.plan.policy
+    return Evidence(
+        candidate=subject.digests["candidate"],
+        base=subject.digests["base"],
+        incumbent=subject.digests.get("incumbent"),
+        reference=subject.digests.get("reference"),
+        verdict=verdict,
+        reasons=decision.reasons,
+        scope=policy.scope,
+        plan=subject.planned,
+        look=subject.look,
+        policy_sha256=policy.sha256,
+        served=subject.served,
+        policy=policy,
+        confidence=1 - policy.alpha,
+        setting=None,
+        models={},
+        differences=(),
+        findings=decision.findings,
+        results={},
     )

@@ -13,22 +13,28 @@ from pydantic import Field, StringConstraints
 from bedside_core.config import Config
 
 SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+Slot = Annotated[str, StringConstraints(pattern=r"^([\w-]{1,60}/)?[a-z]{1,20}$")]
 
 
 class EvalConfig(Config):
-    """What the three models are examined on, and how."""
+    """What the models are examined on, and how."""
 
     policy: Path
-    """The policy file (YAML) that turns differences into a verdict."""
+    """The policy file (YAML) that turns differences into a verdict; an operator has approved it."""
     heldout: dict[SetName, Path] = Field(min_length=1)
     """Held-out sets by name: folders of UTF-8 `.txt` files."""
     exams: dict[SetName, Path] = Field(default_factory=dict)
     """Multiple-choice exams by name: JSON Lines files."""
+    shortlist: tuple[Slot, ...] = Field(default=("merged",), min_length=1)
+    """Candidates: slots of this run, or `run/slot`. Of several, the best on the development parts
+    alone is examined on the sealed ones."""
+    reference: str | None = None
+    """A further model to compare with: a digest or `run/slot`."""
     batch_size: int = Field(default=1, ge=1)
     """Sequences per forward pass."""
     max_length: int = Field(default=1024, ge=16)
     """Tokens that a model sees at once; longer texts are scored in windows of this length."""
-    seed: int = Field(default=17, ge=0)
-    """Seed of the bootstrap."""
-    bootstrap_samples: int = Field(default=10_000, ge=1_000)
-    """Resamples per interval."""
+    spread: float = Field(default=0.05, gt=0, le=1)
+    """Assumed standard deviation of the clusters' differences in bits per byte, for the plan."""
+    discordance: float = Field(default=0.2, gt=0, le=1)
+    """Assumed share of exam items that just one of two models answers right, for the plan."""

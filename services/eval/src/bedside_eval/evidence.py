@@ -6,7 +6,6 @@ Tested in tests/eval/test_conclude.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -14,10 +13,12 @@ from pydantic import ValidationError
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import EVIDENCE, Verdict
-from bedside_eval.policy import Policy
+from bedside_core.kinds.policy import Policy
+from bedside_core.kinds.serving import ServedIdentity
 from bedside_eval.records import (
     Contamination,
     EvidencePart,
+    Finding,
     ModelScores,
     ModelSummary,
     PairDifference,
@@ -25,51 +26,59 @@ from bedside_eval.records import (
 )
 from bedside_models.scores import Estimand
 
-SCHEMA_VERSION: Literal[2] = 2
-"""2 names the estimand and counts contamination per set; 1 had each text's nats per token beside
-their sum, and one number of texts found in the corpus."""
-JUDGED: tuple[Role, Role] = ("merged", "base")
-"""The comparison that the verdict rests on."""
+SCHEMA_VERSION: Literal[3] = 3
+"""3 names plan and look, judges in bits per byte by cluster and finding by finding; 2 judged in
+nats per token and text by text."""
 
 
 class Setting(EvidencePart):
-    """What the three models had in common."""
+    """What the models had in common."""
 
     inputs: dict[str, str]
-    """SHA-256 of the policy, of every held-out text and of every exam file."""
+    """SHA-256 of every held-out text and of every exam file."""
+    clusters: dict[str, tuple[int, ...]]
+    """By `heldout/NAME` and `exam/NAME`: the number of each text's cluster, in their order."""
+    excluded: dict[str, tuple[int, ...]]
+    """Clusters that stand in a corpus of the lineage, so that no finding rests on them."""
     contamination: Contamination
-    tokenizer_sha256: str
     estimand: Estimand
-    """What every perplexity in this file is of; trainer and merger name theirs in the same way."""
+    """What every likelihood in this file is of; trainer and merger name theirs in the same way."""
     task: dict[str, Any]
-    """How the questions were put: prompt template, lengths, versions."""
+    """How the questions were put: prompt template, lengths, versions, device."""
 
 
 class Evidence(EvidencePart):
     """The whole of `evidence.json`; holds no time, so equal inputs give equal bytes."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     candidate: str
-    """Digest of the merged model, which the verdict is about."""
+    """Digest of the model that the verdict is about."""
     base: str
+    incumbent: str | None
+    """Digest of what was promoted, if that was another model than the base and the candidate."""
+    reference: str | None
     verdict: Verdict
-    exploratory: bool = False
-    """Whether the answers were known before policy and bootstrap were chosen; cannot promote."""
     reasons: tuple[str, ...]
-    checkpoint: str
+    scope: Literal["demo", "house"]
+    plan: str
+    """Hash of the plan's entry in the registry's log."""
+    look: str | None
+    """Hash of the look's entry; None where nothing was looked at."""
+    policy_sha256: str
+    served: ServedIdentity
+    """What the candidate is when it is served: the engine serves nothing else as proven."""
     policy: Policy
     confidence: float
-    """Of every interval in this file."""
-    setting: Setting
-    bootstrap: dict[str, int]
-    """`seed` and number of `samples`."""
+    """Of every interval in this file: one look's share."""
+    setting: Setting | None
     models: dict[Role, ModelSummary]
     differences: tuple[PairDifference, ...]
+    findings: tuple[Finding, ...]
     results: dict[Role, ModelScores]
     """Per text and per question."""
 
     def to_json(self) -> bytes:
-        """The bytes that are signed."""
+        """The bytes that are hashed into the manifest, which is signed."""
         content = self.model_dump(mode="json")
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         return text.encode() + b"\n"
@@ -88,8 +97,3 @@ def load_evidence(artifact: Artifact) -> Evidence:
             f"evidence {artifact.digest[:12]}: {EVIDENCE} has a schema that this version does not "
             "know - run `bedside eval run` again"
         ) from None
-
-
-def judged(differences: Iterable[PairDifference]) -> PairDifference:
-    """The comparison that the verdict rests on."""
-    return next(d for d in differences if (d.candidate, d.reference) == JUDGED)

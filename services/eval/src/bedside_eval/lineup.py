@@ -1,29 +1,65 @@
-"""What must hold of the three models before they can be compared, read from their files alone."""
+"""Which models sit the paper: the candidate, what it was made from, what it would replace."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import InputError
-from bedside_core.kinds.model import TOKENIZER, tokenizer_sha256
-from bedside_eval.records import LABELS, Role
+from bedside_core.registry.registry import Registry
+from bedside_core.run import Run
+from bedside_eval.records import Role
+
+MODELS = ("base", "checkpoint", "merged")
+"""Kinds of artifact that are a model."""
 
 
-def shared_tokenizer(models: Mapping[Role, Artifact]) -> str:
-    """SHA-256 of the tokenizer that all models have.
+def shortlisted(run: Run, slots: Iterable[str]) -> dict[str, Artifact]:
+    """The candidates by the names of their slots, verified.
 
     Raises:
-        InputError: they differ, so a token of one is no token of another and likelihoods per token
-            cannot be compared.
-        ArtifactError: a model has no `tokenizer.json`.
+        InputError: a step has not run, or a slot holds no model.
+        PolicyError: one was withdrawn.
+        ArtifactError: there is no such slot, or files do not match a manifest.
     """
-    hashes = {role: tokenizer_sha256(artifact.file(TOKENIZER)) for role, artifact in models.items()}
-    odd = [role for role in hashes if hashes[role] != hashes["base"]]
-    if odd:
-        names = ", ".join(f"{LABELS[role]} ({hashes[role][:12]})" for role in odd)
+    return {slot: _model(run.registry, slot if "/" in slot else f"{run.name}/{slot}")
+            for slot in slots}  # fmt: skip
+
+
+def lineup(registry: Registry, candidate: Artifact, reference: str | None) -> dict[Role, Artifact]:
+    """The models by role, verified; base and checkpoint are those of the candidate's own lineage.
+
+    Args:
+        registry: where they are.
+        candidate: verified.
+        reference: digest of a further model.
+
+    Raises:
+        InputError: the candidate names no base.
+        PolicyError: one was withdrawn.
+        ArtifactError: one is missing or was changed.
+    """
+    parents = candidate.manifest.parents
+    if "base" not in parents:
         raise InputError(
-            f"the tokenizer of {names} is not the base's ({hashes['base'][:12]}) - likelihoods per "
-            "token are only comparable with one tokenizer; train and merge from this base"
+            f"{candidate.kind} {candidate.digest[:12]} does not name the base that it was made "
+            "from, so there is nothing to compare it with - make it with `bedside trainer run` or "
+            "`bedside merger run`"
         )
-    return hashes["base"]
+    wanted: dict[Role, str | None] = {
+        "base": parents["base"],
+        "checkpoint": parents.get("checkpoint"),
+        "candidate": candidate.digest,
+        "incumbent": registry.incumbent(candidate.digest),
+        "reference": reference,
+    }
+    return {role: _model(registry, name) for role, name in wanted.items() if name is not None}
+
+
+def _model(registry: Registry, name: str) -> Artifact:
+    artifact = registry.get(name)
+    if artifact.kind not in MODELS:
+        raise InputError(f"{name} is a {artifact.kind}, no model - name one in eval.shortlist")
+    registry.refuse_withdrawn(artifact.kind, artifact.digest)
+    artifact.verify()
+    return artifact

@@ -1,6 +1,6 @@
 """The records that evidence is made of. None has a field for text; none can hold NaN.
 
-Tested in tests/eval/test_harness.py.
+Tested in tests/eval/test_conclude.py.
 """
 
 from __future__ import annotations
@@ -9,15 +9,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bedside_eval.statistics.estimate import Interval
+from bedside_core.kinds.policy import ACCURACIES
+from bedside_eval.statistics.estimate import Estimate
 from bedside_models.scores import TextScore
 
-Role = Literal["base", "checkpoint", "merged"]
+Role = Literal["base", "checkpoint", "candidate", "incumbent", "reference"]
 Metric = Literal["acc", "acc_norm"]
 
-ROLES: tuple[Role, ...] = ("base", "checkpoint", "merged")
-LABELS: dict[Role, str] = {"base": "base", "checkpoint": "CPT", "merged": "merged"}
+LABELS: dict[Role, str] = {
+    "base": "base", "checkpoint": "CPT", "candidate": "candidate", "incumbent": "incumbent",
+    "reference": "reference",
+}  # fmt: skip
+"""In the order in which they are shown. The checkpoint is shown and judges nothing."""
+AGAINST: tuple[Role, ...] = ("base", "incumbent", "reference")
+"""What a candidate is judged against, as far as there is one."""
 METRICS: tuple[Metric, ...] = ("acc", "acc_norm")
+METRIC_OF: dict[str, Metric] = dict(zip(ACCURACIES, METRICS, strict=True))
+"""By a policy's name of the measure: lm-eval's."""
 
 
 class EvidencePart(BaseModel):
@@ -75,34 +83,63 @@ class Contamination(EvidencePart):
     exams: dict[str, Found]
 
 
-class ModelSummary(EvidencePart):
-    """One model in a few numbers."""
-
-    digest: str
-    perplexity: dict[str, Interval]
-    """Per held-out set: exp of the mean negative log-likelihood over all its tokens."""
-    accuracy: dict[str, dict[Metric, Interval]]
-    """Per exam: the share of right answers with its Wilson interval."""
-
-
 class AccuracyDifference(EvidencePart):
     """Two models on the same exam: candidate minus reference."""
 
-    difference: Interval
-    """Difference of the accuracies with its bootstrap interval over items."""
+    difference: Estimate
     gained: int
     """Items that only the candidate has right."""
     lost: int
     """Items that only the reference has right."""
     mcnemar_p: float
-    """Two-sided p of the exact McNemar test."""
+    """Two-sided p of the exact McNemar test, items taken one by one."""
 
 
 class PairDifference(EvidencePart):
-    """Candidate minus reference on everything."""
+    """Candidate minus reference on everything that is clean."""
 
     candidate: Role
     reference: Role
-    heldout: dict[str, Interval]
-    """Mean over texts of the difference in nats per token; negative is better."""
+    heldout: dict[str, Estimate]
+    """Mean over clusters of the difference in bits per byte; negative is better."""
     exams: dict[str, dict[Metric, AccuracyDifference]]
+
+
+class ModelSummary(EvidencePart):
+    """One model in a few numbers, each cluster counting once, on what is clean."""
+
+    digest: str
+    bits_per_byte: dict[str, Estimate]
+    nats_per_token: dict[str, float]
+    """In the units of its own tokenizer, for comparison with papers."""
+    accuracy: dict[str, dict[Metric, Estimate]]
+
+
+class Lost(EvidencePart):
+    """Clusters that lose more than the policy's delta."""
+
+    clusters: int
+    of: int
+    bound: float
+    """One-sided upper limit of their share."""
+
+
+class Finding(EvidencePart):
+    """What became of one condition of the policy against one other model."""
+
+    condition: Literal["target", "guard", "floor", "setting"]
+    measure: str
+    of: str
+    against: Role | None
+    outcome: Literal["holds", "fails", "open"]
+    """`open`: neither shown nor ruled out."""
+    reason: str
+    """One sentence."""
+    margin: float | None = None
+    estimate: Estimate | None = None
+    """Of the gain (target against the base), of the loss, or of the candidate's own accuracy."""
+    lost: Lost | None = None
+    p: float | None = None
+    """Of harm, adjusted by Holm within the family."""
+    needed: int | None = None
+    """Clusters with which this would be decided in 8 of 10 cases, if what was seen is true."""

@@ -5,54 +5,53 @@ Tested in tests/eval/test_run.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bedside_core.console import say, table
-from bedside_eval.evidence import Evidence, judged
+from bedside_eval.evidence import Evidence
 from bedside_eval.records import (
     LABELS,
     METRICS,
-    ROLES,
     Contamination,
+    Finding,
     Found,
     PairDifference,
+    Role,
 )
-from bedside_eval.statistics.estimate import Interval
+from bedside_eval.statistics.estimate import Estimate
 
 Rows = list[list[str]]
 
-EXPLORATORY = (
-    "Exploratory: the models' answers were known before this policy was, so it promotes nothing. A "
-    "new policy needs a run of its own: another `name` in the run config."
-)
+DEMO = "A demo's policy judged a demo's texts: this verdict says nothing about clinical use."
+MARKS = {"holds": "holds", "open": "not shown", "fails": "FAILS"}
 
 
 def show(evidence: Evidence) -> None:
     """Print the table, the verdict and its reasons."""
-    say(table(overview(evidence)))
-    say("\n".join(_legend(evidence)))
+    if evidence.setting is not None:
+        say(table(overview(evidence)))
+        say("\n".join(_legend(evidence)))
     say(f"verdict: {_verdict(evidence)}")
     for reason in evidence.reasons:
         say(f"  - {reason}")
-    if evidence.exploratory:
-        say(EXPLORATORY)
-
-
-def _verdict(evidence: Evidence) -> str:
-    return f"{evidence.verdict}{' (exploratory)' if evidence.exploratory else ''}"
+    if evidence.scope == "demo":
+        say(DEMO)
 
 
 def overview(evidence: Evidence) -> Rows:
-    """One row per held-out set and per exam: the three models, then merged minus base."""
+    """One row per held-out set and per exam: the models, then candidate minus base."""
+    roles = _roles(evidence)
     interval = f"{100 * evidence.confidence:g} % interval"
-    rows = [["set", "measure", *(LABELS[role] for role in ROLES), "merged - base", interval]]
-    difference = judged(evidence.differences)
+    rows = [["set", "measure", *(LABELS[r] for r in roles), "candidate - base", interval]]
+    difference = next(d for d in evidence.differences if d.reference == "base")
     for name, change in difference.heldout.items():
-        values = [f"{evidence.models[r].perplexity[name].estimate:.2f}" for r in ROLES]
-        rows.append([name, "perplexity", *values, *_nats(change)])
+        values = [f"{evidence.models[r].bits_per_byte[name].estimate:.4f}" for r in roles]
+        rows.append([name, "bits per byte", *values, *_bits(change)])
+        values = [f"{evidence.models[r].nats_per_token[name]:.3f}" for r in roles]
+        rows.append([name, "nats per token", *values, "", ""])
     for name, changes in difference.exams.items():
         for metric in METRICS:
-            shares = [evidence.models[r].accuracy[name][metric].estimate for r in ROLES]
+            shares = [evidence.models[r].accuracy[name][metric].estimate for r in roles]
             values = [f"{100 * share:.1f} %" for share in shares]
             rows.append([f"{name} exam", metric, *values, *_points(changes[metric].difference)])
     return rows
@@ -62,27 +61,49 @@ def markdown(evidence: Evidence) -> str:
     """The whole report, `report.md`."""
     parts = [
         f"# Evidence on {evidence.candidate[:12]}: {_verdict(evidence)}",
-        *([EXPLORATORY] if evidence.exploratory else []),
+        *([DEMO] if evidence.scope == "demo" else []),
         "\n".join(f"- {reason}" for reason in evidence.reasons),
-        _markdown_table(overview(evidence)),
-        " ".join(_legend(evidence)),
-        "![paired differences](evidence.png)",
-        "## Models",
-        _markdown_table(_models(evidence)),
-        "## Found in the training corpus",
-        *_contaminated(evidence.setting.contamination),
     ]
+    if evidence.setting is not None:
+        contamination = evidence.setting.contamination
+        parts += [
+            _markdown_table(overview(evidence)),
+            " ".join(_legend(evidence)),
+            "![paired differences](evidence.png)",
+            "## Conditions",
+            _markdown_table(_conditions(evidence.findings)),
+            "## Models",
+            _markdown_table(_models(evidence)),
+            "## Found in the training corpora",
+            *_contaminated(contamination),
+        ]
     for difference in evidence.differences:
         title = f"## {LABELS[difference.candidate]} minus {LABELS[difference.reference]}"
         parts += [title, _markdown_table(_pair(difference, evidence.confidence))]
+    parts += [
+        "## Plan",
+        f"Policy {evidence.policy.name} ({evidence.policy_sha256[:12]}), plan "
+        f"{evidence.plan[:12]}, look {(evidence.look or 'none')[:12]}: entries of this house's log "
+        "(`bedside registry log`), written before the sealed texts were opened.",
+    ]
     return "\n\n".join(parts) + "\n"
 
 
+def _verdict(evidence: Evidence) -> str:
+    return f"{evidence.verdict}{' (demo)' if evidence.scope == 'demo' else ''}"
+
+
+def _roles(evidence: Evidence) -> list[Role]:
+    return [role for role in LABELS if role in evidence.models]
+
+
 def _legend(evidence: Evidence) -> list[str]:
+    assert evidence.setting is not None  # noqa: S101 - asked by the callers
     return [
-        "Differences on texts are in nats per token (negative: the merged model predicts better), "
-        "on exams in percentage points.",
-        f"Perplexity: {evidence.setting.estimand}.",
+        "Each cluster (patient, document) counts once. Differences on texts are in bits per byte "
+        "(negative: the candidate predicts better), on exams in percentage points; an interval "
+        "reaches over those of all methods.",
+        f"Likelihood: {evidence.setting.estimand}.",
         "acc takes the likeliest option, acc_norm the likeliest per character.",
         _found(evidence.setting.contamination),
     ]
@@ -94,8 +115,8 @@ def _found(contamination: Contamination) -> str:
         for name, found in _sets(contamination).items()
     )
     return (
-        "Found in the training corpus (exact / near copy / n-gram, each includes the one before): "
-        f"{', '.join(counts)}."
+        "Found in the training corpora (exact / near copy / n-gram, each includes the one before), "
+        f"and left out of all numbers: {', '.join(counts)}."
     )
 
 
@@ -119,22 +140,36 @@ def _contaminated(contamination: Contamination) -> list[str]:
     ]
 
 
+def _conditions(findings: Iterable[Finding]) -> Rows:
+    rows = [["condition", "measure", "of", "against", "outcome", "by method", "still needed"]]
+    for finding in findings:
+        against = "" if finding.against is None else LABELS[finding.against]
+        methods = "" if finding.estimate is None else _methods(finding.estimate)
+        needed = "" if finding.needed is None else f"{finding.needed} clusters"
+        rows.append(
+            [finding.condition, finding.measure, finding.of, against, MARKS[finding.outcome],
+             methods, needed]
+        )  # fmt: skip
+    return rows
+
+
+def _methods(estimate: Estimate) -> str:
+    return "; ".join(
+        f"{name} {interval.low:+z.4f} to {interval.high:+z.4f}"
+        for name, interval in estimate.methods.items()
+    )
+
+
 def _models(evidence: Evidence) -> Rows:
     rows = [["model", "digest", "set", "measure", "value", f"{100 * evidence.confidence:g} %"]]
-    for role in ROLES:
+    for role in _roles(evidence):
         model = evidence.models[role]
         head = [LABELS[role], model.digest[:12]]
-        for name, value in model.perplexity.items():
-            cells = [f"{value.estimate:.2f}", f"{value.low:.2f} to {value.high:.2f}"]
-            rows.append([*head, name, "perplexity", *cells])
+        for name, value in model.bits_per_byte.items():
+            rows.append([*head, name, "bits per byte", *_plain(value, 1, "")])
         for name, rates in model.accuracy.items():
             for metric in METRICS:
-                rate = rates[metric]
-                cells = [
-                    f"{100 * rate.estimate:.1f} %",
-                    f"{100 * rate.low:.1f} to {100 * rate.high:.1f}",
-                ]
-                rows.append([*head, f"{name} exam", metric, *cells])
+                rows.append([*head, f"{name} exam", metric, *_plain(rates[metric], 100, " %")])
     return rows
 
 
@@ -142,7 +177,7 @@ def _pair(difference: PairDifference, confidence: float) -> Rows:
     header = ["set", "measure", "difference", f"{100 * confidence:g} % interval"]
     rows = [[*header, "only candidate right", "only reference right", "McNemar p"]]
     for name, change in difference.heldout.items():
-        rows.append([name, "nats per token", *_nats(change), "", "", ""])
+        rows.append([name, "bits per byte", *_bits(change), "", "", ""])
     for name, changes in difference.exams.items():
         for metric in METRICS:
             item = changes[metric]
@@ -151,15 +186,30 @@ def _pair(difference: PairDifference, confidence: float) -> Rows:
     return rows
 
 
-def _nats(change: Interval) -> list[str]:
-    return [f"{change.estimate:+z.3f}", f"{change.low:+z.3f} to {change.high:+z.3f}"]
+def _plain(value: Estimate, factor: float, unit: str) -> list[str]:
+    digits = 4 if factor == 1 else 1
+    shown = f"{factor * value.estimate:.{digits}f}{unit}"
+    envelope = value.envelope
+    if envelope is None:
+        return [shown, "no information"]
+    return [shown, f"{factor * envelope.low:.{digits}f} to {factor * envelope.high:.{digits}f}"]
 
 
-def _points(change: Interval) -> list[str]:
-    return [
-        f"{100 * change.estimate:+z.1f}",
-        f"{100 * change.low:+z.1f} to {100 * change.high:+z.1f}",
-    ]
+def _bits(change: Estimate) -> list[str]:
+    return _signed(change, 1, 4)
+
+
+def _points(change: Estimate) -> list[str]:
+    return _signed(change, 100, 1)
+
+
+def _signed(change: Estimate, factor: float, digits: int) -> list[str]:
+    shown = f"{factor * change.estimate:+z.{digits}f}"
+    envelope = change.envelope
+    if envelope is None:
+        return [shown, "no information"]
+    low, high = factor * envelope.low, factor * envelope.high
+    return [shown, f"{low:+z.{digits}f} to {high:+z.{digits}f}"]
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,95 +1,63 @@
-"""`bedside eval run`: three models sit one exam; `bedside eval report`: print the outcome again."""
+"""`bedside eval run`: the models sit one paper, once; `bedside eval report`: print it again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
-from bedside_core.heldout import heldout_files
+from bedside_core.errors import ArtifactError
+from bedside_core.heldout import measured_files
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal, read_evidence
 from bedside_core.matching import VERSION
+from bedside_core.parts import as_planned
+from bedside_core.registry.ledger import Planned
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
-from bedside_eval.evidence import SCHEMA_VERSION, Evidence, Setting, load_evidence
-from bedside_eval.exam import read_paper
-from bedside_eval.lineup import shared_tokenizer
-from bedside_eval.measurement import EARLIER, Earlier, measure, measured_before
-from bedside_eval.policy import Policy, read_policy
-from bedside_eval.records import ROLES, ModelScores, Role
+from bedside_eval.evidence import SCHEMA_VERSION, Evidence, load_evidence
+from bedside_eval.exam import Paper, read_paper
+from bedside_eval.lineup import lineup, shortlisted
+from bedside_eval.plan import by_name, paper_of
+from bedside_eval.planned import plan_of
 from bedside_eval.report import markdown, show
 from bedside_models.device import device_kind
 
+Name = TypeVar("Name", bound=str)
 PLOT = "evidence.png"
 REPORT = "report.md"
 LIBRARIES = ("lm_eval", "numpy", "scipy", "tokenizers", "torch", "transformers")
 
 
 def evaluate(config: EvalConfig, run: Run) -> None:
-    """Examine base, checkpoint and merged model, compare them in pairs, judge, sign.
+    """Choose, look, compare in pairs, judge, sign: as this run's plan says.
 
-    An interrupted run goes on with the first model that it had not finished. Where this run has
-    the answers already and only the policy (or the bootstrap) is another, they are judged anew.
+    An interrupted run goes on with the first model that it had not finished, in the same look.
 
     Raises:
-        ConfigError: the policy names a set that the config does not have.
-        InputError: a held-out set, an exam or a model is unusable, an earlier step has not run, or
-            there is too little memory.
+        PolicyError: there is no plan, it allows no other look, or something was withdrawn.
+        InputError: a held-out set, an exam or a model is unusable or not as planned, an earlier
+            step has not run, or there is too little memory.
         ArtifactError: an input was tampered with, or the disk is full.
     """
-    policy = read_policy(config)
-    paper = read_paper(config.heldout, config.exams)
-    models: dict[Role, Artifact] = {role: run.input(role) for role in ROLES}
-    parents = {str(role): model for role, model in models.items()}
-    recipe = run.recipe(
-        config,
-        parents=parents,
-        inputs=_input_files(config),
-        formats={"evidence": SCHEMA_VERSION, "matching": VERSION},
-        libraries=LIBRARIES,
-        device=device_kind(),
+    planned = plan_of(config, run)
+    parts = as_planned(by_name(read_paper(config.heldout, config.exams)), planned.plan.sets)
+    development, sealed = (
+        paper_of({name: part[number] for name, part in parts.items()}) for number in (0, 1)
     )
-    if run.reuse("evidence", recipe):
+    candidate = _candidate(config, run, planned, development)
+    models = lineup(run.registry, candidate, planned.plan.reference)
+    recipe = _recipe(config, run, planned, models)
+    if _reused(run, recipe):
         report(config, run)
         return
-    earlier = measured_before(config, run, recipe)
-    if earlier is not None:
-        _judge_anew(config, policy, run, recipe, earlier)
-        return
-    # pyarrow: like the examination itself, not for a step that is reused.
-    from bedside_eval.contamination import contamination
+    # numpy, scipy and torch: not for a step that is reused.
+    from bedside_eval.examination import examine_sealed
 
-    tokenizer_sha256 = shared_tokenizer(models)
-    in_corpus = contamination(run.registry, models["checkpoint"], paper)
-    with run.registry.work(recipe.sha256) as work:
-        measured = measure(config, models, paper, work)
-        setting = Setting(
-            inputs=recipe.inputs,
-            contamination=in_corpus,
-            tokenizer_sha256=tokenizer_sha256,
-            estimand=measured.estimand,
-            task=measured.task,
-        )
-        evidence = _publish(config, policy, run, recipe, measured.results, setting)
+    evidence = examine_sealed(config, run, planned, models, recipe, sealed)
+    _publish(run, recipe, evidence)
     show(evidence)
-
-
-def _judge_anew(
-    config: EvalConfig, policy: Policy, run: Run, recipe: Recipe, earlier: Earlier
-) -> None:
-    known = earlier.evidence
-    recipe = recipe.model_copy(
-        update={"parents": {**recipe.parents, EARLIER: earlier.artifact.digest}}
-    )
-    if run.reuse("evidence", recipe):
-        report(config, run)
-        return
-    say(
-        f"judged anew: the models' answers are those of evidence {earlier.artifact.digest[:12]}, "
-        "nobody sits the exams again"
-    )
-    setting = known.setting.model_copy(update={"inputs": recipe.inputs})
-    show(_publish(config, policy, run, recipe, known.results, setting, exploratory=True))
 
 
 def report(config: EvalConfig, run: Run) -> None:
@@ -104,50 +72,74 @@ def report(config: EvalConfig, run: Run) -> None:
     show(load_evidence(artifact))
 
 
+def _candidate(config: EvalConfig, run: Run, planned: Planned, development: Paper) -> Artifact:
+    """The only candidate, or the best on the development parts."""
+    candidates = shortlisted(run, config.shortlist)
+    if len(candidates) == 1:
+        return next(iter(candidates.values()))
+    from bedside_eval.choice import asked, best
+    from bedside_eval.measurement import measure
+
+    paper = asked(planned.plan.policy, development)
+    recipe = _recipe(config, run, planned, candidates)
+    measurement = measure(config, run, recipe, candidates, paper)
+    return candidates[best(planned.plan.policy, paper, measurement.results)]
+
+
+def _recipe(
+    config: EvalConfig, run: Run, planned: Planned, models: Mapping[Name, Artifact]
+) -> Recipe:
+    recipe = run.recipe(
+        config,
+        parents={str(name): model for name, model in models.items()},
+        inputs=_input_files(config),
+        formats={"evidence": SCHEMA_VERSION, "matching": VERSION},
+        libraries=LIBRARIES,
+        device=device_kind(),
+    )
+    return recipe.model_copy(update={"inputs": {**recipe.inputs, "plan": planned.hash}})
+
+
 def _input_files(config: EvalConfig) -> dict[str, Path]:
     texts = {
         f"heldout/{name}/{file}": path
         for name, folder in config.heldout.items()
-        for file, path in heldout_files(folder).items()
+        for file, path in measured_files(folder).items()
     }
     exams = {f"exam/{name}": path for name, path in config.exams.items()}
     return {"policy": config.policy, **texts, **exams}
 
 
-def _publish(
-    config: EvalConfig,
-    policy: Policy,
-    run: Run,
-    recipe: Recipe,
-    results: dict[Role, ModelScores],
-    setting: Setting,
-    *,
-    exploratory: bool = False,
-) -> Evidence:
-    # numpy, scipy and matplotlib: like the examination itself, not for a step that is reused.
-    from bedside_eval.conclude import conclude
-    from bedside_eval.plot import forest_plot
-    from bedside_eval.statistics.bootstrap import Bootstrap
+def _reused(run: Run, recipe: Recipe) -> bool:
+    """Whether this run has this evidence already, signed by this house."""
+    found = run.reuse("evidence", recipe)
+    if found is None:
+        return False
+    try:
+        read_evidence(found, run.registry.keyring())
+    except ArtifactError as error:
+        say(f"{error}")
+        return False
+    return True
 
-    bootstrap = Bootstrap(
-        confidence=policy.confidence, samples=config.bootstrap_samples, seed=config.seed
-    )
-    evidence = conclude(
-        policy, bootstrap, recipe.parents, results, setting, exploratory=exploratory
-    )
+
+def _publish(run: Run, recipe: Recipe, evidence: Evidence) -> None:
+    from bedside_eval.plot import forest_plot
+
     with run.write("evidence", recipe) as artifact:
         artifact.seal = evidence_seal(run.registry.evidence_keys)
         (artifact.path / EVIDENCE).write_bytes(evidence.to_json())
         (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
-        forest_plot(evidence, artifact.path / PLOT)
+        if evidence.differences:
+            forest_plot(evidence, artifact.path / PLOT)
         artifact.facts |= {
             "candidate": evidence.candidate,
             "base": evidence.base,
             "verdict": evidence.verdict,
-            "exploratory": evidence.exploratory,
-            "perplexity": {
-                role: {name: value.estimate for name, value in model.perplexity.items()}
+            "scope": evidence.scope,
+            "policy": evidence.policy.name,
+            "bits_per_byte": {
+                role: {name: value.estimate for name, value in model.bits_per_byte.items()}
                 for role, model in evidence.models.items()
             },
         }
-    return evidence

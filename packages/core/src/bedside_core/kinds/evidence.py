@@ -29,7 +29,7 @@ DOMAIN = b"bedside evidence v2\n"
 _DOMAIN_NAME = DOMAIN.decode().strip()
 EVIDENCE = "evidence.json"
 SIGNATURE = "evidence.sig"
-Verdict = Literal["PROMOTE", "REJECT", "NOT_ENOUGH_EVIDENCE"]
+Verdict = Literal["PROMOTE", "REJECT", "NOT_ENOUGH_EVIDENCE", "SAME_MODEL"]
 
 
 class EvidenceHead(BaseModel):
@@ -40,11 +40,18 @@ class EvidenceHead(BaseModel):
     candidate: str
     """Digest of the model artifact that the verdict is about."""
     base: str
-    """Digest of the model artifact that it was compared with."""
+    """Digest of the model that it was made from and compared with."""
+    incumbent: str | None = None
+    """Digest of what was promoted then, if that was another model."""
     verdict: Verdict
-    exploratory: bool = False
-    """Whether the answers were known before the policy was."""
+    scope: Literal["demo", "house"] = "house"
+    """Whether a demo's policy gave the verdict."""
     reasons: tuple[str, ...]
+    plan: str = ""
+    """Hash of the plan's entry in the registry's log."""
+    look: str | None = None
+    """Hash of the look's entry."""
+    policy_sha256: str = ""
     served: ServedIdentity | None = None
     """What the engine serves of the candidate, and nothing else, under this verdict."""
 
@@ -64,8 +71,8 @@ class EvidenceHead(BaseModel):
 
     @property
     def described(self) -> str:
-        """The verdict, and whether it is of any use for a promotion."""
-        return f"{self.verdict} (exploratory)" if self.exploratory else self.verdict
+        """The verdict, and whether it is a demo's."""
+        return f"{self.verdict} (demo)" if self.scope == "demo" else self.verdict
 
 
 class Signature(BaseModel):

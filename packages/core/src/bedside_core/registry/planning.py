@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bedside_core.errors import PolicyError
-from bedside_core.kinds.plan import Look, Plan
+from bedside_core.kinds.plan import Look, Plan, PlannedSet
 from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, MIN_CLUSTERS, Policy
 from bedside_core.registry.ledger import Ledger, Looked, Planned, development, sealed
 
@@ -62,7 +62,7 @@ def check_sealed(ledger: Ledger, plan: Plan, looks: int) -> None:
     left = 1 - plan.policy.confidence + ROUNDING - looks * plan.alpha
     worn = {identity for identity in sealed(plan) if ledger.spent(at.get(identity, ())) > left}
     problems = []
-    for name, planned in plan.sets.items():
+    for name, planned in _judged(plan):
         known = developed & set(planned.sealed)
         if known:
             problems.append(f"{name}: {len(known)} sealed texts were in a development part")
@@ -75,6 +75,13 @@ def check_sealed(ledger: Ledger, plan: Plan, looks: int) -> None:
             f"{'; '.join(problems)} - new sealed texts are needed: a look that is repeated until "
             "it pleases shows nothing"
         )
+
+
+def _judged(plan: Plan) -> list[tuple[str, PlannedSet]]:
+    """The sets that a verdict rests on; others are shown and may be used up."""
+    names = {f"heldout/{name}" for name in plan.policy.sets([LIKELIHOOD])}
+    names |= {f"exam/{name}" for name in plan.policy.sets(ACCURACIES)}
+    return [(name, planned) for name, planned in plan.sets.items() if name in names]
 
 
 def _used(ledger: Ledger, past: Iterable[Looked], texts: int) -> str:
@@ -138,7 +145,7 @@ def _wrong_sets(plan: Plan) -> list[str]:
     only = plan.policy.only_for
     if only is None:
         return []
-    wrong = [name for name, planned in plan.sets.items() if only.get(name) != planned.sha256]
+    wrong = [name for name, planned in _judged(plan) if only.get(name) != planned.sha256]
     return [f"it is for other texts than {', '.join(wrong)}"] if wrong else []
 
 

@@ -457,8 +457,7 @@ class Registry:
         """The model that signed evidence allows to serve, with its own hashes checked.
 
         Raises:
-            PolicyError: the verdict is not PROMOTE or exploratory, or model or evidence was
-                withdrawn.
+            PolicyError: the verdict is not PROMOTE, or model or evidence was withdrawn.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         self.refuse_withdrawn(evidence.kind, evidence.digest)
@@ -466,12 +465,6 @@ class Registry:
         if head.verdict != "PROMOTE":
             raise PolicyError(
                 f"the verdict on {head.candidate[:12]} is {head.verdict}: {' '.join(head.reasons)}"
-            )
-        if head.exploratory:
-            raise PolicyError(
-                f"evidence {evidence.digest[:12]} is exploratory: the models' answers were known "
-                "before this policy was, so it promotes nothing - a new policy needs a run of its "
-                "own: give the run config another `name`, and the exams are sat anew"
             )
         model = self.get(head.candidate)
         if model.digest != head.candidate:

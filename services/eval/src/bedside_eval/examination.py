@@ -1,0 +1,105 @@
+"""The sealed paper, from the look to the evidence.
+
+Tested in tests/eval/test_run.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bedside_core.artifacts import Artifact, Recipe
+from bedside_core.clusters import Member
+from bedside_core.kinds.plan import Look, PlannedSet
+from bedside_core.kinds.serving import behaviour_differs, served_identity
+from bedside_core.registry.ledger import Planned
+from bedside_core.run import Run
+from bedside_eval.conclude import Subject, conclude, same_model
+from bedside_eval.config import EvalConfig
+from bedside_eval.contamination import contamination
+from bedside_eval.evidence import Evidence, Setting
+from bedside_eval.exam import Paper
+from bedside_eval.measured import Grouping, Measured, numbered
+from bedside_eval.measurement import measure
+from bedside_eval.records import Finding, Found, Role
+from bedside_eval.verdict import family_size
+
+
+def examine_sealed(
+    config: EvalConfig,
+    run: Run,
+    planned: Planned,
+    models: Mapping[Role, Artifact],
+    recipe: Recipe,
+    sealed: Paper,
+) -> Evidence:
+    """Sign the look, let the models sit the paper, judge.
+
+    Raises:
+        PolicyError: the plan allows no other look.
+        InputError: a model cannot be served, a text or an item is unusable, or memory is too small.
+    """
+    digests = {role: model.digest for role, model in models.items()}
+    served = served_identity(models["candidate"], run.serving)
+    subject = Subject(digests, served, planned.plan, planned.hash, None)
+    for role in ("base", "incumbent"):
+        if role in models and served_identity(models[role], run.serving) == served:
+            return same_model(subject, f"is the {role}, file by file")
+    look = run.registry.look(
+        Look(
+            plan=planned.hash, number=1, recipe=recipe.sha256, candidate=digests["candidate"],
+            base=digests["base"], incumbent=digests.get("incumbent"),
+            reference=digests.get("reference"),
+        )
+    )  # fmt: skip
+    found = contamination(run.registry, models.get("checkpoint", models["candidate"]), sealed)
+    measurement = measure(config, run, recipe, models, sealed)
+    heldout = _groupings("heldout", sealed.heldout, found.heldout, planned.plan.sets)
+    exams = _groupings("exam", sealed.exams, found.exams, planned.plan.sets)
+    measured = Measured(
+        measurement.results, heldout, exams,
+        confidence=1 - planned.plan.alpha, family=family_size(planned.plan.policy),
+    )  # fmt: skip
+    named = {f"heldout/{name}": grouping for name, grouping in heldout.items()}
+    named |= {f"exam/{name}": grouping for name, grouping in exams.items()}
+    setting = Setting(
+        inputs=recipe.inputs,
+        clusters={name: grouping.clusters for name, grouping in named.items()},
+        excluded={name: tuple(sorted(grouping.excluded)) for name, grouping in named.items()},
+        contamination=found,
+        estimand=measurement.estimand,
+        task=measurement.task,
+    )
+    return conclude(subject._replace(look=look.hash), measured, setting, _behaviour(models))
+
+
+def _groupings(
+    kind: str,
+    sets: Mapping[str, Sequence[Member]],
+    found: Mapping[str, Found],
+    planned: Mapping[str, PlannedSet],
+) -> dict[str, Grouping]:
+    """The clusters of each set; one of which a text stands in a corpus is left out whole."""
+    groupings = {}
+    for name, members in sets.items():
+        clusters = numbered([member.cluster for member in members])
+        dirty = set(found[name].ids)
+        excluded = frozenset(
+            cluster for cluster, member in zip(clusters, members, strict=True) if member.id in dirty
+        )
+        sealed = planned[f"{kind}/{name}"].sealed_sha256
+        groupings[name] = Grouping(clusters, excluded, sealed)
+    return groupings
+
+
+def _behaviour(models: Mapping[Role, Artifact]) -> tuple[Finding, ...]:
+    """What lets the candidate answer otherwise than its base, and no likelihood sees."""
+    return tuple(
+        Finding(
+            condition="setting", measure="generation", of=name, against="base", outcome="open",
+            reason=(
+                f"The candidate's {name} is not the base's, so it answers otherwise than "
+                "likelihood can show, and answers are not measured yet."
+            ),
+        )
+        for name in behaviour_differs(models["candidate"], models["base"])
+    )  # fmt: skip

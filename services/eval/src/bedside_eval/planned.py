@@ -1,0 +1,133 @@
+"""The plan of a run: what is fixed before anything sealed is opened, and whether it still fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bedside_core.console import say, table
+from bedside_core.errors import ConfigError, PolicyError
+from bedside_core.kinds.exam import PROMPT
+from bedside_core.kinds.plan import Detectable, Plan
+from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, MEASURES, Policy, read_policy
+from bedside_core.kinds.serving import Serving
+from bedside_core.messages import did_you_mean
+from bedside_core.registry.ledger import Planned
+from bedside_core.run import Run
+from bedside_eval.config import EvalConfig
+from bedside_eval.plan import prepare
+
+
+def plan(config: EvalConfig, run: Run) -> None:
+    """Split every set, say what the sealed parts can show, and sign it before the run.
+
+    Raises:
+        PolicyError: the policy is not approved, or sealed texts were looked at too often.
+        InputError: a set or an exam is unusable, has too few clusters, or there is no base yet.
+        ArtifactError: the operator's key is not here, or the disk is full.
+    """
+    from bedside_eval.detectable import detectable
+
+    policy = read_policy(config.policy)
+    check_sets(policy, config)
+    base = run.input("base")
+    development, sets = prepare(config, run)
+    reference = run.registry.get(config.reference).digest if config.reference else None
+    written = run.registry.plan(
+        Plan(
+            run=run.name,
+            policy=policy,
+            policy_sha256=policy.sha256,
+            sets=sets,
+            development=development.digest,
+            shortlist=config.shortlist,
+            base=base.digest,
+            reference=reference,
+            setting=setting_of(config, run.serving),
+            looks=1,
+            alpha=policy.alpha,
+            detectable=detectable(policy, sets, config),
+        )
+    )
+    _show(written)
+
+
+def plan_of(config: EvalConfig, run: Run) -> Planned:
+    """The plan that a run may look by.
+
+    Raises:
+        PolicyError: there is none, or the config asks for something else now.
+    """
+    planned = run.registry.ledger().newest(run.name)
+    advice = "`bedside eval plan --config FILE`"
+    if planned is None:
+        raise PolicyError(
+            f"run {run.name!r} has no plan, so no sealed text is opened - make one: {advice}"
+        )
+    plan = planned.plan
+    changed = {
+        "the policy": read_policy(config.policy).sha256 != plan.policy_sha256,
+        "eval.shortlist": config.shortlist != plan.shortlist,
+        "how the questions are put": setting_of(config, run.serving) != plan.setting,
+    }
+    named = ", ".join(name for name, differs in changed.items() if differs)
+    if named:
+        raise PolicyError(
+            f"not as planned on {planned.time:%Y-%m-%d}: {named} - change it back, or plan anew "
+            f"with {advice}"
+        )
+    return planned
+
+
+def check_sets(policy: Policy, config: EvalConfig) -> None:
+    """See that what the policy asks for of measures that are taken can be measured.
+
+    Raises:
+        ConfigError: a set or an exam that it names is not in the config.
+    """
+    for measures, section, known in (
+        ((LIKELIHOOD,), "eval.heldout", config.heldout),
+        (ACCURACIES, "eval.exams", config.exams),
+    ):
+        for name in policy.sets(measures):
+            if name not in known:
+                raise ConfigError(
+                    f"{config.policy}: {name!r} is not in {section} - {did_you_mean(name, known)}"
+                )
+
+
+def setting_of(config: EvalConfig, serving: Serving) -> dict[str, Any]:
+    """How the questions are put, as far as it changes a number."""
+    return {"max_length": config.max_length, "prompt": PROMPT, **serving.model_dump(mode="json")}
+
+
+def _show(written: Planned) -> None:
+    plan = written.plan
+    rows = [["set", "development", "sealed", "sealed clusters"]]
+    for name, one in plan.sets.items():
+        rows.append([name, f"{len(one.development)}", f"{len(one.sealed)}", f"{one.clusters}"])
+    say(table(rows))
+    if plan.detectable:
+        say(table(_power(plan.policy, plan.detectable)))
+    say(
+        f"plan {written.hash[:12]} of {written.time:%Y-%m-%d %H:%M} UTC: policy "
+        f"{plan.policy.name}{' (a demo)' if plan.policy.scope == 'demo' else ''}, "
+        f"{plan.looks} look, error {plan.alpha:g}"
+    )
+
+
+def _power(policy: Policy, found: tuple[Detectable, ...]) -> list[list[str]]:
+    rows = [["condition", "of", "margin", "assumed spread", "shown in 8 of 10 cases",
+             "passes if harmless"]]  # fmt: skip
+    for condition, one in zip(policy.conditions, found, strict=True):
+        gains = condition is policy.target
+        if one.measure not in MEASURES or one.spread is None:
+            rows.append([one.measure, one.of, f"{one.margin:g}", "", "not measured", ""])
+            continue
+        unit = "bits per byte" if one.measure == LIKELIHOOD else "of 1"
+        shown = "nothing" if one.smallest is None else f"{one.smallest:.3f} {unit}"
+        what = f"a gain of {shown}" if gains else f"a loss of {shown} still passes"
+        rows.append(
+            [one.measure, one.of, f"{one.margin:g}", f"{one.spread:g}", what,
+             "" if one.harmless is None else f"{100 * one.harmless:.0f} %"]
+        )  # fmt: skip
+    return rows
