@@ -63,7 +63,7 @@ def test_text_finds_a_way_out(everything: Any) -> None:
 def test_a_pod_without_dns_waits_for_a_resolver(everything: Any) -> None:
     found = {name: pod.spec.get("dnsConfig") for name, pod in everything.pods.items()}
     nobody = {"nameservers": ["127.0.0.1"]}
-    without = (*SLOTS, "adapt", "admin", "check")
+    without = (*SLOTS, "adapt", "admin", "check", "keys")
     assert found == {**dict.fromkeys(without, nobody), "gateway": None, "test": None}
     assert {everything.pods[name].spec["dnsPolicy"] for name in without} == {"None"}
 
