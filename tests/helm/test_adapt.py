@@ -38,6 +38,9 @@ def test_steps_run_in_another_order(render: Any) -> None:
 def test_another_step_gets_a_signing_key(render: Any) -> None:
     pod = render("cpu-demo").pods["adapt"]
     assert {c["name"]: c["env"] for c in pod.containers if "env" in c} == {
+        "plan": [
+            {"name": "BEDSIDE_OPERATOR_KEY", "value": "/var/lib/bedside-operator/operator.pem"}
+        ],
         "eval": [
             {"name": "BEDSIDE_EVIDENCE_KEY", "value": "/var/lib/bedside-evidence/evidence.pem"}
         ],

@@ -63,8 +63,8 @@ spec:
     {{- include "bedside.scratchVolume" (list . "tmp") | nindent 4 }}
 {{- end }}
 
-{{/* One step of it: list root service verb... Only training gets GPUs, only eval the key that signs
-evidence. Neither training nor merging is given the volume with the sealed texts. */}}
+{{/* One step of it: list root service verb... Only training gets GPUs, only the evaluation the key that
+signs evidence, only the plan the operator's. Neither training nor merging is given the volume with the sealed texts. */}}
 {{- define "bedside.adaptStep" -}}
 {{- $root := index . 0 -}}
 {{- $service := index . 1 -}}
@@ -72,14 +72,15 @@ evidence. Neither training nor merging is given the volume with the sealed texts
 {{- $verb := slice . 2 -}}
 {{- $trains := eq (join " " $verb) "trainer run" -}}
 {{- $sealed := or $trains (eq $service "merger") -}}
-{{- $signs := eq (join " " $verb) "eval run" -}}
+{{- $keys := dict "eval plan" "operator" "eval run" "evidence" -}}
+{{- $key := get $keys (join " " $verb) -}}
 {{ include "bedside.container" (list $root $service) }}
 args: [{{ join ", " $verb }}, --config, /app/configs/run.yaml]
 {{- $reads := ne (first $verb) "check" }}
-{{- if or $signs (and $reads $root.Values.trust.fingerprint) }}
+{{- if or $key (and $reads $root.Values.trust.fingerprint) }}
 env:
-  {{- if $signs }}
-  - {name: BEDSIDE_EVIDENCE_KEY, value: /var/lib/bedside-evidence/evidence.pem}
+  {{- with $key }}
+  - {name: BEDSIDE_{{ upper . }}_KEY, value: /var/lib/bedside-{{ . }}/{{ . }}.pem}
   {{- end }}
   {{- with include "bedside.pin" $root }}
   {{- . | nindent 2 }}
@@ -100,8 +101,8 @@ volumeMounts:
   - {name: registry, mountPath: /var/lib/bedside}
   - {name: pin, mountPath: /var/lib/bedside-pin, readOnly: true}
   {{- end }}
-  {{- if $signs }}
-  - {name: evidence, mountPath: /var/lib/bedside-evidence}
+  {{- with $key }}
+  - {name: {{ . }}, mountPath: /var/lib/bedside-{{ . }}}
   {{- end }}
   {{- if $trains }}
   - {name: shm, mountPath: /dev/shm}

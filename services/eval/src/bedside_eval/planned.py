@@ -106,13 +106,20 @@ def _show(written: Planned) -> None:
     for name, one in plan.sets.items():
         rows.append([name, f"{len(one.development)}", f"{len(one.sealed)}", f"{one.clusters}"])
     say(table(rows))
-    if plan.detectable:
-        say(table(_power(plan.policy, plan.detectable)))
+    say(table(_power(plan.policy, plan.detectable)))
     say(
         f"plan {written.hash[:12]} of {written.time:%Y-%m-%d %H:%M} UTC: policy "
         f"{plan.policy.name}{' (a demo)' if plan.policy.scope == 'demo' else ''}, "
         f"{plan.looks} look, error {plan.alpha:g}"
     )
+
+
+def _passing(smallest: float | None, unit: str) -> str:
+    if smallest is None:
+        return "nothing"
+    # The candidate's true gain; with few clusters a guard wants one.
+    kind = "a loss" if smallest < 0 else "only a gain"
+    return f"{kind} of {abs(smallest):.3f} {unit}"
 
 
 def _power(policy: Policy, found: tuple[Detectable, ...]) -> list[list[str]]:
@@ -125,7 +132,7 @@ def _power(policy: Policy, found: tuple[Detectable, ...]) -> list[list[str]]:
             continue
         unit = "bits per byte" if one.measure == LIKELIHOOD else "of 1"
         shown = "nothing" if one.smallest is None else f"{one.smallest:.3f} {unit}"
-        what = f"a gain of {shown}" if gains else f"a loss of {shown} still passes"
+        what = f"a gain of {shown}" if gains else f"{_passing(one.smallest, unit)} still passes"
         rows.append(
             [one.measure, one.of, f"{one.margin:g}", f"{one.spread:g}", what,
              "" if one.harmless is None else f"{100 * one.harmless:.0f} %"]

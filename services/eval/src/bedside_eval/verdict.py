@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from bedside_core.kinds.evidence import Verdict
 from bedside_core.kinds.policy import LIKELIHOOD, MEASURES, Guard, Policy, Target
+from bedside_eval.detectable import clusters_needed, items_needed
 from bedside_eval.measured import Measured
-from bedside_eval.records import AGAINST, LABELS, Finding, Lost, Role
+from bedside_eval.records import AGAINST, LABELS, METRIC_OF, Finding, Lost, Role
 from bedside_eval.statistics.estimate import Estimate, standing
 from bedside_eval.statistics.families import holm
 from bedside_eval.statistics.tail import tail
@@ -83,15 +84,37 @@ def _compare(
     p = None
     if outcome != "holds" and not improves:
         p, outcome = gain.p_below(threshold), "open"
+    needed = _needed(policy, condition, rival, measured, threshold) if outcome == "open" else None
     shown = gain.estimate if improves else _turned(gain.estimate)
     sentence = _sentence(condition, rival, shown, abs(threshold), improves=improves)
     explained = _explained(where.relation, where.above, where.below, improves=improves)
     yield Finding(
         condition=kind, **about, outcome=outcome, margin=abs(threshold), estimate=shown, p=p,
-        reason=f"{sentence}, {explained}.",
+        needed=needed, reason=f"{sentence}, {explained}{_missing(condition, needed)}.",
     )  # fmt: skip
     if condition.measure == LIKELIHOOD:
         yield _tail(policy, condition, rival, measured)
+
+
+def _needed(
+    policy: Policy, condition: Condition, rival: Role, measured: Measured, threshold: float
+) -> int | None:
+    """Clusters or items that would decide it, if what was seen is true."""
+    if condition.measure == LIKELIHOOD:
+        return clusters_needed(policy, measured.gains(condition.of, rival), threshold)
+    metric = METRIC_OF[condition.measure]
+    ours, theirs = (measured.correct(condition.of, metric, role) for role in ("candidate", rival))
+    count = len(ours)
+    differing = sum(a != b for a, b in zip(ours, theirs, strict=True)) / count
+    gain = (sum(ours) - sum(theirs)) / count
+    return items_needed(policy, gain, differing, threshold, sum(theirs) / count)
+
+
+def _missing(condition: Condition, needed: int | None) -> str:
+    if needed is None:
+        return ""
+    what = "clusters" if condition.measure == LIKELIHOOD else "items"
+    return f"; about {needed} {what} would show it if this is the truth"
 
 
 def _tail(policy: Policy, condition: Condition, rival: Role, measured: Measured) -> Finding:
