@@ -287,6 +287,7 @@ def test_home_with_signs_that_mergekit_reads_as_its_own(tmp_path, add, run):
     add("checkpoint", seed=2)
     odd = tmp_path / "a+b@c d"
     run.registry.home.rename(odd)
+    (tmp_path / "home.pin").rename(tmp_path / f"{odd.name}.pin")
     moved = Run("tiny", "merger", "run", type(run.registry)(odd))
     merge(MergerConfig(), moved)
     assert moved.registry.slot("tiny", "merged")
