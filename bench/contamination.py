@@ -86,7 +86,7 @@ def measure(name: str, registry: Registry, asked: Paper, folder: Path) -> dict[s
     with step.write("checkpoint", step.recipe(Step(), parents={"corpus": corpus})) as artifact:
         (artifact.path / "x").write_text("")
     began = time.perf_counter()
-    found = contamination(registry, artifact.result, asked)
+    found = contamination(registry, [artifact.result], asked)
     seconds = time.perf_counter() - began
     documents = corpus.manifest.facts["documents"]
     sets = found.heldout | found.exams

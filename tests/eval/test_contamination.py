@@ -8,6 +8,7 @@ repository.
 from __future__ import annotations
 
 import json
+import shutil
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,11 +75,15 @@ def build(registry: Registry, folder: Path, texts: list[str], **settings: Any) -
     return main(["corpus", "build", "--config", str(config)])
 
 
-def checkpoint(registry: Registry, **parents: Artifact) -> Artifact:
-    run = Run("tiny", "eval", "test-checkpoint", registry)
-    with run.write("checkpoint", run.recipe(Step(), parents=parents)) as artifact:
+def model_of(registry: Registry, kind: Any, **parents: Artifact) -> Artifact:
+    run = Run("tiny", "eval", f"test-{kind}", registry)
+    with run.write(kind, run.recipe(Step(), parents=parents)) as artifact:
         (artifact.path / "x").write_text("")
     return artifact.result
+
+
+def checkpoint(registry: Registry, **parents: Artifact) -> Artifact:
+    return model_of(registry, "checkpoint", **parents)
 
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> Path:
@@ -91,7 +96,7 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> Path:
 def count(registry: Registry, heldout: Path, exam: list[ExamItem] | None = None) -> Found:
     paper = Paper({"set": read_heldout(heldout)}, {"exam": exam} if exam else {})
     model = checkpoint(registry, corpus=registry.get("tiny/corpus"))
-    found = contamination(registry, model, paper)
+    found = contamination(registry, [model], paper)
     return found.exams["exam"] if exam else found.heldout["set"]
 
 
@@ -220,7 +225,7 @@ def test_a_corpus_without_hashes_for_matching_is_refused(
         (artifact.path / DOCUMENTS).write_text("{}\n")
     model = checkpoint(registry, corpus=artifact.result)
     with pytest.raises(ArtifactError, match=r"version 0 .* build the corpus again") as error:
-        contamination(registry, model, Paper({}, {}))
+        contamination(registry, [model], Paper({}, {}))
     assert error.value.exit_code == 4
 
 
@@ -231,12 +236,77 @@ def test_a_changed_corpus_is_refused(registry: Registry, tmp_path: Path) -> None
     path = corpus.file("corpus.parquet")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ArtifactError, match=r"corpus\.parquet was changed"):
-        contamination(registry, model, Paper({}, {}))
+        contamination(registry, [model], Paper({}, {}))
 
 
 def test_a_checkpoint_of_unknown_corpus_is_refused(registry: Registry) -> None:
     with pytest.raises(ArtifactError, match="does not name the corpus"):
-        contamination(registry, checkpoint(registry), Paper({}, {}))
+        contamination(registry, [checkpoint(registry)], Paper({}, {}))
+
+
+def two_generations(registry: Registry, folder: Path) -> tuple[list[Artifact], list[Artifact]]:
+    """A base that was adapted here, and what was made from it: corpora and models."""
+    letters = list(LETTERS.values())
+    words = letters[4].split()
+    halves = " ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])
+    assert build(registry, folder, [*letters[:2], halves[0]]) == 0
+    first = registry.get("tiny/corpus")
+    parent = model_of(
+        registry,
+        "merged",
+        base=model_of(registry, "base"),
+        checkpoint=checkpoint(registry, corpus=first),
+    )
+    assert build(registry, folder, [*letters[1:4], halves[1]]) == 0
+    second = registry.get("tiny/corpus")
+    adapted = checkpoint(registry, base=parent, corpus=second)
+    candidate = model_of(registry, "merged", base=parent, checkpoint=adapted)
+    return [first, second], [candidate, parent]
+
+
+def test_every_ancestors_corpus_is_looked_at(registry: Registry, tmp_path: Path) -> None:
+    corpora, models = two_generations(registry, tmp_path)
+    paper = Paper({"set": read_heldout(write_texts(tmp_path / "held", LETTERS))}, {"exam": ITEMS})
+    found = contamination(registry, models, paper)
+    # Of the fifth letter each corpus has a half: near in neither, all of it in both together.
+    names = list(LETTERS)
+    assert counts(found.heldout["set"]) == (4, 4, 5, 12)
+    assert found.heldout["set"].ids == tuple(names[:5])
+    assert counts(found.exams["exam"]) == (0, 0, 0, 2)
+    each = {corpus.digest: set(corpus.heldout["set"].ids) for corpus in found.corpora}
+    assert each.keys() == {corpus.digest for corpus in corpora}
+    assert each[corpora[0].digest] - {names[4]} == set(names[:2])
+    assert each[corpora[1].digest] - {names[4]} == set(names[1:4])
+    assert list(each) == sorted(each)
+    assert found.unknown == ()
+    # The base alone knows the first generation, of which it is itself.
+    assert contamination(registry, models[1:], paper).heldout["set"].exact == 2
+    assert contamination(registry, models[:1], paper) == found
+
+
+@pytest.mark.parametrize("gone", ["corpus", "checkpoint"])
+def test_with_an_ancestor_that_was_deleted_nothing_is_clean(
+    registry: Registry, tmp_path: Path, gone: str
+) -> None:
+    corpora, models = two_generations(registry, tmp_path)
+    lost = (
+        corpora[0] if gone == "corpus" else registry.get(models[1].manifest.parents["checkpoint"])
+    )
+    shutil.rmtree(lost.path)
+    paper = Paper({"set": read_heldout(write_texts(tmp_path / "held", LETTERS))}, {"exam": ITEMS})
+    found = contamination(registry, models, paper)
+    assert found.unknown == (lost.digest,)
+    assert [corpus.digest for corpus in found.corpora] == [corpora[1].digest]
+    assert counts(found.heldout["set"])[0] == 3
+    assert set(found.heldout["set"].ids) == set(LETTERS)
+    assert found.exams["exam"].ids == ("long", "short")
+
+
+def test_a_base_from_outside_has_no_corpus(registry: Registry, tmp_path: Path) -> None:
+    paper = Paper({"set": read_heldout(write_texts(tmp_path / "held", LETTERS))}, {})
+    found = contamination(registry, [model_of(registry, "base")], paper)
+    assert (found.corpora, found.unknown) == ((), ())
+    assert counts(found.heldout["set"]) == (0, 0, 0, 12)
 
 
 def test_the_real_letters_are_all_found(registry: Registry, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def examine_sealed(
             reference=digests.get("reference"),
         )
     )  # fmt: skip
-    found = contamination(run.registry, models.get("checkpoint", models["candidate"]), sealed)
+    found = contamination(run.registry, [models["candidate"], models["base"]], sealed)
     measurement = measure(config, run, recipe, models, sealed)
     heldout = _groupings("heldout", sealed.heldout, found.heldout, planned.plan.sets)
     exams = _groupings("exam", sealed.exams, found.exams, planned.plan.sets)

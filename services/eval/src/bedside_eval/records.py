@@ -55,7 +55,7 @@ class ModelScores(EvidencePart):
 
 
 class Found(EvidencePart):
-    """How many texts or items of one set stand in a corpus; each count includes the one before."""
+    """How many texts or items of one set stand in corpora; each count includes the one before."""
 
     exact: int
     """With the same canonical form as a document."""
@@ -65,14 +65,25 @@ class Found(EvidencePart):
     """With at least `ngram_share` of the words in all documents together."""
     of: int
     ids: tuple[str, ...]
-    """Those that `ngram` counts."""
+    """Those that are not clean: those that `ngram` counts, and all if an ancestor is unknown."""
+
+
+class CorpusFound(EvidencePart):
+    """What of the questions stands in one corpus."""
+
+    digest: str
+    heldout: dict[str, Found]
+    exams: dict[str, Found]
 
 
 class Contamination(EvidencePart):
-    """What of the questions stands in the training corpus, by `bedside_core.overlap`."""
+    """What of the questions stands in corpora that the models come from; `bedside_core.overlap`."""
 
-    corpus: str
-    """Digest of the corpus that the checkpoint was trained on."""
+    corpora: tuple[CorpusFound, ...]
+    """Each corpus in the lineage of any model, sorted by digest."""
+    unknown: tuple[str, ...]
+    """Digests of ancestors that were deleted: what stood in them cannot be known, so that nothing
+    counts as clean."""
     matching_version: int
     """Of the canonical form."""
     run: int
@@ -80,6 +91,7 @@ class Contamination(EvidencePart):
     near_share: float
     ngram_share: float
     heldout: dict[str, Found]
+    """In all corpora together."""
     exams: dict[str, Found]
 
 

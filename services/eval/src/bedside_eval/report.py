@@ -125,6 +125,15 @@ def _sets(contamination: Contamination) -> dict[str, Found]:
     return contamination.heldout | exams
 
 
+def _corpora(contamination: Contamination) -> str:
+    names = [corpus.digest[:12] for corpus in contamination.corpora]
+    known = f"Corpora {', '.join(names)}" if names else "No corpus"
+    if not contamination.unknown:
+        return known
+    gone = ", ".join(digest[:12] for digest in contamination.unknown)
+    return f"{known}; {gone} were deleted, so that nothing counts as clean"
+
+
 def _contaminated(contamination: Contamination) -> list[str]:
     rows = [["set", "exact", "near copy", "n-gram", "of", "which"]]
     for name, found in _sets(contamination).items():
@@ -132,7 +141,7 @@ def _contaminated(contamination: Contamination) -> list[str]:
         rows.append([name, *counts, ", ".join(found.ids)])
     return [
         _markdown_table(rows),
-        f"Corpus {contamination.corpus[:12]}, whatever spacing, Unicode form, case or punctuation. "
+        f"{_corpora(contamination)}, whatever spacing, Unicode form, case or punctuation. "
         f"Near copy: at least {100 * contamination.near_share:g} % of the words stand in one "
         f"document in runs of {contamination.run}; n-gram: at least "
         f"{100 * contamination.ngram_share:g} % in all documents together. Each count includes the "
