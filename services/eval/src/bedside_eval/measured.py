@@ -1,4 +1,7 @@
-"""What was measured, asked by measure, set and pair of models, one number per clean cluster."""
+"""What was measured, asked by measure, set and pair of models, one number per clean cluster.
+
+Tested in tests/eval/test_verdict.py, tests/eval/test_conclude.py.
+"""
 
 from __future__ import annotations
 

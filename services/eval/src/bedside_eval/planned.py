@@ -1,4 +1,7 @@
-"""The plan of a run: what is fixed before anything sealed is opened, and whether it still fits."""
+"""The plan of a run: what is fixed before anything sealed is opened, and whether it still fits.
+
+Tested in tests/eval/test_run.py, tests/eval/test_plan.py.
+"""
 
 from __future__ import annotations
 
