@@ -52,12 +52,12 @@ def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
     return writer.result
 
 
-def promote(run: Run, examined: ServedIdentity) -> None:
-    """Promote the run's model on evidence that says what was examined."""
+def promote(run: Run, examined: ServedIdentity | None) -> None:
+    """Promote the run's model on evidence that says what was examined, or nothing of it."""
     model = run.registry.get("test/merged")
     head = {
         "candidate": model.digest, "base": model.digest, "verdict": "PROMOTE", "reasons": ["r"],
-        "served": examined.model_dump(),
+        "served": examined and examined.model_dump(),
     }  # fmt: skip
     run.registry.promote(put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}))
 
@@ -124,6 +124,11 @@ def test_evidence_about_other_files_is_refused_by_the_file(
     other = put(run, "checkpoint", FILES | {name: content})
     promote(run, served_identity(other, EXAMINED))
     assert words in refusal(run)
+
+
+def test_evidence_that_says_nothing_of_it_proves_nothing(run, model) -> None:
+    promote(run, None)
+    assert "it does not say what was examined - change it back, or evaluate" in refusal(run)
 
 
 def test_unproven_by_wish_and_labelled(run, identity, monkeypatch, caplog) -> None:
