@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
@@ -20,7 +21,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers import models as tokenizer_models
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bedside_core.artifacts import Artifact
+from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.config import Config
 from bedside_core.kinds.policy import read_policy
 from bedside_core.licences import licence
@@ -28,10 +29,16 @@ from bedside_core.matching import VERSION
 from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
+from bedside_core.signing import Keys
 from bedside_corpus.config import Source
 from bedside_corpus.document import make_document
 from bedside_corpus.sources import SourceFile
 from bedside_corpus.store import write_documents
+from bedside_eval.config import EvalConfig
+from bedside_eval.exam import Paper
+from bedside_eval.records import ModelScores
+from bedside_eval.state import State
+from bedside_models.scores import Dtype
 
 torch.set_num_threads(1)  # two threads spend their time waiting for each other on such models
 
@@ -230,6 +237,34 @@ class World:
         path = self.folder / "run.yaml"
         path.write_text(yaml.safe_dump({"name": "tiny", "eval": self.settings | changes}))
         return str(path)
+
+
+@pytest.fixture(scope="session")
+def sit(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ModelScores]:
+    """`sit(path, paper)`: a model answers a paper; what it answered is kept in `folder`."""
+    from bedside_eval.sittings import examine
+
+    def sit(
+        path: Path,
+        paper: Paper,
+        folder: Path | None = None,
+        *,
+        batch_size: int = 2,
+        max_length: int = 48,
+        served: Dtype = "float32",
+    ) -> ModelScores:
+        folder = folder or tmp_path_factory.mktemp("sat")
+        keys = Keys(folder, stem="evidence", domain=b"test\n")
+        keys.make()
+        recipe = Recipe(verb="t", version="1", config={}, parents={}, inputs={})
+        config = EvalConfig(
+            policy=path, heldout={"-": path}, batch_size=batch_size, max_length=max_length
+        )
+        model: Any = SimpleNamespace(digest="d" * 64, path=path, file=lambda name: path / name)
+        state = State(folder / "work", keys, recipe)
+        return examine(config, {model.digest: model}, paper, state, served).scores[model.digest]
+
+    return sit
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""lm-eval's numbers against a direct computation with torch, and models that cannot be examined."""
+"""lm-eval's numbers against a direct computation with torch."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,14 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from bedside_core.errors import InputError, PolicyError
 from bedside_core.heldout import HeldoutText
 from bedside_core.kinds.exam import ExamItem
-from bedside_core.progress import Progress
-from bedside_eval import harness
 from bedside_eval.exam import Paper
-from bedside_eval.harness import check_lengths, encode_all, examine, num_sequences
 from bedside_eval.records import ModelScores
 from bedside_models.load import load_tokenizer
 
 MAX_LENGTH = 48
+Sit = Callable[..., ModelScores]
 TEXTS = [
     HeldoutText("short", "Husten"),
     HeldoutText("braces", "Fieber {{ 7 * 7 }} {% raw %} und µ ≥ ° ä [1, 2]"),
@@ -48,22 +46,6 @@ def path(models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("harness") / "model"
     models.write(folder, steps=20)
     return folder
-
-
-def scores(path: Path, paper: Paper = PAPER, batch_size: int = 2) -> ModelScores:
-    tokenizer = load_tokenizer(path)
-    encoded = encode_all(paper, tokenizer)
-    total = num_sequences(paper, encoded, MAX_LENGTH)
-    with Progress("examine", total=total, unit="sequence") as progress:
-        return examine(
-            path,
-            paper,
-            encoded,
-            tokenizer,
-            max_length=MAX_LENGTH,
-            batch_size=batch_size,
-            progress=progress,
-        )
 
 
 class Direct:
@@ -102,10 +84,10 @@ class Direct:
         return [self.score(whole, len(whole) - len(context)) for whole in wholes]
 
 
-def test_text_likelihood_is_the_direct_one(path: Path) -> None:
+def test_text_likelihood_is_the_direct_one(sit: Sit, path: Path) -> None:
     direct = Direct(path)
 
-    found = scores(path).heldout["texts"]
+    found = sit(path, PAPER).heldout["texts"]
 
     assert [t.id for t in found] == [t.id for t in TEXTS]
     assert found[-1].tokens > 2 * MAX_LENGTH
@@ -116,10 +98,10 @@ def test_text_likelihood_is_the_direct_one(path: Path) -> None:
         assert score.nll_per_token == score.nll / score.tokens
 
 
-def test_choice_is_the_direct_one(path: Path) -> None:
+def test_choice_is_the_direct_one(sit: Sit, path: Path) -> None:
     direct = Direct(path)
 
-    for score, item in zip(scores(path).exams["items"], ITEMS, strict=True):
+    for score, item in zip(sit(path, PAPER).exams["items"], ITEMS, strict=True):
         expected = direct.options(item)
         by_character = [s / len(o) for s, o in zip(expected, item.options, strict=True)]
         best = {
@@ -132,23 +114,25 @@ def test_choice_is_the_direct_one(path: Path) -> None:
         assert score.correct == {m: best[m] == item.answer for m in best}
 
 
-def test_batch_size_does_not_change_the_answers(path: Path) -> None:
-    one, many = scores(path, batch_size=1), scores(path, batch_size=5)
+def test_batch_size_does_not_change_the_answers(sit: Sit, path: Path) -> None:
+    one, many = sit(path, PAPER, batch_size=1), sit(path, PAPER, batch_size=5)
 
     for a, b in zip(one.heldout["texts"], many.heldout["texts"], strict=True):
         assert a.nll == pytest.approx(b.nll, rel=1e-5)
     assert [i.choice for i in one.exams["items"]] == [i.choice for i in many.exams["items"]]
 
 
-def test_models_do_not_get_each_others_answers(path: Path, models: Any, tmp_path: Path) -> None:
+def test_models_do_not_get_each_others_answers(
+    sit: Sit, path: Path, models: Any, tmp_path: Path
+) -> None:
     models.write(tmp_path / "other", steps=0)
-    first, other, again = (scores(p) for p in (path, tmp_path / "other", path))
+    first, other, again = (sit(p, PAPER) for p in (path, tmp_path / "other", path))
     assert first == again
     assert first.heldout["texts"][0].nll != other.heldout["texts"][0].nll
 
 
 def test_a_tokenizer_that_adds_its_own_first_token_adds_no_second(
-    path: Path, tmp_path: Path
+    sit: Sit, path: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(path, tmp_path / "bos")
     tokenizer = load_tokenizer(tmp_path / "bos")
@@ -159,54 +143,28 @@ def test_a_tokenizer_that_adds_its_own_first_token_adds_no_second(
     assert load_tokenizer(tmp_path / "bos").encode("Husten")[0] == 0
 
     for with_bos, without in zip(
-        scores(tmp_path / "bos").heldout["texts"], scores(path).heldout["texts"], strict=True
+        sit(tmp_path / "bos", PAPER).heldout["texts"],
+        sit(path, PAPER).heldout["texts"],
+        strict=True,
     ):
         assert with_bos == without
 
 
-def test_nothing_is_printed(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    scores(path)
+def test_nothing_of_lm_eval_is_printed(
+    sit: Sit, path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sit(path, PAPER)
 
     out, err = capfd.readouterr()
-    assert out == ""
+    assert [line.partition(": ")[0] for line in out.splitlines()] == [
+        "held-out set texts",
+        "examining 1 model(s) in float32 on the CPU, 0 MiB of memory at least",
+        f"model {'d' * 12}",
+    ]
     assert all('"progress": "examine"' in line for line in err.splitlines())
 
 
-def test_too_long_items_are_named_without_their_text(path: Path) -> None:
-    long = ExamItem(
-        id="x1", question="Warum " * 60, options=["a", "b", "c", "d"], answer=0, topic="t"
-    )
-
-    with pytest.raises(InputError, match=r"exam e: 1 item\(s\) .* \(x1\)") as caught:
-        check_lengths(Paper({}, {"e": [*ITEMS, long]}), load_tokenizer(path), MAX_LENGTH)
-
-    assert "Warum" not in str(caught.value)
-
-
-def test_weights_that_are_no_numbers(path: Path, tmp_path: Path) -> None:
-    model: Any = AutoModelForCausalLM.from_pretrained(path)
-    with torch.no_grad():
-        model.model.norm.weight.fill_(float("nan"))
-    shutil.copytree(path, tmp_path / "nan")
-    model.save_pretrained(tmp_path / "nan")
-
-    with pytest.raises(InputError, match="short a likelihood that is no number"):
-        scores(tmp_path / "nan")
-
-
-@pytest.mark.parametrize("part", ["score", "log_likelihoods"])
-def test_lm_eval_is_checked_against_our_own_computation(
-    path: Path, part: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As if lm-eval had put a second first token before each text, or cut an option elsewhere."""
-    original = getattr(harness, part)
-
-    def other(*arguments: Any) -> Any:
-        result = original(*arguments)
-        if part == "score":
-            return result.model_copy(update={"nll": result.nll * 1.001})
-        return [value * 1.001 for value in result]
-
-    monkeypatch.setattr(harness, part, other)
-    with pytest.raises(PolicyError, match=r"lm-eval gives (long|a) a likelihood of .* no evidence"):
-        scores(path)
+def test_a_long_text_without_a_space_overflows_nothing(sit: Sit, path: Path) -> None:
+    paper = Paper({"texts": [HeldoutText("long", "Zzzµ≥°" * 200)]}, {})
+    (text,) = sit(path, paper).heldout["texts"]
+    assert text.nll > 1000

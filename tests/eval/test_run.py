@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,46 +124,110 @@ def test_evidence_is_the_same_twice(
     assert content(world.registry) == content(Registry(twin))
 
 
+def interrupted(world: World, monkeypatch: pytest.MonkeyPatch, models: int) -> None:
+    """A run that ends when the next model is loaded."""
+    loaded: list[Path] = []
+    original = harness.load_model
+
+    def stopped(path: Path, *arguments: Any, **options: Any) -> Any:
+        loaded.append(path)
+        if len(loaded) > models:
+            raise KeyboardInterrupt
+        return original(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness, "load_model", stopped)
+        assert run(world) == 130
+
+
+@pytest.fixture
+def twin(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A registry with the same models, where the next run will be; the first has evidence."""
+    world.add_models()
+    run(world, "plan")
+    twin = Registry(tmp_path / "twin")
+    shutil.copytree(world.registry.home, twin.home)
+    shutil.copy(world.registry.pin.path, twin.pin.path)
+    assert run(world) == 0
+    monkeypatch.setenv("BEDSIDE_HOME", str(twin.home))
+    return twin
+
+
 @pytest.mark.parametrize("torn", [False, True])
-def test_an_interrupted_run_goes_on_with_the_next_model(
+def test_an_interrupted_run_goes_on_with_the_next_part(
     world: World,
-    tmp_path: Path,
+    twin: Registry,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     torn: bool,
 ) -> None:
-    world.add_models()
-    run(world, "plan")
-    twin = tmp_path / "twin"
-    shutil.copytree(world.registry.home, twin)
-    shutil.copy(world.registry.pin.path, Registry(twin).pin.path)
-    run(world)
-
-    examined = []
-    original = harness.examine
-
-    def stopped(path: Path, *arguments: Any, **options: Any) -> Any:
-        examined.append(path.name)
-        if len(examined) == 2:
-            raise KeyboardInterrupt
-        return original(path, *arguments, **options)
-
-    monkeypatch.setenv("BEDSIDE_HOME", str(twin))
-    monkeypatch.setattr(harness, "examine", stopped)
-    assert run(world) == 130
+    interrupted(world, monkeypatch, models=1)
+    base = twin.slot("tiny", "base")
+    assert base is not None
+    (room,) = twin.workrooms[1].iterdir()
+    parts = [
+        f"{base[:16]}.{part}" for part in ("exam.medical", "heldout.general", "heldout.medical")
+    ]
+    assert sorted(path.name for path in room.iterdir()) == parts
     if torn:
-        (kept,) = (twin / "work").glob("*/base.json")
-        kept.write_bytes(kept.read_bytes()[:-9])
+        (room / parts[0]).write_bytes((room / parts[0]).read_bytes()[:-9])
     capfd.readouterr()
     assert run(world) == 0
 
-    house = Registry(twin)
-    order = [house.slot("tiny", kind) for kind in ("base", "checkpoint", "merged")]
-    assert examined[2:] == (order if torn else order[1:])
-    assert ("resumed: base done before" in capfd.readouterr().out) is not torn
-    assert list((twin / "work").iterdir()) == []
-    assert len(house.ledger().looks) == 1  # it went on in the same look
-    assert content(world.registry) == content(house)
+    out = capfd.readouterr().out
+    done = "heldout/general, heldout/medical" + ("" if torn else ", exam/medical")
+    assert f"resumed: model {base[:12]} has answered {done} before" in out
+    assert ("not written by this evaluation for this recipe" in out) is torn
+    assert list(twin.workrooms[1].iterdir()) == []
+    assert len(twin.ledger().looks) == 1  # it went on in the same look
+    assert content(twin) == content(world.registry)
+
+
+def test_planted_scores_are_not_signed(
+    world: World,
+    twin: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Scores of a perfect model at the place of 0.2, at the new one, and of another model."""
+    interrupted(world, monkeypatch, models=1)
+    (room,) = twin.workrooms[1].iterdir()
+    base, merged = (twin.slot("tiny", kind) for kind in ("base", "merged"))
+    assert base is not None and merged is not None
+    results = content(world.registry)["results"]["candidate"]
+    for scores in results["heldout"].values():
+        for text in scores:
+            text["nll"] = 1e-3
+    old = twin.home / "work" / room.name
+    for role in ("base", "checkpoint", "candidate"):
+        old.mkdir(parents=True, exist_ok=True)
+        (old / f"{role}.json").write_text(json.dumps(results))
+    planted = json.dumps({"texts": results["heldout"]["medical"], "items": [], "of": 8}).encode()
+    (room / f"{merged[:16]}.heldout.medical").write_bytes(b"0" * 64 + b"\n" + planted)
+    # Authentic, but the base's.
+    shutil.copy(room / f"{base[:16]}.heldout.general", room / f"{merged[:16]}.heldout.general")
+    capfd.readouterr()
+    assert run(world) == 0
+    assert capfd.readouterr().out.count("not written by this evaluation for this recipe") == 2
+    assert content(twin) == content(world.registry)
+
+
+def test_kill_9_changes_nothing(world: World, twin: Registry) -> None:
+    command = [sys.executable, "-m", "bedside_core.cli", "eval", "run", "--config", world.config()]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kept: list[Path] = []
+    try:
+        deadline = time.monotonic() + 300
+        while not kept and process.poll() is None and time.monotonic() < deadline:
+            kept = list(twin.workrooms[1].glob("*/*.heldout.*"))
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait()
+    assert kept
+    assert twin.slot("tiny", "evidence") is None
+    assert run(world) == 0
+    assert content(twin) == content(world.registry)
 
 
 def test_an_unchanged_model_is_the_same_model_and_no_look_is_spent(

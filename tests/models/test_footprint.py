@@ -12,12 +12,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, MistralConfig, PretrainedConfig, Qwen2Config
 
 from bedside_core.errors import InputError
 from bedside_core.memory import gib
 from bedside_models import footprint
 from bedside_models.footprint import Demand, Shape, read_shape
 from bedside_models.load import load_model
+from bedside_models.scores import Dtype
 
 SHAPE = Shape(parameters=10**6, vocabulary=1000, hidden=64, layers=2)
 
@@ -46,7 +48,7 @@ def test_what_is_advised_fits(batch: int, length: int, available: int) -> None:
 
 
 def test_work_that_cannot_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footprint, "room", lambda: SHAPE.training(3 * 512))
+    monkeypatch.setattr(footprint, "room", lambda **_: SHAPE.training(3 * 512))
     with demand(3, 512).granted():
         pass
     with pytest.raises(InputError) as caught, demand(8, 512).granted():
@@ -59,7 +61,7 @@ def test_work_that_cannot_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_memory_that_runs_out_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footprint, "room", lambda: None)
+    monkeypatch.setattr(footprint, "room", lambda **_: None)
     with (
         pytest.raises(InputError, match=r"ran out of memory \(.*set trainer.batch_size to 4, or"),
         demand(8, 512).granted(),
@@ -70,6 +72,72 @@ def test_memory_that_runs_out_later(monkeypatch: pytest.MonkeyPatch) -> None:
         demand(1, 512).granted(),
     ):
         raise MemoryError
+
+
+LARGE: dict[str, tuple[PretrainedConfig, int]] = {
+    "Qwen2.5-7B": (
+        Qwen2Config(
+            hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, vocab_size=152064,
+            num_attention_heads=28, num_key_value_heads=4, tie_word_embeddings=False,
+        ),
+        7_615_616_512,
+    ),
+    "Mistral-7B": (
+        MistralConfig(
+            hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, vocab_size=32768,
+            num_attention_heads=32, num_key_value_heads=8, tie_word_embeddings=False,
+        ),
+        7_248_023_552,
+    ),
+    "Mistral-Small-24B": (
+        MistralConfig(
+            hidden_size=5120, intermediate_size=32768, num_hidden_layers=40, vocab_size=131072,
+            num_attention_heads=32, num_key_value_heads=8, head_dim=128, tie_word_embeddings=False,
+        ),
+        23_572_403_200,
+    ),
+}  # fmt: skip
+"""Shapes as published with the models, and the parameters that follow."""
+CARD = 80 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "gigabytes", "cards"),
+    [
+        ("Qwen2.5-7B", "float32", 30, 1), ("Qwen2.5-7B", "bfloat16", 15, 1),
+        ("Mistral-7B", "float32", 29, 1), ("Mistral-7B", "float16", 14, 1),
+        ("Mistral-Small-24B", "float32", 94, 2), ("Mistral-Small-24B", "bfloat16", 47, 1),
+    ],
+)  # fmt: skip
+def test_large_models_are_planned_by_their_config(
+    name: str, dtype: Dtype, gigabytes: int, cards: int
+) -> None:
+    config, parameters = LARGE[name]
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert model.num_parameters() == parameters
+    shape = Shape(parameters, config.vocab_size, config.hidden_size, config.num_hidden_layers)
+    need = shape.scoring(4 * 1024, dtype)
+    assert need // 10**9 == pytest.approx(
+        gigabytes + 4 * 1024 * config.vocab_size * 8 // 10**9, abs=1
+    )
+    assert footprint.devices_needed(need, CARD) == cards
+
+
+def test_a_model_may_take_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU here: two are played."""
+    monkeypatch.setattr(footprint, "gpus", lambda: [5 * 2**20, 4 * 2**20])
+    assert (footprint.room(), footprint.room(spread=True)) == (5 * 2**20, 9 * 2**20)
+    one = demand(1, 2)._replace(need=SHAPE.scoring)
+    with one._replace(spread=True).granted():
+        pass
+    alone = one._replace(need=lambda tokens: 13 * 2**20)
+    for work, advice in (
+        (alone, "use a machine with more memory"),
+        (alone._replace(spread=True), "use 3 such GPUs or a smaller model"),
+    ):
+        with pytest.raises(InputError, match=advice), work.granted():
+            pytest.fail("begun")
 
 
 def test_the_shape_is_the_models(make_model: Callable[..., Path]) -> None:

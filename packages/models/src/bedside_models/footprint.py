@@ -16,11 +16,14 @@ import torch
 from bedside_core import memory
 from bedside_core.memory import TRAINED, WEIGHTS
 from bedside_models.load import read_config
+from bedside_models.scores import Dtype
 from bedside_models.tensors import open_weights
 
 ACTIVATIONS = 34
 """Bytes per token, layer and hidden unit that the backward pass needs (Korthikanti et al. 2022,
 for 16 bits and without the matrix of attention; 32 bits take more)."""
+BYTES: dict[Dtype, int] = {"float32": WEIGHTS, "bfloat16": 2, "float16": 2}
+"""Of a parameter."""
 LOGITS_SCORED = 8
 """Bytes per token and entry of the vocabulary: logits and their logarithms of probabilities."""
 LOGITS_TRAINED = 12
@@ -40,9 +43,9 @@ class Shape(NamedTuple):
         per_token = self.vocabulary * LOGITS_TRAINED + self.layers * self.hidden * ACTIVATIONS
         return self.parameters * TRAINED + tokens * per_token
 
-    def scoring(self, tokens: int) -> int:
+    def scoring(self, tokens: int, dtype: Dtype = "float32") -> int:
         """Bytes of one forward pass on so many tokens."""
-        return self.parameters * WEIGHTS + tokens * self.vocabulary * LOGITS_SCORED
+        return self.parameters * BYTES[dtype] + tokens * self.vocabulary * LOGITS_SCORED
 
 
 def read_shape(path: Path) -> Shape:
@@ -61,10 +64,17 @@ def read_shape(path: Path) -> Shape:
     return Shape(parameters, vocabulary, hidden, layers)
 
 
-def room() -> int | None:
-    """Bytes that are free where a model is put: on the GPU if there is one."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
+def gpus() -> list[int]:
+    """Free bytes of every visible GPU."""
+    found = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return [int(torch.cuda.mem_get_info(number)[0]) for number in found]
+
+
+def room(*, spread: bool = False) -> int | None:
+    """Bytes that are free where a model is put: on a GPU, or on all (spread), else in memory."""
+    free = gpus()
+    if free:
+        return sum(free) if spread else free[0]
     return memory.available_bytes()
 
 
@@ -79,6 +89,13 @@ class Demand(NamedTuple):
     """Name and value of the setting."""
     length: tuple[str, int]
     """Name and value of the setting."""
+    spread: bool = False
+    """Whether the model may be put on several GPUs."""
+
+    @property
+    def amount(self) -> int:
+        """Bytes, with the settings as they are."""
+        return self.need(self.batch[1] * self.length[1])
 
     @contextmanager
     def granted(self) -> Iterator[None]:
@@ -89,7 +106,7 @@ class Demand(NamedTuple):
         """
         (_, sequences), (_, tokens) = self.batch, self.length
         what = f"{self.what} with {sequences} sequence(s) of {tokens} tokens at once"
-        need, available = self.need(sequences * tokens), room()
+        need, available = self.amount, room(spread=self.spread)
         advice = "" if available is None else self.fitting(available)
         memory.require(need, available, what=what, advice=advice)
         with memory.refusing(what, self.halved, need=need):
@@ -102,15 +119,26 @@ class Demand(NamedTuple):
             return f"set {batch} to {fewer} or less"
         if shorter := _most(lambda n: self.need(n) <= available, tokens):
             return f"set {batch} to 1 and {length} to {shorter} or less"
+        alone = self.need(0)
+        more = (
+            f"{devices_needed(alone, max(gpus()))} such GPUs"
+            if self.spread and gpus()
+            else ("a machine with more memory")
+        )
         return (
-            f"no setting makes it fit, the model alone takes {memory.gib(self.need(0))}: use a "
-            "machine with more memory or a smaller model"
+            f"no setting makes it fit, the model alone takes {memory.gib(alone)}: use {more} or a "
+            "smaller model"
         )
 
     def halved(self) -> str:
         """What to try where memory ran out although the lower bound fitted."""
         name, value = self.batch if self.batch[1] > 1 else self.length
         return f"set {name} to {max(1, value // 2)}, or use a machine with more memory"
+
+
+def devices_needed(need: int, each: int) -> int:
+    """How many devices with `each` bytes hold a model: a tenth is spare, as no layer is split."""
+    return -(-need * 10 // (each * 9))
 
 
 def _most(fits: Callable[[int], bool], highest: int) -> int:

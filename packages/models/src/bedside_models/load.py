@@ -13,8 +13,10 @@ from typing import Any, get_args
 
 import torch
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -171,7 +173,10 @@ def _load(path: Path, dtype: Dtype, **options: Any) -> PreTrainedModel:
         f"{path}: transformers cannot load this model - a Hugging Face directory with safetensors "
         "weights is needed"
     ):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        # Some that also see images (Mistral-Small 3.1) have no class of their own for text alone.
+        speaks = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+        reader = AutoModelForCausalLM if speaks else AutoModelForImageTextToText
+        loaded: Any = reader.from_pretrained(
             path,
             config=config,
             dtype=getattr(torch, dtype),

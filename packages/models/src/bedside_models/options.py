@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bedside_models.likelihood import log_likelihood
+
+
+def cut(
+    tokenizer: PreTrainedTokenizerBase, question: str, endings: Sequence[str]
+) -> tuple[list[int], list[list[int]]]:
+    """Token ids of the question, and of each ending after it.
+
+    Both are tokenised together, with whatever the tokenizer puts at the start. Where a token spans
+    question and ending, the question stops before it, for all endings alike: each is then scored
+    after the same tokens. Otherwise this is lm-eval's cut.
+    """
+    wholes = [tokenizer.encode(f"{question}{ending}") for ending in endings]
+    columns = zip(tokenizer.encode(question), *wholes, strict=False)
+    common = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, columns))
+    return wholes[0][:common], [whole[common:] for whole in wholes]
 
 
 @torch.no_grad()
@@ -17,17 +33,9 @@ def log_likelihoods(
     prompt: str,
     options: Sequence[str],
 ) -> list[float]:
-    """Log-likelihood of each option after the prompt and a blank, in nats.
-
-    Prompt and option are tokenised together, with whatever the tokenizer puts at the start; the
-    option's tokens are those beyond the prompt's own number, as lm-eval cuts them.
-    """
-    start = len(tokenizer.encode(prompt))
-    scores = []
-    for option in options:
-        ids = tokenizer.encode(f"{prompt} {option}")
-        scores.append(log_likelihood(model, ids, len(ids) - start))
-    return scores
+    """Log-likelihood of each option after the prompt and a blank, in nats; see `cut`."""
+    context, endings = cut(tokenizer, prompt, [f" {option}" for option in options])
+    return [log_likelihood(model, [*context, *ending], len(ending)) for ending in endings]
 
 
 def likeliest(scores: Sequence[float], options: Sequence[str], *, per_character: bool) -> int:

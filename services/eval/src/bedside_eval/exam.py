@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText, read_heldout
@@ -12,6 +12,16 @@ from bedside_core.kinds.exam import ExamItem, read_exam
 
 MIN_TEXTS = 8
 """Texts per held-out set; with fewer, no bootstrap interval keeps what its level promises."""
+
+
+class Part(NamedTuple):
+    """A held-out set or an exam."""
+
+    kind: Literal["heldout", "exam"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
 
 
 class Paper(NamedTuple):
@@ -24,6 +34,12 @@ class Paper(NamedTuple):
     def texts(self) -> list[HeldoutText]:
         """All held-out texts."""
         return [text for texts in self.heldout.values() for text in texts]
+
+    @property
+    def parts(self) -> list[Part]:
+        """All sets and exams."""
+        heldout = [Part("heldout", name) for name in self.heldout]
+        return heldout + [Part("exam", name) for name in self.exams]
 
 
 def read_paper(heldout: Mapping[str, Path], exams: Mapping[str, Path]) -> Paper:

@@ -19,7 +19,7 @@ from bedside_eval.contamination import contamination
 from bedside_eval.evidence import Evidence, Setting
 from bedside_eval.exam import Paper
 from bedside_eval.measured import Grouping, Measured, numbered
-from bedside_eval.measurement import measure
+from bedside_eval.measurement import measure, refuse_unusable
 from bedside_eval.records import Finding, Found, Role
 from bedside_eval.verdict import family_size
 
@@ -53,6 +53,7 @@ def examine_sealed(
     )  # fmt: skip
     found = contamination(run.registry, [models["candidate"], models["base"]], sealed)
     measurement = measure(config, run, recipe, models, sealed)
+    refuse_unusable(measurement.results)
     heldout = _groupings("heldout", sealed.heldout, found.heldout, planned.plan.sets)
     exams = _groupings("exam", sealed.exams, found.exams, planned.plan.sets)
     measured = Measured(

@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import ValidationError
-
 from bedside_core.artifacts import Artifact, Recipe
-from bedside_core.console import say
-from bedside_core.files import write_atomic
+from bedside_core.errors import InputError
 from bedside_core.kinds.exam import PROMPT
-from bedside_core.progress import Progress
+from bedside_core.kinds.serving import served_identity
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper
 from bedside_eval.records import ModelScores
+from bedside_eval.state import State
+from bedside_models.device import device_kind
 from bedside_models.scores import Estimand
 from bedside_models.settle import settle
 
@@ -30,6 +27,7 @@ class Measurement(NamedTuple, Generic[Name]):
     """What the models did, and what was asked of them."""
 
     estimand: Estimand
+    """Of the first model; where tokenizers differ, `task` has each model's prefix token."""
     task: dict[str, Any]
     results: dict[Name, ModelScores]
 
@@ -37,83 +35,64 @@ class Measurement(NamedTuple, Generic[Name]):
 def measure(
     config: EvalConfig, run: Run, recipe: Recipe, models: Mapping[Name, Artifact], paper: Paper
 ) -> Measurement[Name]:
-    """Let each model sit the paper; an interrupted measurement goes on with the next model.
+    """Let each model sit the paper; an interrupted measurement goes on with the next part.
+
+    Args:
+        config: window and batch.
+        run: says where finished parts are kept, and how models are served.
+        recipe: of the evidence.
+        models: by role; one model in two roles sits once.
+        paper: what is asked.
 
     Raises:
         InputError: a text, an item or a model is unusable, or there is too little memory.
+        PolicyError: lm-eval and our own computation disagree.
     """
+    by_name: dict[str, Artifact] = {str(name): model for name, model in models.items()}
+    judged = by_name.get("candidate", next(iter(by_name.values())))
+    served = served_identity(judged, run.serving).dtype
     with (
-        run.registry.work(recipe.sha256) as work,
+        run.registry.work(recipe.sha256, private=True) as work,
         tempfile.TemporaryDirectory(prefix="bedside-eval-") as cache,
     ):
         # Before the first import of a library that would keep a cache elsewhere.
         os.environ["HF_HOME"] = cache
         settle()
-        return _measure(config, models, paper, work)
+        from bedside_eval.harness import task_description
+        from bedside_eval.sittings import examine
+
+        once = {model.digest: model for model in models.values()}
+        state = State(work, run.registry.evidence_keys, recipe)
+        found = examine(config, once, paper, state, served)
+        prefixes = {name: found.prefix_tokens[model.digest] for name, model in by_name.items()}
+        task = {
+            "prompt": PROMPT,
+            **config.model_dump(include={"batch_size", "max_length"}),
+            "dtype": found.dtype,
+            "device": device_kind(),
+            "prefix_tokens": prefixes,
+        }
+        estimand = Estimand(
+            prefix_token=next(iter(prefixes.values())),
+            max_length=config.max_length,
+            dtype=found.dtype,
+        )
+        results = {name: found.scores[model.digest] for name, model in models.items()}
+        return Measurement(estimand, task | task_description(), results)
 
 
-def _measure(
-    config: EvalConfig, models: Mapping[Name, Artifact], paper: Paper, work: Path
-) -> Measurement[Name]:
-    from bedside_eval.harness import (
-        check_lengths,
-        encode_all,
-        examine,
-        longest_sequence,
-        num_sequences,
-        task_description,
-    )
-    from bedside_models import footprint
-    from bedside_models.likelihood import first_token
-    from bedside_models.load import check_context, check_weights, load_tokenizer
+def refuse_unusable(results: Mapping[Name, ModelScores]) -> None:
+    """Judge no model that gives no number where it was asked, or in the dtype that is served.
 
-    results = _finished(work, models)
-    if results:
-        say(f"resumed: {', '.join(results)} done before")
-    # All before the first: an examination takes hours.
-    for model in models.values():
-        check_context(model.path, eval__max_length=config.max_length)
-        check_weights(model.path)
-    first = next(iter(models.values()))
-    tokenizer = load_tokenizer(first.path)
-    check_lengths(paper, tokenizer, config.max_length)
-    longest = longest_sequence(paper, tokenizer)
-    encoded = encode_all(paper, tokenizer)
-    sequences = num_sequences(paper, encoded, config.max_length)
-    demand = footprint.Demand(
-        "examining",
-        footprint.read_shape(first.path).scoring,
-        batch=("eval.batch_size", min(config.batch_size, sequences)),
-        length=("eval.max_length", min(config.max_length, longest)),
-    )
-    total, done = (len(group) * sequences for group in (models, results))
-    with (
-        demand.granted(),
-        Progress("examine", total=total, unit="sequence", done=done) as progress,
-    ):
-        for role in [role for role in models if role not in results]:
-            results[role] = examine(
-                models[role].path,
-                paper,
-                encoded,
-                tokenizer,
-                max_length=config.max_length,
-                batch_size=config.batch_size,
-                progress=progress,
+    Raises:
+        InputError: names the model, the set and the counts.
+    """
+    for name, scores in results.items():
+        missing = [(part, found) for part, found in scores.unusable.items()]
+        if scores.as_served is not None and scores.as_served.without:
+            missing.append((f"a sample in {scores.as_served.dtype}, as served,", scores.as_served))
+        for part, found in missing:
+            raise InputError(
+                f"the {name} model gives no number on {found.without} of {found.of} of {part} - "
+                "its weights are broken, or need another inference.engine.dtype"
             )
-            write_atomic(work / f"{role}.json", results[role].model_dump_json().encode())
-    task = {"prompt": PROMPT, **config.model_dump(include={"batch_size", "max_length"})}
-    estimand = Estimand(
-        prefix_token=first_token(tokenizer)[0], max_length=config.max_length, dtype="float32"
-    )
-    ordered = {role: results[role] for role in models}
-    return Measurement(estimand, task | task_description(), ordered)
-
-
-def _finished(work: Path, models: Mapping[Name, Artifact]) -> dict[Name, ModelScores]:
-    """The models that an interrupted run of the same recipe has examined."""
-    found: dict[Name, ModelScores] = {}
-    for role in models:
-        with suppress(OSError, ValidationError):
-            found[role] = ModelScores.model_validate_json((work / f"{role}.json").read_bytes())
-    return found

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bedside_core.kinds.policy import ACCURACIES
 from bedside_eval.statistics.estimate import Estimate
-from bedside_models.scores import TextScore
+from bedside_models.scores import Dtype, TextScore
 
 Role = Literal["base", "checkpoint", "candidate", "incumbent", "reference"]
 Metric = Literal["acc", "acc_norm"]
@@ -47,11 +47,48 @@ class ItemScore(EvidencePart):
     correct: dict[Metric, bool]
 
 
+class Answers(EvidencePart):
+    """What one model made of one held-out set or exam, in the order of its texts or items."""
+
+    texts: tuple[TextScore, ...] = ()
+    items: tuple[ItemScore, ...] = ()
+    of: int
+    """How many were asked; for those that are not here the model gave no finite number."""
+
+    @property
+    def without(self) -> int:
+        """Texts or items without a number."""
+        return self.of - len(self.texts) - len(self.items)
+
+
+class Unusable(EvidencePart):
+    """No number on `without` of `of` texts or items: NaN or infinite."""
+
+    without: int
+    of: int
+
+
+class AsServed(Unusable):
+    """A short pass in the dtype that is served, where another one is measured."""
+
+    dtype: Dtype
+
+
 class ModelScores(EvidencePart):
     """What one model did: per held-out set and per exam, in the order of their files."""
 
     heldout: dict[str, tuple[TextScore, ...]]
     exams: dict[str, tuple[ItemScore, ...]]
+    unusable: dict[str, Unusable] = {}
+    """By `heldout/<name>` or `exam/<name>`: sets with a text or item that the model has no number
+    for. They stand in neither of the others, as a part of a set is another set."""
+    as_served: AsServed | None = None
+    """None where the dtype that is measured in is the served one."""
+
+    @property
+    def finite_as_served(self) -> bool:
+        """Whether the model gives numbers in the dtype that is served."""
+        return not (self.unusable if self.as_served is None else self.as_served.without)
 
 
 class Found(EvidencePart):

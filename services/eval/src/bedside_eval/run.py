@@ -78,11 +78,12 @@ def _candidate(config: EvalConfig, run: Run, planned: Planned, development: Pape
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     from bedside_eval.choice import asked, best
-    from bedside_eval.measurement import measure
+    from bedside_eval.measurement import measure, refuse_unusable
 
     paper = asked(planned.plan.policy, development)
     recipe = _recipe(config, run, planned, candidates)
     measurement = measure(config, run, recipe, candidates, paper)
+    refuse_unusable(measurement.results)
     return candidates[best(planned.plan.policy, paper, measurement.results)]
 
 
