@@ -14,8 +14,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bedside_core.config import sha256_of
-from bedside_core.kinds.plan import Plan, PlannedSet
+from bedside_core.kinds.plan import Look, Plan, PlannedSet
 from bedside_core.kinds.policy import Policy
+from bedside_core.registry.registry import Registry
+
+MakeBasis = Callable[..., dict[str, Any]]
 
 # Machines are shared: how long an example takes says nothing about what is tested.
 settings.register_profile("bedside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -133,6 +136,32 @@ def make_plan(make_policy: Callable[..., Policy]) -> Callable[..., Plan]:
         return Plan(**content | changes)
 
     return make_plan
+
+
+@pytest.fixture(scope="session")
+def make_basis(make_policy: Callable[..., Policy], make_plan: Callable[..., Plan]) -> MakeBasis:
+    """Approve, plan over texts of its own and look, as a run does before it has evidence.
+
+    Returns what evidence names them by. The incumbent is what is promoted, unless a test says more.
+    """
+
+    def make_basis(
+        registry: Registry, candidate: str, base: str, *, policy: Policy | None = None, **more: Any
+    ) -> dict[str, Any]:
+        policy = registry.approve(policy or make_policy(), "for tests").policy
+        texts = f"{len(registry.entries())}"
+        planned = registry.plan(make_plan(policy, texts, run=f"run{texts}", base=base))
+        compared = {"incumbent": registry.incumbent(candidate)} | more
+        look = Look(
+            plan=planned.hash, number=1, recipe="r", candidate=candidate, base=base, reference=None,
+            incumbent=compared["incumbent"],
+        )  # fmt: skip
+        with registry.log.writing() as log:
+            entry = log.add("look", look.model_dump(mode="json"))
+        named = {"plan": planned.hash, "look": entry.hash, "policy_sha256": policy.sha256}
+        return named | compared
+
+    return make_basis
 
 
 def _planned(name: str) -> PlannedSet:

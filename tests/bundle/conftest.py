@@ -244,12 +244,15 @@ def put_artifact(registry: Registry, kind: str, **options: Any) -> Artifact:
     return writer.result
 
 
-def promote_model(registry: Registry) -> dict[str, Artifact]:
+def promote_model(
+    registry: Registry, make_basis: Callable[..., dict[str, Any]]
+) -> dict[str, Artifact]:
     """A promoted model with a lineage; the run has slots for all of it."""
     base = put_artifact(registry, "base")
     corpus = put_artifact(registry, "corpus", files={"documents.jsonl": b"{}\n"})
     model = put_artifact(registry, "merged", parents={"base": base, "corpus": corpus})
-    body = {"candidate": model.digest, "base": base.digest, "verdict": "PROMOTE", "reasons": []}
+    body = {"candidate": model.digest, "base": base.digest, "verdict": "PROMOTE", "reasons": [],
+            **make_basis(registry, model.digest, base.digest)}  # fmt: skip
     evidence = put_artifact(
         registry, "evidence", parents={"candidate": model, "base": base},
         files={EVIDENCE: json.dumps(body).encode()}, seal=evidence_seal(registry.evidence_keys),
@@ -285,8 +288,10 @@ def put() -> Callable[..., Artifact]:
 
 
 @pytest.fixture(scope="session")
-def promote() -> Callable[[Registry], dict[str, Artifact]]:
-    return promote_model
+def promote(
+    make_basis: Callable[..., dict[str, Any]],
+) -> Callable[[Registry], dict[str, Artifact]]:
+    return lambda registry: promote_model(registry, make_basis)
 
 
 @pytest.fixture(scope="session")

@@ -70,8 +70,11 @@ def put(registry: Registry) -> Put:
 
 
 @pytest.fixture
-def judge(registry: Registry, put: Put) -> Judge:
-    """Write signed evidence about a model; `signature` replaces the house's own."""
+def judge(registry: Registry, put: Put, make_basis: Callable[..., dict[str, Any]]) -> Judge:
+    """Write signed evidence about a model, with a plan and a look of its own before it.
+
+    `signature` replaces the house's own, `incumbent` what is promoted, `policy` the usual one.
+    """
 
     def judge(
         model: Artifact,
@@ -81,9 +84,11 @@ def judge(registry: Registry, put: Put) -> Judge:
         signature: bytes | None = None,
         **more: object,
     ) -> Artifact:
+        chosen = {name: more.pop(name) for name in ("incumbent", "policy") if name in more}
         evidence = {
             "candidate": model.digest, "base": base.digest, "verdict": verdict,
             "reasons": ["medical_de improved"], "items": [1, 2],
+            **make_basis(registry, model.digest, base.digest, **chosen),
         }  # fmt: skip
         files = {EVIDENCE: json.dumps(evidence | more).encode()}
         seal: Seal | None = evidence_seal(registry.evidence_keys)
@@ -116,13 +121,15 @@ def chain(put: Put, judge: Judge) -> dict[str, Artifact]:
 
 
 @pytest.fixture
-def make_look(chain: dict[str, Artifact]) -> Callable[..., Look]:
-    """A look at the chain's merged model, with changes."""
+def make_look(put: Put) -> Callable[..., Look]:
+    """A look at a merged model, with changes."""
+    base = put("base")
+    merged = put("merged", parents={"base": base})
 
     def make_look(planned: Planned, recipe: str = "r1", **changes: Any) -> Look:
         members = {
             "plan": planned.hash, "number": 1, "recipe": recipe, "reference": None,
-            "candidate": chain["merged"].digest, "base": planned.plan.base, "incumbent": None,
+            "candidate": merged.digest, "base": planned.plan.base, "incumbent": None,
         }  # fmt: skip
         return Look(**members | changes)
 

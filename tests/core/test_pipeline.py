@@ -164,7 +164,7 @@ def test_a_step_that_runs_by_itself_does_not_undo_a_rollback(
 ):
     """What an upgrade of a chart, a timer or `docker compose run promote` would repeat."""
     registry.promote(judge(chain["checkpoint"], chain["base"]))
-    registry.set_slot("ward", "evidence", chain["evidence"].digest)
+    registry.set_slot("ward", "evidence", judge(chain["merged"], chain["base"]).digest)
     words = ("promote", "--config", run_config)
     assert bedside(*words, root=root, home=tmp_path / "home").returncode == 0
     kept = registry.rollback("worse")
@@ -180,7 +180,8 @@ def test_promote_warns_of_a_config_that_serves_it_otherwise(
 ):
     header = b'{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'
     weights = len(header).to_bytes(8, "little") + header + bytes(4)
-    model = put("merged", files={"config.json": b"{}", "model.safetensors": weights})
+    files = {"config.json": b"{}", "model.safetensors": weights}
+    model = put("merged", files=files, parents={"base": chain["base"]})
     examined = served_identity(model, Serving(dtype="bfloat16")).model_dump()
     evidence = judge(model, chain["base"], served=examined)
     registry.set_slot("ward", "evidence", evidence.digest)

@@ -25,7 +25,7 @@ def bedside(*words: str) -> int:
 
 
 @pytest.fixture
-def old(registry, put, judge, monkeypatch) -> list[dict[str, str]]:
+def old(registry, put, monkeypatch) -> list[dict[str, str]]:
     """The lines of a log of 0.1 whose key, signatures and log are as that version left them."""
     monkeypatch.setenv("BEDSIDE_HOME", str(registry.home))
     seen = registry.operator_keys.private_path.with_suffix(".seen")
@@ -42,7 +42,8 @@ def old(registry, put, judge, monkeypatch) -> list[dict[str, str]]:
         body = {"candidate": model.digest, "base": base.digest, "verdict": "PROMOTE",
                 "reasons": ["medical_de improved"], "items": [1, 2]}  # fmt: skip
         bare = base64.b64encode(private.sign(DOMAIN + json.dumps(body).encode())) + b"\n"
-        evidence.append(judge(model, base, signature=bare))
+        files = {"evidence.json": json.dumps(body).encode(), "evidence.sig": bare}
+        evidence.append(put("evidence", files=files, parents={"candidate": model, "base": base}))
     lines = [
         {"time": time, "action": action, "model": models[n].digest, "evidence": evidence[n].digest}
         for time, action, n in zip(

@@ -16,6 +16,7 @@ from bedside_core.artifacts import MANIFEST, Artifact, Seal
 from bedside_core.config import canonical_json, sha256_of
 from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.evidence import EVIDENCE, SIGNATURE, evidence_seal
+from bedside_core.kinds.plan import Look
 from bedside_core.licences import licence
 from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
@@ -369,7 +370,7 @@ def test_only_the_weights_that_were_judged_are_promoted(registry, chain, put, ju
     for reference in (twin.digest[:12], "demo/merged", "f" * 64):
         registry.set_slot("demo", "merged", twin.digest)
         evidence = judge(twin, chain["base"], candidate=reference)
-        with pytest.raises(ArtifactError):
+        with pytest.raises(PolicyError, match="is about other models"):
             registry.promote(evidence)
     assert registry.current().model == chain["merged"].digest
 
@@ -382,31 +383,43 @@ def test_what_is_not_evidence_is_refused(registry, chain, judge):
 
 
 @pytest.fixture
-def three(put, judge):
+def three(put):
+    """Models of one base."""
     base = put("base")
-    models = [put("merged", files={"weights.bin": bytes([n])}) for n in range(3)]
-    return [judge(model, base) for model in models]
+    return [put("merged", files={"w": bytes([n])}, parents={"base": base}) for n in range(3)]
 
 
-def test_rollback_twice(registry, three):
-    a, b, c = (registry.promote(evidence).model for evidence in three)
+@pytest.fixture
+def renew(registry, judge):
+    """New evidence: for a model, against its base and what is promoted by now."""
+
+    def renew(model: Artifact, **more: object) -> Artifact:
+        return judge(model, registry.get(model.manifest.parents["base"]), **more)
+
+    return renew
+
+
+def test_rollback_twice(registry, three, renew):
+    a, b, c = (registry.promote(renew(model)).model for model in three)
     assert registry.rollback("worse").model == b
     assert registry.rollback("worse").model == a
     with pytest.raises(PolicyError, match="nothing was promoted before"):
         registry.rollback("worse")
     assert registry.current().model == a
-    assert registry.promote(three[2], again="the fault was elsewhere").model == c
+    assert registry.promote(renew(three[2])).model == c
     assert registry.rollback("worse").model == a
     assert [entry.action for entry in registry.promotions()] == [
         "promote", "promote", "promote", "rollback", "rollback", "promote", "rollback",
     ]  # fmt: skip
 
 
-def test_promotion_and_rollback_say_who_and_why(registry, three, capsys):
-    first = registry.promote(three[0])
-    assert first.reason == f"verdict PROMOTE of evidence {three[0].digest[:12]}"
-    assert bedside("promote", three[1].digest, "--reason", "the board of 12 May agreed") == 0
-    assert bedside("promote", three[2].digest, "--reason", " ") == 2
+def test_promotion_and_rollback_say_who_and_why(registry, three, renew, capsys):
+    evidence = renew(three[0])
+    first = registry.promote(evidence)
+    assert first.reason == f"verdict PROMOTE of evidence {evidence.digest[:12]}"
+    evidence = renew(three[1])
+    assert bedside("promote", evidence.digest, "--reason", " ") == 2
+    assert bedside("promote", evidence.digest, "--reason", "the board of 12 May agreed") == 0
     for words in (("--reason", "a line\nmore"), ("--reason", "x" * 301), ()):
         assert bedside("rollback", *words) == 2
     assert bedside("rollback", "--reason", "answers in the wrong language") == 0
@@ -416,98 +429,126 @@ def test_promotion_and_rollback_say_who_and_why(registry, three, capsys):
     assert first.by == last.by == registry.entries()[-1].members["by"]
 
 
-def test_what_was_rolled_back_is_promoted_by_a_person_only(registry, three, judge, put, capsys):
-    """An automatic step cannot undo a rollback, whatever evidence it brings along."""
-    a, b, c = (registry.promote(evidence) for evidence in three)
+def test_what_was_rolled_back_needs_new_evidence_or_a_persons_word(registry, three, renew, capsys):
+    """A step that runs by itself comes with the evidence that there was."""
+    registry.promote(renew(three[0]))
+    old = renew(three[1])
+    other = renew(three[1])  # made before the rollback, too
+    registry.promote(old)
     registry.rollback("worse")
-    other_evidence = judge(registry.get(c.model), put("base", config={"other": 1}))
-    for evidence in (three[2], other_evidence):
+    for evidence in (old, other):
         assert bedside("promote", evidence.digest) == 5
         said = capsys.readouterr().err
-        assert f"model {c.model[:12]} was rolled back on" in said
+        assert f"model {three[1].digest[:12]} was rolled back on" in said
         assert '--again "WHY"' in said
-    assert registry.current().model == b.model
-    assert registry.promote(three[1]) == registry.current()  # what is served already is no matter
-    assert registry.promote(three[0]).model == a.model  # nor is what no rollback has left
     assert bedside("list") == 0
     assert "rolled back" in capsys.readouterr().out
-    assert bedside("promote", three[2].digest, "--again", "") == 2
-    assert bedside("promote", three[2].digest, "--again", "a line\nmore") == 2
-    assert bedside("promote", three[2].digest, "--again", "the fault was elsewhere") == 0
-    assert registry.current().model == c.model
+    assert bedside("promote", old.digest, "--again", "") == 2
+    assert bedside("promote", old.digest, "--again", "a line\nmore") == 2
+    assert bedside("promote", old.digest, "--again", "the fault was elsewhere") == 0
+    assert registry.current().model == three[1].digest
     assert bedside("log") == 0
     assert 'again="the fault was elsewhere"' in capsys.readouterr().out
+    registry.rollback("worse once more")
+    assert bedside("promote", renew(three[1]).digest) == 0
+    assert registry.current().model == three[1].digest
 
 
-def test_a_model_that_rollbacks_left_and_came_back_to_is_free_again(registry, three):
-    a, b, _ = (registry.promote(evidence) for evidence in three)
-    registry.promote(three[0])  # a, b, c, a
-    registry.rollback("worse")  # to c, a is left; but then to b, and to a itself
-    registry.rollback("worse")
-    assert registry.rollback("worse").model == a.model
+def test_a_model_that_rollbacks_left_and_came_back_to_is_free_again(registry, three, renew):
+    a, b, _ = three
+    first = renew(a)
+    registry.promote(first)
+    second = renew(b)
+    registry.promote(second)
+    registry.promote(renew(a))
+    registry.rollback("worse")  # to b, a is left; but then to a itself
+    assert registry.rollback("worse").model == a.digest
     with pytest.raises(PolicyError, match="was rolled back"):
-        registry.promote(three[1])
-    assert registry.promote(three[0]).model == a.model
-    assert registry.promote(three[1], again="tried").model == b.model
+        registry.promote(second)
+    assert registry.promote(first) == registry.current()  # what is served already is no matter
+    assert registry.promote(second, again="tried").model == b.digest
 
 
-def test_a_withdrawn_model_stays_out_whatever_is_said(registry, three, capsys):
-    registry.promote(three[0])
-    c = registry.promote(three[2])
+def test_a_withdrawn_model_stays_out_whatever_is_said(registry, three, renew, capsys):
+    registry.promote(renew(three[0]))
+    evidence = renew(three[2])
+    c = registry.promote(evidence)
     assert bedside("withdraw", c.model, "--reason", "wrong doses") == 0
     registry.rollback("worse")
     for more in ([], ["--again", "I insist"]):
-        assert bedside("promote", three[2].digest, *more) == 5
+        assert bedside("promote", evidence.digest, *more) == 5
         assert "was withdrawn" in capsys.readouterr().err
     assert registry.current().model != c.model
 
 
-def test_rollback_to_changed_weights_is_refused(registry, three):
-    first = registry.promote(three[0])
-    second = registry.promote(three[1])
-    (registry.get(first.model).path / "weights.bin").write_bytes(b"x")
-    with pytest.raises(ArtifactError, match=r"weights\.bin was changed"):
+def test_rollback_to_changed_weights_is_refused(registry, three, renew):
+    registry.promote(renew(three[0]))
+    second = registry.promote(renew(three[1]))
+    (three[0].path / "w").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"w was changed"):
         registry.rollback("worse")
     assert registry.current() == second
 
 
 @pytest.mark.parametrize("torn", [b'{"action":"promote","evi', b"\x00" * 40, b"{}", b"\xff"])
-def test_torn_last_line_counts_as_not_written(registry, three, torn):
-    first = registry.promote(three[0])
+def test_torn_last_line_counts_as_not_written(registry, three, renew, torn):
+    first = registry.promote(renew(three[0]))
+    lines = registry.log.path.read_bytes().count(b"\n")
     with registry.log.path.open("ab") as file:
         file.write(torn)
     assert registry.current() == first
-    second = registry.promote(three[1])
+    second = registry.promote(renew(three[1]))
     assert registry.promotions() == [first, second]
-    assert registry.log.path.read_bytes().count(b"\n") == 3
+    assert registry.log.path.read_bytes().count(b"\n") == lines + 3  # with plan and look
 
 
-def test_foreign_line_is_told(registry, three):
-    registry.promote(three[0])
+def test_foreign_line_is_told(registry, three, renew):
+    registry.promote(renew(three[0]))
+    line = len(registry.entries()) + 1
     with registry.log.path.open("ab") as file:
         file.write(b'{"action":"SECRET"}\n')
-    with pytest.raises(ArtifactError, match=r"log\.jsonl line 3: is not a whole entry") as error:
+    with pytest.raises(ArtifactError, match=rf"jsonl line {line}: is not a whole entry") as error:
         registry.current()
     assert "SECRET" not in str(error.value)
+
+
+@pytest.fixture
+def in_turn(registry, three, renew):
+    """One that is promoted first, and two that follow each other, again and again."""
+    a, b, _ = three
+    return renew(a), renew(b, incumbent=a.digest), renew(a, incumbent=b.digest)
 
 
 PROMOTER = """
 import sys
 from pathlib import Path
-from bedside_core.registry.house import found
+from bedside_core.errors import PolicyError
+from bedside_core.kinds.plan import Look
 from bedside_core.registry.registry import Registry
 registry = Registry(Path(sys.argv[1]))
+look = Look.model_validate_json(sys.argv[2]).model_copy(update={"recipe": sys.argv[3]})
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(10):
-    for digest in sys.argv[2:]:
-        registry.promote(registry.get(digest))
+    for digest in sys.argv[4:]:
+        for act in (lambda: registry.promote(registry.get(digest)), lambda: registry.look(look)):
+            try:
+                act()
+            except PolicyError as error:
+                assert "incumbent changed" in str(error) or "1 of them taken" in str(error), error
 """
 
 
-def test_two_processes_promote_at_once(registry, three, start):
-    digests = [evidence.digest for evidence in three]
-    processes = [start(PROMOTER, registry.home, *digests[n : n + 2]) for n in range(2)]
+def test_two_processes_promote_and_look_at_once(registry, in_turn, start, make_plan, put):
+    first, *next_ones = in_turn
+    registry.promote(first)
+    planned = registry.plan(make_plan(texts="race"))
+    look = Look(
+        plan=planned.hash, number=1, recipe="", candidate=put("merged").digest, base="b" * 64,
+        incumbent=first.manifest.parents["candidate"], reference=None,
+    ).model_dump_json()  # fmt: skip
+    digests = [evidence.digest for evidence in next_ones]
+    processes = [start(PROMOTER, registry.home, look, f"r{n}", *digests) for n in range(2)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -520,23 +561,25 @@ def test_two_processes_promote_at_once(registry, three, start):
     assert len(log) >= 4
     # No line twice in a row: looking at the log and adding to it are one step.
     assert all(a.evidence != b.evidence for a, b in itertools.pairwise(log))
+    assert len(registry.ledger().looks_of(planned.hash)) == 1
 
 
-def test_promotion_on_a_full_disk(small_disk, registry, three):
+def test_promotion_on_a_full_disk(small_disk, registry, in_turn):
     import shutil
 
     small = Registry(small_disk / "home")
     shutil.copytree(registry.home, small.home)
     shutil.copy(registry.pin.path, small.pin.path)
-    first = small.promote(small.get(three[0].digest))
+    first = small.promote(small.get(in_turn[0].digest))
     with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
     size = small.log.path.stat().st_size
     # The page in hand still takes a few lines; then the disk says no and the log stays whole.
-    for n in range(100):
+    turns = itertools.cycle(small.get(evidence.digest) for evidence in in_turn[1:])
+    for _, evidence in zip(range(100), turns, strict=False):
         try:
-            small.promote(small.get(three[1 - n % 2].digest))
+            small.promote(evidence)
         except ArtifactError as error:
             assert "disk full" in str(error)
             break
@@ -546,7 +589,7 @@ def test_promotion_on_a_full_disk(small_disk, registry, three):
     assert kept[0] == first
     assert small.log.path.stat().st_size >= size
     (small_disk / "filler").unlink()
-    last = small.promote(small.get(three[2].digest))
+    last = small.promote(evidence)
     assert small.promotions() == [*kept, last]
 
 

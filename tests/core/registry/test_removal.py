@@ -86,7 +86,7 @@ def test_from_the_end_of_the_line_everything_can_be_deleted(registry, chain):
     for kind in ("evidence", "merged", "checkpoint", "corpus", "base"):
         removal.delete(registry, chain[kind].digest, WHY)
     assert registry.artifacts() == []
-    assert [entry.type for entry in registry.entries()[1:]] == ["delete"] * 5
+    assert [entry.type for entry in registry.entries()][-5:] == ["delete"] * 5
 
 
 def test_killed_after_the_entry_the_same_command_finishes(registry, put, monkeypatch, capsys):
@@ -187,7 +187,7 @@ def test_each_removal_leaves_an_entry(house, capsys, monkeypatch, content_of):
 
 def test_every_promotion_can_still_be_rolled_back_to(registry, put, judge):
     base = put("base")
-    models = [put("merged", files={"w": bytes([n])}) for n in range(2)]
+    models = [put("merged", files={"w": bytes([n])}, parents={"base": base}) for n in range(2)]
     for model in models:
         registry.promote(judge(model, base))
     assert removal.collect(registry, LATER) == []

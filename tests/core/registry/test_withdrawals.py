@@ -122,10 +122,11 @@ def test_list_and_lineage_show_it(house, chain, capsys):
 @pytest.fixture
 def three(put, judge, registry):
     base = put("base")
-    models = [put("merged", files={"weights.bin": bytes([n])}) for n in range(3)]
-    evidence = [judge(model, base) for model in models]
-    for item in evidence:
-        registry.promote(item)
+    models = [
+        put("merged", files={"weights.bin": bytes([n])}, parents={"base": base}) for n in range(3)
+    ]
+    for model in models:
+        registry.promote(judge(model, base))
     return models
 
 
@@ -147,11 +148,10 @@ def test_rollback_goes_to_the_last_one_that_may_be_served(registry, three, conte
     assert content_of(registry.home) == before
 
 
-def test_rollback_passes_over_the_withdrawn_one_again_and_again(registry, three):
+def test_rollback_passes_over_the_withdrawn_one_again_and_again(registry, three, judge):
     removal.withdraw(registry, three[1].digest, WHY)
-    last = registry.current().evidence
     assert registry.rollback("worse").model == three[0].digest
-    registry.promote(registry.get(last), again="tried")
+    registry.promote(judge(three[2], registry.get(three[2].manifest.parents["base"])))
     assert registry.rollback("worse").model == three[0].digest
 
 

@@ -8,7 +8,9 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,14 +82,19 @@ def put(run: Run, kind: str, files: dict[str, bytes], seal: Seal | None = None) 
     return writer.result
 
 
-def judge(run: Run, model: Artifact, verdict: str, *, signed: bool = True) -> Artifact:
-    head = {
-        "candidate": model.digest, "base": model.digest, "verdict": verdict, "reasons": ["r"],
-        "served": served_identity(model, EngineConfig()).model_dump(),
-    }  # fmt: skip
-    ours = evidence_seal(run.registry.evidence_keys)
-    seal = ours if signed else Seal(ours.name, lambda content: ours.sign(content + b" "))
-    return put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}, seal)
+@pytest.fixture
+def judge(run: Run, make_basis: Callable[..., dict[str, Any]]) -> Callable[..., Artifact]:
+    def judge(model: Artifact, verdict: str, *, signed: bool = True) -> Artifact:
+        head = {
+            "candidate": model.digest, "base": "b" * 64, "verdict": verdict, "reasons": ["r"],
+            "served": served_identity(model, EngineConfig()).model_dump(),
+            **make_basis(run.registry, model.digest, "b" * 64),
+        }  # fmt: skip
+        ours = evidence_seal(run.registry.evidence_keys)
+        seal = ours if signed else Seal(ours.name, lambda content: ours.sign(content + b" "))
+        return put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}, seal)
+
+    return judge
 
 
 @pytest.fixture
@@ -102,8 +109,8 @@ def record(run: Run, model: Artifact, evidence: Artifact) -> None:
 
 
 @pytest.fixture
-def promoted(run: Run, model: Artifact) -> Artifact:
-    run.registry.promote(judge(run, model, "PROMOTE"))
+def promoted(run: Run, model: Artifact, judge: Callable[..., Artifact]) -> Artifact:
+    record(run, model, judge(model, "PROMOTE"))
     return model
 
 
@@ -141,8 +148,8 @@ def test_missing_weights(run, promoted) -> None:
     assert_refused(run, ArtifactError, r"model\.safetensors is missing")
 
 
-def test_evidence_of_another_house(run, model) -> None:
-    record(run, model, judge(run, model, "PROMOTE", signed=False))
+def test_evidence_of_another_house(run, model, judge) -> None:
+    record(run, model, judge(model, "PROMOTE", signed=False))
     assert_refused(run, ArtifactError, "signature does not fit")
 
 
@@ -154,8 +161,8 @@ def test_tampered_evidence(run, promoted) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["REJECT", "NOT_ENOUGH_EVIDENCE"])
-def test_a_forced_promotion_is_no_verdict(run, model, verdict) -> None:
-    record(run, model, judge(run, model, verdict))
+def test_a_forced_promotion_is_no_verdict(run, model, judge, verdict) -> None:
+    record(run, model, judge(model, verdict))
     assert_refused(run, PolicyError, verdict)
 
 

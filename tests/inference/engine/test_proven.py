@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,10 @@ def run(home: Path) -> Run:
     return Run("test", "inference", "engine", registry)
 
 
-def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
-    with run.write(kind, run.recipe(Config())) as writer:
+def put(
+    run: Run, kind: str, files: dict[str, bytes], parents: dict[str, Artifact] | None = None
+) -> Artifact:
+    with run.write(kind, run.recipe(Config(), parents=parents or {})) as writer:
         if kind == "evidence":
             writer.seal = evidence_seal(run.registry.evidence_keys)
         for name, content in files.items():
@@ -52,19 +55,26 @@ def put(run: Run, kind: str, files: dict[str, bytes]) -> Artifact:
     return writer.result
 
 
-def promote(run: Run, examined: ServedIdentity | None) -> None:
+@pytest.fixture
+def promote(make_basis: Callable[..., dict[str, Any]]) -> Callable[[Run, ServedIdentity | None], None]:
     """Promote the run's model on evidence that says what was examined, or nothing of it."""
-    model = run.registry.get("test/merged")
-    head = {
-        "candidate": model.digest, "base": model.digest, "verdict": "PROMOTE", "reasons": ["r"],
-        "served": examined and examined.model_dump(),
-    }  # fmt: skip
-    run.registry.promote(put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}))
+
+    def promote(run: Run, examined: ServedIdentity | None) -> None:
+        model = run.registry.get("test/merged")
+        base = model.manifest.parents["base"]
+        head = {
+            "candidate": model.digest, "base": base, "verdict": "PROMOTE", "reasons": ["r"],
+            "served": examined and examined.model_dump(),
+            **make_basis(run.registry, model.digest, base),
+        }  # fmt: skip
+        run.registry.promote(put(run, "evidence", {EVIDENCE: json.dumps(head).encode()}))
+
+    return promote
 
 
 @pytest.fixture
 def model(run: Run) -> Artifact:
-    return put(run, "merged", FILES)
+    return put(run, "merged", FILES, parents={"base": put(run, "base", {"w": b"0"})})
 
 
 @pytest.fixture
@@ -80,7 +90,7 @@ def refusal(run: Run, **changes: Any) -> str:
     return str(caught.value)
 
 
-def test_what_was_examined_is_served_as_proven(run, identity) -> None:
+def test_what_was_examined_is_served_as_proven(run, promote, identity) -> None:
     promote(run, identity)
     chosen = launch.choose(EXAMINED, run)
     assert (chosen.verdict, chosen.identity) == ("PROMOTE", identity)
@@ -95,14 +105,14 @@ def test_what_was_examined_is_served_as_proven(run, identity) -> None:
         ({"max_model_len": 1024}, "inference.engine.max_model_len: 1024, examined was 512 - cha"),
     ],
 )
-def test_another_setting_is_refused_by_name(run, identity, changes, words) -> None:
+def test_another_setting_is_refused_by_name(run, promote, identity, changes, words) -> None:
     promote(run, identity)
     told = refusal(run, **changes)
     assert words in told
     assert "change it back, or evaluate and promote under these settings" in told
 
 
-def test_another_engine_is_refused_by_its_version(run, identity, monkeypatch) -> None:
+def test_another_engine_is_refused_by_its_version(run, promote, identity, monkeypatch) -> None:
     promote(run, identity)
     monkeypatch.setattr(proven, "engine_version", lambda: "0.33.0+cu130")
     assert f"the engine: vllm 0.33.0, examined was vllm {ENGINE_VERSION}" in refusal(run)
@@ -119,19 +129,19 @@ def test_another_engine_is_refused_by_its_version(run, identity, monkeypatch) ->
     ],
 )  # fmt: skip
 def test_evidence_about_other_files_is_refused_by_the_file(
-    run, model, name, content, words
+    run, promote, model, name, content, words
 ) -> None:
     other = put(run, "checkpoint", FILES | {name: content})
     promote(run, served_identity(other, EXAMINED))
     assert words in refusal(run)
 
 
-def test_evidence_that_says_nothing_of_it_proves_nothing(run, model) -> None:
+def test_evidence_that_says_nothing_of_it_proves_nothing(run, promote, model) -> None:
     promote(run, None)
     assert "it does not say what was examined - change it back, or evaluate" in refusal(run)
 
 
-def test_unproven_by_wish_and_labelled(run, identity, monkeypatch, caplog) -> None:
+def test_unproven_by_wish_and_labelled(run, promote, identity, monkeypatch, caplog) -> None:
     promote(run, identity)
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
     other = EXAMINED.model_copy(update={"dtype": "float32"})
@@ -160,7 +170,7 @@ def test_the_version_is_that_of_the_build_that_is_here(monkeypatch) -> None:
     assert proven.engine_version() == ENGINE_VERSION
 
 
-def test_check_says_it_before(run, identity, monkeypatch) -> None:
+def test_check_says_it_before(run, promote, identity, monkeypatch) -> None:
     monkeypatch.setenv("BEDSIDE_HOME", str(run.registry.home))
     monkeypatch.delenv(EXTENT, raising=False)
 

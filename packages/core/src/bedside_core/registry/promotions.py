@@ -25,6 +25,8 @@ class Promotion(NamedTuple):
     """Empty in an adopted one."""
     seq: int
     """The number of the entry."""
+    scope: Literal["demo", "house"]
+    """Of the policy: whether it was a demo's."""
 
     @classmethod
     def read(cls, entry: Entry) -> Promotion:
@@ -32,7 +34,8 @@ class Promotion(NamedTuple):
         # An adopted one was made before there was this log; see `adoption`.
         moment = datetime.fromisoformat(members.get("adopted") or members["time"])
         about = (members["model"], members["evidence"], members["by"])
-        return cls(moment, members["type"], *about, members.get("reason", ""), entry.seq)
+        why = (members.get("reason", ""), entry.seq, members.get("scope", "house"))
+        return cls(moment, members["type"], *about, *why)
 
 
 class History(NamedTuple):

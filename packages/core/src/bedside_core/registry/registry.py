@@ -35,7 +35,7 @@ from bedside_core.files import disk_errors, lock_directory, write_atomic
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
 from bedside_core.kinds.plan import Look, Plan
 from bedside_core.kinds.policy import Policy
-from bedside_core.registry import planning, signed_log
+from bedside_core.registry import planning, promotable, signed_log
 from bedside_core.registry.keyring import Keyring, Role
 from bedside_core.registry.ledger import Approval, Ledger, Looked, Planned
 from bedside_core.registry.pin import Pin
@@ -410,7 +410,9 @@ class Registry:
 
     def _check_incumbent(self, entries: list[Entry], candidate: str, compared: str | None) -> None:
         now = self._incumbent(entries, candidate)
-        if now != compared:
+        # Better than one that was withdrawn since is no worse than better than none.
+        promoted = [past.model for past in promotions_of(entries)[-1:]]
+        if compared not in (now, *promoted):
             raise PolicyError(
                 f"the incumbent changed: {_named(now)} is promoted, the comparison was with "
                 f"{_named(compared)} - evaluate again"
@@ -432,8 +434,9 @@ class Registry:
             again: why, if a rollback has left this model; stays in the log.
 
         Raises:
-            PolicyError: the verdict is not PROMOTE, it was withdrawn, or rolled back and `again`
-                is not said.
+            PolicyError: see `check_promotable`; or the evidence is too old, was compared with
+                another incumbent or base, or the approval of its policy was taken back; or the
+                model was rolled back since its look, and `again` is not said.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         model = self.check_promotable(evidence)
@@ -441,9 +444,16 @@ class Registry:
             past = promotions_of(log.entries)
             if past and (past[-1].model, past[-1].evidence) == (model.digest, evidence.digest):
                 return past[-1]
-            self.refuse_withdrawn(model.kind, model.digest)  # nobody can withdraw it any more now
+            for item in (evidence, model):  # nobody can withdraw them any more now
+                self.refuse_withdrawn(item.kind, item.digest)
+            head = read_evidence(evidence, self.keyring())
+            found = promotable.basis(log.entries, head)
+            promotable.check_standing(log.entries, found)
+            promotable.check_age(log.entries, found, evidence)
+            promotable.check_base(model, self._bases(model), head)
+            self._check_incumbent(log.entries, head.candidate, head.incumbent)
             left = history(past).left.get(model.digest)
-            if left is not None and again is None:
+            if left is not None and left.seq > found.looked.seq and again is None:
                 raise PolicyError(
                     f"model {model.digest[:12]} was rolled back on {left.time:%Y-%m-%d %H:%M} UTC "
                     f"by {left.by} and is not promoted again by itself - if it shall be: `bedside "
@@ -451,13 +461,14 @@ class Registry:
                 )
             why = {"reason": reason or f"verdict PROMOTE of evidence {evidence.digest[:12]}"}
             why |= {"again": again} if left is not None and again else {}
-            return self._decide(log, "promote", model.digest, evidence.digest, **why)
+            return self._decide(log, "promote", model.digest, evidence, **why)
 
     def check_promotable(self, evidence: Artifact) -> Artifact:
         """The model that signed evidence allows to serve, with its own hashes checked.
 
         Raises:
-            PolicyError: the verdict is not PROMOTE, or model or evidence was withdrawn.
+            PolicyError: the verdict is not PROMOTE, no approved policy, plan and look came before
+                it, or model or evidence was withdrawn.
             ArtifactError: evidence or weights do not match their manifests or the signature.
         """
         self.refuse_withdrawn(evidence.kind, evidence.digest)
@@ -466,6 +477,7 @@ class Registry:
             raise PolicyError(
                 f"the verdict on {head.candidate[:12]} is {head.verdict}: {' '.join(head.reasons)}"
             )
+        promotable.basis(self.entries(), head)
         model = self.get(head.candidate)
         if model.digest != head.candidate:
             raise ArtifactError(
@@ -488,9 +500,9 @@ class Registry:
         self._earlier(self.entries())  # an empty registry stays as empty as it is
         with self.log.writing() as log:
             previous = self._earlier(log.entries)
-            self.check_promotable(self.get(previous.evidence))
-            named = (previous.model, previous.evidence)
-            return self._decide(log, "rollback", *named, reason=reason)
+            evidence = self.get(previous.evidence)
+            self.check_promotable(evidence)
+            return self._decide(log, "rollback", previous.model, evidence, reason=reason)
 
     def _earlier(self, entries: list[Entry]) -> Promotion:
         withdrawn = Withdrawals(entries, self.store)
@@ -504,10 +516,22 @@ class Registry:
         )
 
     def _decide(
-        self, log: Writing, action: str, model: str, evidence: str, **why: str
+        self, log: Writing, action: str, model: str, evidence: Artifact, **why: str
     ) -> Promotion:
-        members = {"model": model, "evidence": evidence, **why, "by": account()}
-        return Promotion.read(log.add(action, members))
+        head = read_evidence(evidence, self.keyring())
+        scope = promotable.basis(log.entries, head).policy.scope
+        members = {"model": model, "evidence": evidence.digest, **why, "by": account()}
+        return Promotion.read(
+            log.add(action, members | ({"scope": scope} if scope == "demo" else {}))
+        )
+
+    def _bases(self, model: Artifact) -> list[str]:
+        """Digests of the model that it was made from, of that one's base, and so on."""
+        found: list[str] = []
+        while (digest := model.manifest.parents.get("base")) is not None:
+            found.append(digest)
+            model = self.get(digest)
+        return found
 
 
 def _named(model: str | None) -> str:
