@@ -102,10 +102,11 @@ def model(run: Run) -> Artifact:
     return put(run, "merged", MODEL)
 
 
-def record(run: Run, model: Artifact, evidence: Artifact) -> None:
+def record(run: Run, model: Artifact, evidence: Artifact, **more: str) -> None:
     """Write a promotion as it would be, whether or not it was deserved."""
+    decision = {"model": model.digest, "evidence": evidence.digest, "by": "test"}
     with run.registry.log.writing() as log:
-        log.add("promote", {"model": model.digest, "evidence": evidence.digest, "by": "test"})
+        log.add("promote", decision | more)
 
 
 @pytest.fixture
@@ -179,6 +180,12 @@ def test_promoted_model_is_served(run, promoted, monkeypatch) -> None:
     served = ServedModel.model_validate_json(started.environment["BEDSIDE_SERVED"])
     assert (served.model, served.verdict) == (promoted.digest, "PROMOTE")
     assert served.evidence == run.registry.get("test/evidence").digest
+
+
+def test_a_demos_verdict_is_served_as_one(run, model, judge) -> None:
+    record(run, model, judge(model, "PROMOTE"), scope="demo")
+    served = ServedModel.model_validate_json(start(run).environment["BEDSIDE_SERVED"])
+    assert (served.verdict, served.scope) == ("PROMOTE", "demo")
 
 
 def test_unproven_base(run, monkeypatch) -> None:

@@ -435,6 +435,19 @@ async def test_alive_is_not_ready(gateway) -> None:
     assert await probe(gateway, "/readyz") == (503, {"status": "model loading"})
 
 
+async def test_a_demos_verdict_says_so_in_a_header(engine, gateway, served) -> None:
+    url = f"{gateway.url}/v1/models"
+    async with gateway.session.get(url, headers=gateway.authorization) as answer:
+        assert "x-bedside-scope" not in answer.headers
+    engine.served = served.model_copy(update={"scope": "demo"})
+    scope = None
+    async with asyncio.timeout(30):
+        while scope is None:
+            async with gateway.session.get(url, headers=gateway.authorization) as answer:
+                scope = answer.headers.get("x-bedside-scope")
+    assert scope == "demo"
+
+
 async def test_readiness_follows_the_engine(engine, gateway, served) -> None:
     ready = {"status": "ready", "name": "test", "model": served.model, "verdict": "UNPROVEN"}
     assert await probe(gateway, "/readyz") == (200, ready)

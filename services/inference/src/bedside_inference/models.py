@@ -13,6 +13,7 @@ from bedside_core.errors import BedsideError, InputError, PolicyError
 from bedside_core.registry.registry import Registry
 from bedside_inference import aliases, reported
 from bedside_inference.config import InferenceConfig
+from bedside_inference.served import ServedModel
 from bedside_inference.state.records import Alias, State
 from bedside_inference.state.store import Audit, Store
 
@@ -205,6 +206,10 @@ class Desk:
         return f"{self.name} answers now with {said.model[:SHOWN]} ({said.words})"
 
 
+def _verdict(served: ServedModel) -> str:
+    return f"{served.verdict} (demo)" if served.scope == "demo" else served.verdict
+
+
 def _only(given: str, fitting: Iterable[str]) -> str:
     found = sorted(fitting)
     if len(found) == 1:
@@ -234,7 +239,7 @@ def _table(engines: list[reported.EngineReport], state: State) -> str:
                 engine.address,
                 "stopped" if stopped else engine.condition,
                 served.model[:SHOWN] if served else "-",
-                served.verdict if served else "-",
+                _verdict(served) if served else "-",
                 (served.run if served else None) or "-",
             ]
         )

@@ -29,6 +29,8 @@ class ServedModel(BaseModel):
     evidence: str | None
     """Digest of the evidence that promoted it; none for an unproven model."""
     verdict: Literal["PROMOTE", "UNPROVEN"]
+    scope: Literal["demo", "house"] = "house"
+    """Of the policy that gave the verdict: `demo` says nothing of a house's own work."""
     anchor: str | None = None
     """Fingerprint of the operator key under which the registry's log was verified and pinned."""
     max_model_len: int | None = None

@@ -81,6 +81,8 @@ class Candidate(NamedTuple):
     """Fingerprint of the house's operator key, if it has one yet."""
     run: str | None = None
     """The run and slot that hold it, `name/slot`."""
+    scope: Literal["demo", "house"] = "house"
+    """Of the policy that gave the verdict."""
 
     @property
     def verdict(self) -> Literal["PROMOTE", "UNPROVEN"]:
@@ -93,6 +95,7 @@ class Candidate(NamedTuple):
             created=self.model.manifest.created,
             evidence=self.evidence.digest if self.evidence else None,
             verdict=self.verdict,
+            scope=self.scope,
             anchor=self.anchor,
             run=self.run,
             max_model_len=self.identity.max_model_len,
@@ -183,8 +186,10 @@ def choose(settings: EngineConfig, run: Run) -> Candidate:
             )
         identity = served_identity(model, settings, engine_version=engine_version())
         proven = is_proven(evidence, model, settings, run.registry)
-        allows = evidence if proven else None
-        return Candidate(model, identity, allows, anchor, _run_of(run.registry, model))
+        name = _run_of(run.registry, model)
+        if not proven:
+            return Candidate(model, identity, None, anchor, name)
+        return Candidate(model, identity, evidence, anchor, name, promotion.scope)
     if unproven_allowed():
         base = run.input("base")
         identity = served_identity(base, settings, engine_version=engine_version())

@@ -219,6 +219,8 @@ def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     if exchange.served is not None:
         marks.append((b"x-bedside-model", exchange.served.model.encode()))
         marks.append((b"x-bedside-verdict", exchange.served.verdict.encode()))
+        if exchange.served.scope == "demo":
+            marks.append((b"x-bedside-scope", b"demo"))
         if exchange.record.status == 200 and exchange.record.method == "POST":
             marks.append((b"x-ai-generated", b"true"))
     return marks

@@ -73,6 +73,7 @@ TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 
 MARKS = ("X-Bedside-Model", "X-Bedside-Verdict")
+SCOPE = "X-Bedside-Scope"
 RATES = tuple(
     f"x-ratelimit-{what}-{kind}"
     for what in ("limit", "remaining", "reset")
@@ -90,6 +91,10 @@ HEADERS: dict[str, Json] = {
     "X-Bedside-Verdict": {
         "description": "`PROMOTE` if that model was promoted on evidence.",
         "schema": {"enum": list(get_args(ServedModel.model_fields["verdict"].annotation))},
+    },
+    SCOPE: {
+        "description": "Only where a demo's policy gave the verdict: it says nothing of a house.",
+        "schema": {"const": "demo"},
     },
     "X-AI-Generated": {"description": "A model wrote this.", "schema": {"const": "true"}},
     "Retry-After": {
@@ -405,9 +410,9 @@ def _operations() -> Iterator[tuple[str, Json]]:
     for path, generation in GENERATIONS.items():
         yield path, _generation(generation)
     asked = [_ref("parameters", parameter) for parameter in PARAMETERS]
-    listed = _answer("What the caller may use.", "Models", may=MARKS)
+    listed = _answer("What the caller may use.", "Models", may=(*MARKS, SCOPE))
     yield MODELS, _route("models", "listModels", "List models", listed, parameters=asked)
-    found = _answer("The model.", "Model", must=MARKS)
+    found = _answer("The model.", "Model", must=MARKS, may=(SCOPE,))
     errors, asked = (*FOR_CALLERS, 404), [NAME, *asked]
     yield (
         ONE_MODEL,
@@ -453,7 +458,9 @@ def _route(
 
 
 def _generation(generation: Generation) -> Json:
-    answer = _answer("The answer.", generation.name, must=(*MARKS, "X-AI-Generated"), may=RATES)
+    answer = _answer(
+        "The answer.", generation.name, must=(*MARKS, "X-AI-Generated"), may=(*RATES, SCOPE)
+    )
     if generation.event is not None:
         answer["content"]["text/event-stream"] = {"schema": _stream(generation.event)}
     return _route(
@@ -521,7 +528,7 @@ def _refusal(status: int) -> Json:
     if "X-Request-Id" not in may:
         must = ("X-Request-Id", *must)
     if status in WITHIN:
-        may = (*may, *RATES, *MARKS)
+        may = (*may, *RATES, *MARKS, SCOPE)
     codes = ERRORS[status]
     return {
         "description": "\n".join(f"- `{code}`: {when}" for code, when in codes.items()),

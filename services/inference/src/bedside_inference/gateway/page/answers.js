@@ -12,7 +12,8 @@ export function short(digest) {
 }
 
 /** What was shown of the model, which is never an approval. */
-export function verdict(proven) {
+export function verdict(proven, demo) {
+  if (proven && demo) return told("span", "demo", "badge warn");
   return proven ? told("span", "proven", "badge") : told("span", "unproven", "badge warn");
 }
 
@@ -28,12 +29,12 @@ export class Answer {
   #notes = [];
   #when = new Date();
 
-  constructor(number, { name, digest, proven, request }) {
+  constructor(number, { name, digest, proven, demo, request }) {
     this.origin = { name, digest };
     this.element = article("card answer", "answer", number);
     this.said = plain("div", "", "text markdown");
     this.growing = new Growing(this.said, label);
-    this.element.append(this.#originElement(proven));
+    this.element.append(this.#originElement(proven, demo));
     if (!proven) this.element.append(told("p", "unprovenExplained", "warning"));
     this.element.append(this.said, this.#foot(request));
   }
@@ -69,11 +70,11 @@ export class Answer {
     return [plainText(this.text), ...this.#notes.map(text), provenance].join("\n\n");
   }
 
-  #originElement(proven) {
+  #originElement(proven, demo) {
     const origin = plain("p", "", "origin");
     const fingerprint = plain("code", "");
     fingerprint.append(short(this.origin.digest));
-    origin.append(told("span", "generated", "badge ai"), " ", verdict(proven), " ");
+    origin.append(told("span", "generated", "badge ai"), " ", verdict(proven, demo), " ");
     if (proven) origin.append(told("span", "noApproval"), " ");
     origin.append(sentence(plain("strong", this.origin.name), told("span", "digest"), fingerprint));
     return origin;

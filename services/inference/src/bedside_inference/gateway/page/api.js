@@ -150,6 +150,7 @@ function origin(response) {
   return {
     digest: response.headers.get("X-Bedside-Model"),
     proven: response.headers.get("X-Bedside-Verdict") === "PROMOTE", // anything else is unproven
+    demo: response.headers.get("X-Bedside-Scope") === "demo",
     request: response.headers.get("X-Request-Id"),
   };
 }

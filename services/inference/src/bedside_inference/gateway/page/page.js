@@ -85,11 +85,12 @@ function show(signedIn) {
   for (const id of ["chat", "model", "new", "sign-out"]) byId(id).hidden = !signedIn;
 }
 
-function showModel({ name, digest, proven }) {
+function showModel({ name, digest, proven, demo }) {
   byId("model-name").textContent = name;
   tell(byId("model-digest"), short(digest));
-  tell(byId("model-verdict"), verdict(proven));
-  const explained = told("span", proven ? "provenExplained" : "unprovenExplained");
+  tell(byId("model-verdict"), verdict(proven, demo));
+  const proof = demo ? "demoExplained" : "provenExplained";
+  const explained = told("span", proven ? proof : "unprovenExplained");
   tell(byId("model-explained"), explained);
   byId("model").classList.toggle("unproven", !proven);
 }

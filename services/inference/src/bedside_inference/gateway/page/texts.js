@@ -44,9 +44,12 @@ export const texts = {
     digest: "Version",
     verdict: "Prüfung",
     proven: "Besser als sein Ausgangsmodell",
+    demo: "Nur vorgeführt",
     unproven: "Nicht geprüft",
     provenExplained:
       "Medizinische Prüftexte dieses Hauses sagt das Modell besser voraus als das Modell, aus dem es entstanden ist. Das ist keine Freigabe für die Versorgung und sagt nichts darüber, ob eine einzelne Antwort stimmt.",
+    demoExplained:
+      "Das Modell ist besser als sein Ausgangsmodell, aber nur auf mitgelieferten Beispieltexten und nach den Regeln einer Vorführung. Über die Arbeit dieses Hauses sagt das nichts. Nicht für die Versorgung von Patientinnen und Patienten.",
     unprovenExplained:
       "Für dieses Modell liegt keine bestandene Prüfung vor. Nur zum Ausprobieren, nicht für die Versorgung von Patientinnen und Patienten.",
     unknown: "unbekannt",
@@ -140,9 +143,12 @@ export const texts = {
     digest: "Version",
     verdict: "Évaluation",
     proven: "Meilleur que son modèle de base",
+    demo: "Démonstration seulement",
     unproven: "Non évalué",
     provenExplained:
       "Le modèle prédit mieux les textes médicaux d’évaluation de l’établissement que le modèle dont il est issu. Ce n’est pas une validation pour les soins, et cela ne dit rien de l’exactitude d’une réponse donnée.",
+    demoExplained:
+      "Le modèle est meilleur que son modèle de base, mais seulement sur des textes d’exemple fournis et selon les règles d’une démonstration. Cela ne dit rien du travail de l’établissement. Ne pas utiliser pour la prise en charge des patients.",
     unprovenExplained:
       "Aucune évaluation réussie n’existe pour ce modèle. À des fins d’essai uniquement, ne pas utiliser pour la prise en charge des patients.",
     unknown: "inconnue",
@@ -235,9 +241,12 @@ export const texts = {
     digest: "Version",
     verdict: "Evaluation",
     proven: "Better than its base model",
+    demo: "Demonstration only",
     unproven: "Not evaluated",
     provenExplained:
       "The model predicts this hospital’s medical evaluation texts better than the model it was made from. That is no approval for patient care and says nothing about whether any single answer is right.",
+    demoExplained:
+      "The model is better than its base model, but only on sample texts that came with it and by the rules of a demonstration. That says nothing about this hospital’s work. Not for patient care.",
     unprovenExplained:
       "No passed evaluation exists for this model. For trying out only, not for patient care.",
     unknown: "unknown",
