@@ -37,8 +37,9 @@ def test_a_row_says_run_size_verdict_and_state(registry, chain, judge, capsys):
                              "licences"]  # fmt: skip
     assert row[chain["base"].digest[:12]][1:4] == ["base", "demo/base,", "second/base"]
     assert row[chain["merged"].digest[:12]][-3:] == ["MB", "-", "promoted"]
-    assert row[chain["evidence"].digest[:12]][-2:] == ["PROMOTE", "-"]
-    assert row[rejected.digest[:12]][-2:] == ["REJECT", "-"]
+    plan = next(entry for entry in registry.entries() if entry.type == "plan").hash[:12]
+    assert row[chain["evidence"].digest[:12]][-4:] == ["PROMOTE,", "plan", plan, "-"]
+    assert row[rejected.digest[:12]][-4:-2] == ["REJECT,", "plan"]
     assert f"promoted: {chain['merged'].digest[:12]} on evidence" in text
 
 

@@ -44,11 +44,12 @@ class Standing:
         return f" ({text})" if text else ""
 
     def verdict(self, artifact: Artifact) -> str:
-        """Of evidence: what it says, if this house signed it."""
+        """Of evidence: what it says and by which plan, if this house signed it."""
         if artifact.kind != "evidence":
             return ""
         try:
-            return read_evidence(artifact, self._ring).described
+            head = read_evidence(artifact, self._ring)
+            return f"{head.described}, plan {head.plan[:12]}"
         except ArtifactError:
             return "does not verify"
 
