@@ -1,3 +1,6 @@
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from bedside_eval.compare.judge import judge
@@ -41,3 +44,13 @@ def test_what_has_no_interval_says_so(lm_eval_logs):
     assert "no information" in text
     assert "visite: no interval where clusters are fewer than 8" in text
     assert "Averages" not in text
+
+
+def test_the_page_shows_the_tables_as_they_are(result):
+    page = (Path(__file__).parents[3] / "docs/compare.md").read_text(encoding="utf-8")
+    example = page[page.index("```text") :]
+    lines = terminal(result).splitlines()
+    heads = [line.split() for line, below in pairwise(lines) if "---" in below]
+    assert len(heads) == 5
+    shown = [line.split() for line in example.splitlines()]
+    assert [head for head in heads if head not in shown] == []

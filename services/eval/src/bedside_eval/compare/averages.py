@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,21 @@ from scipy.stats import rankdata
 from bedside_eval.compare.pairing import Paired
 from bedside_eval.compare.result import Average, AverageName, Rank
 from bedside_eval.statistics.clusters import cluster_means
-from bedside_eval.statistics.difference import difference
-from bedside_eval.statistics.estimate import MIN_CLUSTERS, Comparison, Interval, standing
-from bedside_eval.statistics.resampling import expanded, resamples, weights
+from bedside_eval.statistics.estimate import (
+    MIN_CLUSTERS,
+    Comparison,
+    Interval,
+    Method,
+    standing,
+)
+from bedside_eval.statistics.means import Means
+from bedside_eval.statistics.resampling import expanded, resamples, resolved, weights
 
 Array = NDArray[np.float64]
 
 NAMES: tuple[AverageName, ...] = ("macro average", "item-weighted average")
+_CONSTANT = 1e-9
+"""Values whose range is this share of their size are all the same but for rounding."""
 _TIE = 12
 """Decimals to which scores are equal, so that rounding breaks no tie."""
 
@@ -42,26 +51,31 @@ def averages(
 ) -> list[Average]:
     """Every model's averages over at least two tasks, and their differences from the first's."""
     values = [_values(task) for task in tasks]
-    found = []
+    rows = []
     for name in NAMES:
         sizes = [1 if name == "macro average" else len(task.items) for task in tasks]
-        shares = [size / sum(sizes) for size in sizes]
-        for row, label in enumerate(labels):
-            own = [task[row] for task in values]
-            change = [task[row] - task[0] for task in values]
-            value = _mean(tasks, own, shares, confidence, seed)
-            from_first = _mean(tasks, change, shares, confidence, seed) if row else None
-            found.append(
-                Average(
-                    label=label,
-                    name=name,
-                    value=value.estimate,
-                    difference=from_first.estimate if from_first else None,
-                    relation=standing(from_first.estimate, 0).relation if from_first else None,
-                    p=two_sided(from_first) if from_first else None,
-                )
-            )
-    return found
+        for row in range(len(labels)):
+            rows.append(_moved(tasks, [task[row] for task in values], sizes))
+            rows.append(_moved(tasks, [task[row] - task[0] for task in values], sizes))
+    found = iter(_comparisons(np.stack(rows), confidence=confidence, seed=seed))
+    return [
+        _average(name, label, next(found), next(found), first=label == labels[0])
+        for name in NAMES
+        for label in labels
+    ]
+
+
+def _average(
+    name: AverageName, label: str, value: Comparison, change: Comparison, *, first: bool
+) -> Average:
+    return Average(
+        label=label,
+        name=name,
+        value=value.estimate,
+        difference=None if first else change.estimate,
+        relation=None if first else standing(change.estimate, 0).relation,
+        p=None if first else two_sided(change),
+    )
 
 
 def ranks(
@@ -94,22 +108,46 @@ def ranks(
     ]
 
 
-def _mean(
-    tasks: Sequence[Paired], values: Sequence[Array], shares: Sequence[float],
-    confidence: float, seed: int,
-) -> Comparison:  # fmt: skip
-    """The weighted mean of the tasks' means of `values`, one per cluster of the task."""
-    estimate = math.fsum(s * v.mean() for s, v in zip(shares, values, strict=True))
+def _moved(tasks: Sequence[Paired], values: Sequence[Array], sizes: Sequence[int]) -> Array:
+    """One value per cluster of all tasks, whose mean is the weighted mean of the tasks' means.
+
+    Args:
+        tasks: whose clusters they are.
+        values: by task, one per cluster.
+        sizes: the tasks' weights.
+    """
+    total, estimate = sum(sizes), 0.0
     every = {name: 0.0 for task in tasks for name in sorted(set(task.clusters))}
-    for task, share, here in zip(tasks, shares, values, strict=True):
+    for task, size, here in zip(tasks, sizes, values, strict=True):
+        estimate += size / total * float(here.mean())
         # As each task's mean is estimated too, squares about it are too small by (n - 1) / n.
         stretch = math.sqrt(len(here) / (len(here) - 1)) if len(here) > 1 else 1.0
-        moved = share * len(every) / len(here) * stretch * (here - here.mean())
+        moved = size / total * len(every) / len(here) * stretch * (here - here.mean())
         for name, value in zip(sorted(set(task.clusters)), moved.tolist(), strict=True):
             every[name] += value
-    return difference(
-        [estimate + value for value in every.values()], confidence=confidence, seed=seed
-    )
+    return estimate + np.array(list(every.values()))
+
+
+def _comparisons(rows: Array, *, confidence: float, seed: int) -> list[Comparison]:
+    """What `difference` says of each row; in one go, because the resamples cost the time."""
+    size = rows.shape[1]
+    found = [Comparison(float(row.mean()), size, confidence) for row in rows]
+    varied = np.flatnonzero(np.ptp(rows, axis=1) > _CONSTANT * np.abs(rows).max(axis=1))
+    if size < MIN_CLUSTERS or not len(varied):
+        return found
+    resolution, number = resolved(confidence, 1, size)
+    means = Means(rows[varied], number=number, seed=seed)
+    for place, row in enumerate(varied):
+        bounds = partial(_bounds, means, place)
+        if all(math.isfinite(b) for pair in bounds(resolution).values() for b in pair):
+            estimate = float(rows[row].mean())
+            found[row] = Comparison(estimate, size, confidence, bounds, resolution=resolution)
+    return found
+
+
+def _bounds(means: Means, place: int, tail: float) -> dict[Method, tuple[float, float]]:
+    found = means.bounds(tail).items()
+    return {method: (float(low[place]), float(high[place])) for method, (low, high) in found}
 
 
 def _ranks(scores: Sequence[Array]) -> Array:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class CompareOptions(Config):
     """The options of the verb."""
 
-    tasks: tuple[str, ...] = ()
-    """Compare these tasks alone."""
+    tasks: tuple[str, ...] | None = None
+    """Compare these alone."""
     metric: str | None = None
     """Score of an item: lm-eval's metric or Inspect's scorer; by default the log's first."""
     filter: str | None = None
@@ -49,7 +49,7 @@ def compare(registry: Registry, logs: Sequence[str], options: CompareOptions) ->
         ArtifactError: the folder cannot be written.
     """
     wanted = Wanted(options.metric, options.filter, options.cluster)
-    models = read_models([Path(log) for log in logs], wanted, options.tasks)
+    models = read_models([Path(log) for log in logs], wanted, options.tasks or ())
     result = judge(models, confidence=options.confidence)
     say(terminal(result))
     if options.output is None:
