@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from bedside_core import __version__, cli
+from bedside_core.arguments import arguments_of, parse
+from bedside_core.commands import Command
 
 ROOT = Path(__file__).parent.parent
 PAPERS = sorted(
@@ -228,3 +230,22 @@ def test_proofs_of_data_protection_exist() -> None:
         file = next((file for file in found if file.is_file()), None)
         assert file, path
         assert not test or defines(file, test), (path, test)
+
+
+# The ways that somebody walks by hand
+
+NOT_YET = {("eval", "plan")}
+"""Verbs that a page names before they have landed."""
+
+
+@pytest.mark.parametrize("name", ["docs/evidence.md", "docs/compare.md"])
+def test_commands_of_a_walk_are_taken_by_their_parsers(name: str) -> None:
+    found = (re.match(r"(?:BEDSIDE_\w+=\S+ )?bedside (.*)", line) for line in blocks(read(name)))
+    lines = [match[1] for match in found if match]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        if tuple(words[:2]) not in NOT_YET:
+            path, command, rest = cli.route(words)
+            assert isinstance(command, Command), line
+            arguments_of(command, parse(path, command, rest))
