@@ -78,7 +78,9 @@ def test_checks_come_first_then_the_steps_in_order(root, tmp_path, services):
     assert sorted(calls(services)[:4]) == looked
     assert calls(services)[4:] == ORDER
     assert "trainer.seed=1" in Path(services["CALLS"]).read_text()
-    assert Registry(tmp_path / "home").keyring()["operator"].fingerprint in done.stdout
+    new = Registry(tmp_path / "home")
+    assert new.keyring()["operator"].fingerprint in done.stdout
+    assert [approval.policy.name for approval in new.ledger().approvals.values()] == ["demo"]
     # The steps above made nothing, so there is nothing to promote.
     assert done.returncode == 4
     assert "run 'demo' has no evidence yet" in done.stderr

@@ -18,6 +18,7 @@ from bedside_core.console import say
 from bedside_core.dispatch import executable
 from bedside_core.errors import BedsideError, InputError
 from bedside_core.kinds.evidence import read_evidence
+from bedside_core.kinds.policy import read_policy
 from bedside_core.kinds.serving import Serving
 from bedside_core.preflight import PreflightError, inspect, look
 from bedside_core.public.write import write_public
@@ -73,7 +74,8 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
         raise PreflightError(report.faults)
     # Only where there is nothing at all; never where something is missing.
     if not registry.home.exists() or not any(registry.home.iterdir()):
-        house.init(registry)
+        policy = Path(load_document(config, overrides)["eval"]["policy"])
+        house.init(registry, policy if read_policy(policy).scope == "demo" else None)
     say(f"{len(report.checked)} things checked before the first step; `bedside check` lists them")
     for number, (service, verb) in enumerate(STEPS, start=1):
         say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")
