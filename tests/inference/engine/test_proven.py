@@ -56,7 +56,9 @@ def put(
 
 
 @pytest.fixture
-def promote(make_basis: Callable[..., dict[str, Any]]) -> Callable[[Run, ServedIdentity | None], None]:
+def promote(
+    make_basis: Callable[..., dict[str, Any]],
+) -> Callable[[Run, ServedIdentity | None], None]:
     """Promote the run's model on evidence that says what was examined, or nothing of it."""
 
     def promote(run: Run, examined: ServedIdentity | None) -> None:
