@@ -151,6 +151,7 @@ def exam_lines(count: int = 9) -> list[dict[str, Any]]:
     ]
 
 
+Spoil = Callable[[dict[str, torch.Tensor]], object]
 TEXTS = 24
 """Of a held-out set; a third of them is for development."""
 
@@ -199,9 +200,12 @@ class World:
 
     def add_models(
         self, *, checkpoint_steps: int = 30, merged_steps: int = 15, incomplete: str = "",
-        files: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None, spoil: Spoil | None = None,
     ) -> None:  # fmt: skip
-        """Base, checkpoint and merged model, which has more `files`; one may lack a tensor."""
+        """Base, checkpoint and merged model; the last has more `files`, or its weights spoilt.
+
+        The `incomplete` one lacks a tensor.
+        """
         known = (self.folder / "medical" / "t0.txt").read_text(encoding="utf-8")
         corpus = add(self.registry, "corpus", lambda p: write_corpus(p, ["anders", known]), {})
         base = add(self.registry, "base", self.writer("base", 0, incomplete), {})
@@ -214,28 +218,37 @@ class World:
         add(
             self.registry,
             "merged",
-            self.writer("merged", merged_steps, incomplete, files),
+            self.writer("merged", merged_steps, incomplete, files, spoil),
             {"base": base, "checkpoint": checkpoint},
         )
 
     def writer(
-        self, kind: str, steps: int, incomplete: str, files: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        steps: int,
+        incomplete: str,
+        files: Mapping[str, str] | None = None,
+        spoil: Spoil | None = None,
     ) -> Callable[[Path], None]:
         def write(path: Path) -> None:
             self.models.write(path, steps=steps)
             for name, content in (files or {}).items():
                 (path / name).write_text(content, encoding="utf-8")
+            weights = load_file(path / "model.safetensors")
             if kind == incomplete:
-                weights = load_file(path / "model.safetensors")
                 del weights["model.norm.weight"]
-                save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+            if spoil is not None:
+                spoil(weights)
+            save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
 
         return write
 
-    def config(self, **changes: Any) -> str:
+    def config(self, *, served: str = "auto", **changes: Any) -> str:
         """Write the run config; returns its path."""
         path = self.folder / "run.yaml"
-        path.write_text(yaml.safe_dump({"name": "tiny", "eval": self.settings | changes}))
+        engine = {"engine": {"dtype": served, "max_model_len": 64}}
+        document = {"name": "tiny", "eval": self.settings | changes, "inference": engine}
+        path.write_text(yaml.safe_dump(document))
         return str(path)
 
 

@@ -281,6 +281,7 @@ def test_what_was_changed_after_the_plan_is_refused(
 def test_a_policy_that_nobody_approved_is_refused(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    world.add_models()
     world.write_policy(approved=False, max_age_days=7)
 
     assert run(world, "plan") == 5

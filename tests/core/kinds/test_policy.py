@@ -46,6 +46,7 @@ def test_equal_policies_have_one_hash_whatever_their_spelling(tmp_path: Path) ->
         ({"guards": [{"of": "general", "max_loss": 0.05, "floor": 0.3}]}, "floor"),
         ({"min_clusters": 13}, "needs 14 clusters"),
         ({"looks": 4}, "needs 20 clusters"),
+        ({"confidence": 0.9999}, "an error of 0.0001"),
         ({"min_gain": 0.0}, "min_gain"),
     ],
 )

@@ -20,7 +20,7 @@ from bedside_eval.evidence import Evidence, Setting
 from bedside_eval.exam import Paper
 from bedside_eval.measured import Grouping, Measured, numbered
 from bedside_eval.measurement import measure, refuse_unusable
-from bedside_eval.records import Finding, Found, Role
+from bedside_eval.records import Finding, Found, ModelScores, Role
 from bedside_eval.verdict import family_size
 
 
@@ -53,7 +53,9 @@ def examine_sealed(
     )  # fmt: skip
     found = contamination(run.registry, [models["candidate"], models["base"]], sealed)
     measurement = measure(config, run, recipe, models, sealed)
-    refuse_unusable(measurement.results)
+    candidate = measurement.results["candidate"]
+    # What the candidate is compared with must be whole; of the candidate itself it is a finding.
+    refuse_unusable({r: s for r, s in measurement.results.items() if s is not candidate})
     heldout = _groupings("heldout", sealed.heldout, found.heldout, planned.plan.sets)
     exams = _groupings("exam", sealed.exams, found.exams, planned.plan.sets)
     measured = Measured(
@@ -70,7 +72,8 @@ def examine_sealed(
         estimand=measurement.estimand,
         task=measurement.task,
     )
-    return conclude(subject._replace(look=look.hash), measured, setting, _behaviour(models))
+    settings = (*_without_numbers(candidate), *_behaviour(models))
+    return conclude(subject._replace(look=look.hash), measured, setting, settings)
 
 
 def _groupings(
@@ -90,6 +93,24 @@ def _groupings(
         sealed = planned[f"{kind}/{name}"].sealed_sha256
         groupings[name] = Grouping(clusters, excluded, sealed)
     return groupings
+
+
+def _without_numbers(candidate: ModelScores) -> tuple[Finding, ...]:
+    """Where the candidate gives NaN or infinity, as it was measured or as it is served."""
+    missing = dict(candidate.unusable)
+    served = candidate.as_served
+    if served is not None and served.without:
+        missing[f"a sample in {served.dtype}, as it is served"] = served
+    return tuple(
+        Finding(
+            condition="setting", measure="finite", of=part, against=None, outcome="fails",
+            reason=(
+                f"The candidate gives no number on {found.without} of {found.of} of {part}: its "
+                "weights are broken, or need another inference.engine.dtype."
+            ),
+        )
+        for part, found in missing.items()
+    )  # fmt: skip
 
 
 def _behaviour(models: Mapping[Role, Artifact]) -> tuple[Finding, ...]:

@@ -65,7 +65,12 @@ class Measured:
         """Whether this measure of this set was taken, with at least one clean cluster."""
         groups = self.heldout if measure == LIKELIHOOD else self.exams
         known = measure == LIKELIHOOD or measure in METRIC_OF
-        return known and of in groups and any(groups[of].kept)
+        return known and of in groups and any(groups[of].kept) and self._whole(measure, of)
+
+    def _whole(self, measure: str, of: str) -> bool:
+        """Whether every model gave a number on all of a set; one that did not has none of it."""
+        scores = self.results.values()
+        return all(of in (s.heldout if measure == LIKELIHOOD else s.exams) for s in scores)
 
     def gain(self, measure: str, of: str, against: Role, role: Role = "candidate") -> Comparison:
         """By how much one model is better than another: bits per byte, or a share of items."""

@@ -28,6 +28,8 @@ ACCURACIES = ("accuracy", "accuracy_norm")
 """Share of right answers in an exam: the likeliest option, the likeliest per character."""
 MEASURES = (LIKELIHOOD, *ACCURACIES)
 """What this version measures. A policy may ask for others: they are "not measured" then."""
+SMALLEST_ERROR = 2.5e-4
+"""Per condition: what at most a million resamples tell apart, for three comparisons of each."""
 MIN_CLUSTERS = 8
 """With fewer, no interval keeps what its level promises."""
 
@@ -102,6 +104,11 @@ class Policy(Config):
         asked = [(c.measure, c.of) for c in self.conditions]
         if len(set(asked)) < len(asked):
             raise ValueError("target and guards must name each measure of a set once")
+        if self.alpha < SMALLEST_ERROR * len(self.conditions):
+            raise ValueError(
+                f"confidence and looks leave a look an error of {self.alpha:.2g}, which no number "
+                "of resamples tells apart - lower one of them"
+            )
         needed = math.ceil(math.log(self.alpha) / math.log(1 - self.tail.max_share))
         if self.min_clusters < needed:
             raise ValueError(
