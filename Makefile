@@ -14,6 +14,7 @@ demo: setup ## adapt, prove and serve a model on this machine; ARGS=--once ends 
 	@.venvs/core/bin/python demo/run.py $(ARGS)
 
 test: lint ## unit, property and integration tests; sets up what it needs
+	@bash scripts/setup.sh verify
 	.venvs/dev/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=8 $(ARGS)
 
 clients: ## the gateway with clients that others wrote, in environments of their own; ARGS go to pytest
@@ -31,7 +32,7 @@ lint: ## ruff and mypy --strict on the sources; `ruff format .` and `ruff check 
 	.venvs/dev/bin/mypy packages/*/src services/*/src demo/run.py
 
 e2e: setup ## check what the demo left in BEDSIDE_HOME; SUITE=tests/stack: the containers instead
-	@bash scripts/setup.sh dev bundle
+	@bash scripts/setup.sh dev bundle verify
 	.venvs/dev/bin/pytest $(or $(SUITE),tests/e2e) --run-e2e --durations=0 $(ARGS)
 
 images: ## build every image of compose.yaml
