@@ -18,7 +18,7 @@ import pytest
 from bedside_core.kinds.evidence import EVIDENCE, read_evidence
 from bedside_core.registry.registry import Registry
 
-KINDS = ("base", "corpus", "checkpoint", "merged", "evidence")
+KINDS = ("base", "heldout", "corpus", "checkpoint", "merged", "evidence")
 GERMAN_WORDS = set("der die das und ist sind ein eine bei mit von zu im ich habe wie nicht".split())
 ENGLISH_WORDS = set("the a an and is are of to with in it that this for you".split())
 
