@@ -12,11 +12,6 @@ from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import write_atomic
-from bedside_eval.compare.forest import forest_plot
-from bedside_eval.compare.judge import judge
-from bedside_eval.compare.log import Wanted
-from bedside_eval.compare.sources import read_models
-from bedside_eval.compare.tables import markdown, terminal
 
 if TYPE_CHECKING:
     from bedside_core.registry.registry import Registry
@@ -48,6 +43,13 @@ def compare(registry: Registry, logs: Sequence[str], options: CompareOptions) ->
         InputError: a log cannot be read, or the models were not asked the same.
         ArtifactError: the folder cannot be written.
     """
+    # numpy, scipy and matplotlib: not for the other verbs of this service.
+    from bedside_eval.compare.forest import forest_plot
+    from bedside_eval.compare.judge import judge
+    from bedside_eval.compare.log import Wanted
+    from bedside_eval.compare.sources import read_models
+    from bedside_eval.compare.tables import markdown, terminal
+
     wanted = Wanted(options.metric, options.filter, options.cluster)
     models = read_models([Path(log) for log in logs], wanted, options.tasks or ())
     result = judge(models, confidence=options.confidence)
