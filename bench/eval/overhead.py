@@ -1,7 +1,7 @@
 """What our evaluation costs beside plain lm-eval: same model, same texts and items, same machine.
 
     BEDSIDE_HOME=... .venvs/dev/bin/bedside trainer import-base --config configs/demo.yaml
-    BEDSIDE_HOME=... .venvs/dev/bin/python bench/eval/overhead.py [--repeats N]
+    BEDSIDE_HOME=... .venvs/dev/bin/python bench/eval/overhead.py [--repeats N] [--every N]
 
 Both load the demo's base model (135M parameters) in float32 and sit the demo's paper, in turn, in
 this process. The peer is lm-eval's own `HFLM`, untouched, on the same tasks. Ours is all that `eval
@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.config import load_document, load_section
@@ -77,6 +79,7 @@ def peers(config: EvalConfig, base: Artifact, paper: Paper) -> dict[str, list[An
         model = HFLM(
             pretrained=str(base.path),
             dtype="float32",
+            device="cuda" if torch.cuda.is_available() else "cpu",
             batch_size=config.batch_size,
             max_length=config.max_length,
         )
@@ -100,10 +103,16 @@ def furthest(scores: ModelScores, theirs: dict[str, list[Any]]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--every", type=int, default=1, help="take every Nth text and item")
+    options = parser.parse_args()
+    repeats, step = options.repeats, options.every
     os.chdir(ROOT)
     config = load_section(EvalConfig, load_document(ROOT / "configs/demo.yaml"), "eval")
-    paper = read_paper(config.heldout, config.exams)
+    whole = read_paper(config.heldout, config.exams)
+    paper = Paper(
+        {name: texts[::step] for name, texts in whole.heldout.items()},
+        {name: items[::step] for name, items in whole.exams.items()},
+    )
     base = Registry.from_environment().get("demo/base")
     times: dict[str, list[Timed]] = {"lm_eval": [], "bedside": []}
     differences = []
