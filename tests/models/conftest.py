@@ -143,6 +143,7 @@ eval:
   exams: {{items: {here}/exam.jsonl}}
   batch_size: 3
   max_length: 64
+inference: {{engine: {{max_model_len: 64}}}}
 """
 POLICY = """
 name: test
