@@ -244,7 +244,7 @@ def test_private_keys_kept_apart_from_the_registry(tmp_path, monkeypatch) -> Non
     assert names == {
         "home/keys": ["evidence.pub", "operator.pub", "publisher.pub"],
         "eval": ["evidence.pem"],
-        "desk": ["operator.pem", "publisher.pem"],
+        "desk": ["operator.pem", "operator.seen", "publisher.pem"],
     }
 
 

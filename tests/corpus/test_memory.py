@@ -9,6 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from bedside_core.registry.house import found
+from bedside_core.registry.registry import Registry
+
 PROGRAM = """
 import resource, sys
 from bedside_core import cli, memory
@@ -26,6 +29,7 @@ def test_a_text_that_is_larger_than_memory(tmp_path: Path) -> None:
     config = tmp_path / "run.yaml"
     corpus = {"language": "de", "sources": [source]}
     config.write_text(yaml.safe_dump({"name": "test", "corpus": corpus}))
+    found(Registry(tmp_path / "home"))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(config)],
         env=os.environ | {"BEDSIDE_HOME": str(tmp_path / "home")},

@@ -26,6 +26,7 @@ def config(world: Any) -> EvalConfig:
 
 @pytest.fixture
 def run(world: Any) -> Run:
+    world.add_models()
     return Run("tiny", "eval", "plan", world.registry)
 
 
@@ -65,6 +66,7 @@ def test_other_sealed_texts_leave_the_artifact_as_it_is(
     world: Any, config: EvalConfig, run: Run
 ) -> None:
     first, planned = prepare(config, run)
+    assert main(["eval", "plan", "--config", world.config()]) == 0
     [one, *_] = read_sealed(config, planned).heldout["medical"]
     path = world.folder / "medical" / f"{one.id}.txt"
     path.write_text(f"{one.text} Nachtrag.", encoding="utf-8")
@@ -87,6 +89,7 @@ def test_a_patient_of_clusters_csv_is_in_one_part(world: Any, config: EvalConfig
 
 
 def test_the_verb_says_what_there_is(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world.add_models()
     assert main(["eval", "plan", "--config", world.config()]) == 0
     out = capsys.readouterr().out
     assert "development" in out
@@ -100,6 +103,7 @@ def test_the_verb_says_what_there_is(world: Any, capsys: pytest.CaptureFixture[s
 def test_copies_of_one_text_leave_nothing_to_seal(
     world: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    world.add_models()
     for number in range(TEXTS):
         (world.folder / "medical" / f"t{number}.txt").write_text("Geheimtext, oft kopiert.")
     assert main(["eval", "plan", "--config", world.config()]) == 3

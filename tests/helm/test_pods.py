@@ -94,6 +94,7 @@ def test_an_image_is_not_that_of_its_step(render: Any) -> None:
         "check-merger": "bedside/merger:0.2.0",
         "check-eval": evaluation,
         "import-base": trainer,
+        "plan": evaluation,
         "corpus": "bedside/corpus:0.2.0",
         "trainer": trainer,
         "merger": "bedside/merger:0.2.0",
@@ -279,8 +280,13 @@ def test_a_container_sees_what_it_must_not(everything: Any) -> None:
         "engine": engine,
         "engine-next": engine,
         "adapt": {
-            **{f"check-{s}": {data: "ro"} for s in ("corpus", "trainer", "merger", "eval")},
-            **dict.fromkeys(("import-base", "corpus", "trainer", "merger"), step),
+            **{f"check-{s}": {data: "ro"} for s in ("corpus", "trainer", "eval")},
+            "check-merger": {},
+            **dict.fromkeys(("import-base", "corpus"), step),
+            # Neither sees a sealed text.
+            "trainer": {registry: "rw", **pin},
+            "merger": {registry: "rw", **pin},
+            "plan": {**step, f"{keys}operator": "rw"},
             "eval": {**step, f"{keys}evidence": "rw"},
             "promote": {registry: "rw", f"{keys}operator": "rw", **pin},
         },
@@ -309,7 +315,7 @@ def test_a_reader_of_the_registry_is_not_told_whose_it_is(render: Any) -> None:
         for container in pod.containers
         if {"name": "BEDSIDE_PIN", "value": fingerprint} in container.get("env", [])
     }
-    steps = ("import-base", "corpus", "trainer", "merger", "eval", "promote")
+    steps = ("import-base", "plan", "corpus", "trainer", "merger", "eval", "promote")
     assert told == {"bootstrap", "verify", "engine", "gateway", "admin", *steps}
     assert "keys" not in pinned.pods  # the house exists: none is made
 

@@ -67,7 +67,10 @@ def environment(home: Path, tmp_path: Path) -> dict[str, str]:
     """A house with a base model to serve, and an engine environment with the stand-in."""
     run = Run("test", "inference", "engine", Registry(home))
     with run.write("base", run.recipe(Config())) as writer:
-        (writer.path / "model.safetensors").write_bytes(b"weights")
+        header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        weights = len(header).to_bytes(8, "little") + header + bytes(4)
+        (writer.path / "model.safetensors").write_bytes(weights)
+        (writer.path / "config.json").write_text('{"dtype": "float32"}')
     package = tmp_path / "site" / "vllm" / "entrypoints" / "openai"
     package.mkdir(parents=True)
     (package / "api_server.py").write_text(VLLM)

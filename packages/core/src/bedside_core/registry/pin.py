@@ -36,6 +36,7 @@ class Pin:
     @classmethod
     def beside(cls, home: Path) -> Pin:
         """The file beside a home."""
+        home = home.absolute()  # `.` has no name
         return cls(home.with_name(f"{home.name}.pin"))
 
     @classmethod
