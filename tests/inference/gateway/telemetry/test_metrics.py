@@ -30,7 +30,7 @@ CLOSED = {
     "reason": re.compile("evicted|full"),
     "priority": re.compile("emergency|ward|batch"),
     "engine": re.compile(r"/tmp/bedside-[a-z0-9_]+/run/engine\.sock"),
-    "condition": re.compile("loading|ready|stalled|draining|withdrawn"),
+    "condition": re.compile("loading|ready|stalled|draining|withdrawn|foreign"),
     "le": re.compile(r"[0-9.]+|\+Inf"),
 }
 """All labels, and what their values may be."""
