@@ -416,9 +416,11 @@ def bundle_tool(root, tmp_path_factory):
 
 
 def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_path) -> None:
-    saving = "docker compose run --rm --no-deps -T archive --create --file - bedside"
+    saving = "docker compose run --rm --no-deps -T archive --create --file - bedside bedside-pin"
     stack.run("bash", "-o", "pipefail", "-c", f"{saving} | tar --extract --directory {tmp_path}")
+    pin = {"BEDSIDE_PIN_FILE": str(tmp_path / "bedside-pin" / "pin")}
     home = {
+        **pin,
         "BEDSIDE_HOME": str(tmp_path / "bedside"),
         "BEDSIDE_BUNDLE_KEY": str(tmp_path / "k.pem"),
     }
@@ -438,7 +440,10 @@ def test_bundle_made_carried_tampered_with_and_loaded(stack, bundle_tool, tmp_pa
     image = stack.run(*inspect).stdout
     stack.compose("--profile", "*", "down")
     stack.run("docker", "image", "rm", "--force", "bedside/gateway:0.2.0")
-    loaded = bundle_tool(stack, "load", archive, public, str(tmp_path / "target"))
+    unknown = bundle_tool(stack, "load", archive, public, str(tmp_path / "target"))
+    assert unknown.returncode == 4
+    assert "--pin FINGERPRINT" in unknown.stderr
+    loaded = bundle_tool(stack, "load", archive, public, str(tmp_path / "target"), **pin)
     assert loaded.returncode == 0, loaded.stderr
     assert stack.run(*inspect).stdout == image
     assert (tmp_path / "target" / "deploy" / "compose.yaml").exists()
