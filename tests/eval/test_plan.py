@@ -14,7 +14,7 @@ from bedside_core.kinds.heldout import check_parts, read_exam_part, read_set
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_paper
-from bedside_eval.plan import by_name, paper_of, prepare, read_sealed
+from bedside_eval.plan import by_name, paper_of, prepare, read_papers
 
 TEXTS = 24
 
@@ -36,7 +36,7 @@ def ids(members: Any) -> set[str]:
 
 def test_two_parts_that_make_the_whole(config: EvalConfig, run: Run) -> None:
     artifact, planned = prepare(config, run)
-    whole, sealed = read_paper(config.heldout, config.exams), read_sealed(config, planned)
+    whole, sealed = read_paper(config.heldout, config.exams), read_papers(config, planned).sealed
     check_parts(artifact, planned)
     assert set(planned) == {"heldout/medical", "heldout/general", "exam/medical"}
     for name, texts in whole.heldout.items():
@@ -55,7 +55,7 @@ def test_two_parts_that_make_the_whole(config: EvalConfig, run: Run) -> None:
 def test_no_sealed_text_is_in_the_artifact(config: EvalConfig, run: Run) -> None:
     artifact, planned = prepare(config, run)
     held = b"".join(p.read_bytes() for p in artifact.path.rglob("*") if p.is_file()).decode()
-    sealed = read_sealed(config, planned)
+    sealed = read_papers(config, planned).sealed
     for text in sealed.texts:
         assert text.text not in held
     for item in sealed.exams["medical"]:
@@ -67,22 +67,25 @@ def test_other_sealed_texts_leave_the_artifact_as_it_is(
 ) -> None:
     first, planned = prepare(config, run)
     assert main(["eval", "plan", "--config", world.config()]) == 0
-    [one, *_] = read_sealed(config, planned).heldout["medical"]
+    [one, *_] = read_papers(config, planned).sealed.heldout["medical"]
     path = world.folder / "medical" / f"{one.id}.txt"
     path.write_text(f"{one.text} Nachtrag.", encoding="utf-8")
     with pytest.raises(InputError, match="heldout/medical: its texts or their clusters were chang"):
-        read_sealed(config, planned)
+        read_papers(config, planned)
     again, anew = prepare(config, run)
     assert again.digest == first.digest
     assert anew["heldout/medical"] != planned["heldout/medical"]
-    assert read_sealed(config, anew)
+    assert read_papers(config, anew).sealed
 
 
 def test_a_patient_of_clusters_csv_is_in_one_part(world: Any, config: EvalConfig, run: Run) -> None:
     rows = [f"t{number},patient {number // 2}" for number in range(TEXTS)]
     (world.folder / "medical" / "clusters.csv").write_text("\n".join(["text,cluster", *rows]))
     artifact, planned = prepare(config, run)
-    part, sealed = read_set(artifact, "medical"), read_sealed(config, planned).heldout["medical"]
+    part, sealed = (
+        read_set(artifact, "medical"),
+        read_papers(config, planned).sealed.heldout["medical"],
+    )
     assert len(part) % 2 == 0
     assert not {text.cluster for text in part} & {text.cluster for text in sealed}
     assert len({text.cluster for text in sealed}) == planned["heldout/medical"].clusters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
@@ -70,14 +70,24 @@ def prepare(config: EvalConfig, run: Run) -> tuple[Artifact, dict[str, PlannedSe
     return artifact, planned
 
 
-def read_sealed(config: EvalConfig, planned: Mapping[str, PlannedSet]) -> Paper:
-    """The sealed parts, with their clusters, of sets and exams that are as they were planned.
+class Papers(NamedTuple):
+    """What is asked to develop on, and what a look opens."""
+
+    development: Paper
+    sealed: Paper
+
+
+def read_papers(config: EvalConfig, planned: Mapping[str, PlannedSet]) -> Papers:
+    """Both parts, with their clusters, of sets and exams that are as they were planned.
 
     Raises:
         InputError: a set or an exam is unusable, or not that of the plan; names each.
     """
     parts = as_planned(by_name(read_paper(config.heldout, config.exams)), planned)
-    return paper_of({name: part.sealed for name, part in parts.items()})
+    return Papers(
+        paper_of({name: part.development for name, part in parts.items()}),
+        paper_of({name: part.sealed for name, part in parts.items()}),
+    )
 
 
 def by_name(paper: Paper) -> dict[str, Set]:

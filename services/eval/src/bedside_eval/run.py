@@ -12,14 +12,13 @@ from bedside_core.errors import ArtifactError
 from bedside_core.heldout import measured_files
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal, read_evidence
 from bedside_core.matching import VERSION
-from bedside_core.parts import as_planned
 from bedside_core.registry.ledger import Planned
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.evidence import SCHEMA_VERSION, Evidence, load_evidence
-from bedside_eval.exam import Paper, read_paper
+from bedside_eval.exam import Paper
 from bedside_eval.lineup import lineup, shortlisted
-from bedside_eval.plan import by_name, paper_of
+from bedside_eval.plan import read_papers
 from bedside_eval.planned import plan_of
 from bedside_eval.report import markdown, show
 from bedside_models.device import device_kind
@@ -42,10 +41,7 @@ def evaluate(config: EvalConfig, run: Run) -> None:
         ArtifactError: an input was tampered with, or the disk is full.
     """
     planned = plan_of(config, run)
-    parts = as_planned(by_name(read_paper(config.heldout, config.exams)), planned.plan.sets)
-    development, sealed = (
-        paper_of({name: part[number] for name, part in parts.items()}) for number in (0, 1)
-    )
+    development, sealed = read_papers(config, planned.plan.sets)
     candidate = _candidate(config, run, planned, development)
     models = lineup(run.registry, candidate, planned.plan.reference)
     recipe = _recipe(config, run, planned, models)
