@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,12 +218,14 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("made")
+    # Undone before the first test: a session's fixture ends with the session, and other suites'
+    # tests of this process would run in its directory with its environment.
     with pytest.MonkeyPatch.context() as patch:
         site = make_site(root, patch)
         put_artifact(site.registry, "base")
-        yield Made(site.create().read_bytes(), site.public_key)
+        return Made(site.create().read_bytes(), site.public_key)
 
 
 def put_artifact(registry: Registry, kind: str, **options: Any) -> Artifact:
