@@ -1,8 +1,13 @@
-"""Planted models, through the verbs: each gets the verdict that it should."""
+"""Planted models, through the verbs: each gets the verdict that it should.
+
+`bench/eval/planted.py` records what they got: `RECORD` names the file that each evidence goes to.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ from bedside_eval.records import ModelScores
 
 World = Any
 Weights = dict[str, torch.Tensor]
+RECORD = "BEDSIDE_RECORD_PLANTED"
 
 
 def verdict(world: World, **changes: Any) -> dict[str, Any]:
@@ -24,6 +30,10 @@ def verdict(world: World, **changes: Any) -> dict[str, Any]:
         assert main(["eval", verb, "--config", world.config(**changes)]) == 0
     path = world.registry.get("tiny/evidence").file("evidence.json")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if record := os.environ.get(RECORD):
+        planted = os.environ["PYTEST_CURRENT_TEST"].split("::")[1].split(" ")[0]
+        with Path(record).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"planted": planted, **found}) + "\n")
     return found
 
 
@@ -56,6 +66,15 @@ def test_a_template_without_the_question(world: World) -> None:
     assert "chat template is not the base's" in found["reasons"][0]
 
 
+def test_a_corpus_that_nobody_can_look_into_any_more(world: World) -> None:
+    """What was trained on cannot be known, so that no text counts as unseen."""
+    world.add_models()
+    shutil.rmtree(world.registry.get("tiny/corpus").path)
+    found = verdict(world)
+    assert found["verdict"] == "NOT_ENOUGH_EVIDENCE"
+    assert "was deleted: what it was trained on cannot be compared" in found["reasons"][0]
+
+
 def overflowing(weights: Weights) -> None:
     """Finite in float32, beyond what 16 bits hold: up times 1e20, down by as much."""
     for layer in range(2):
@@ -83,7 +102,7 @@ def chosen(sit: Callable[..., ModelScores], path: Path, exam: Path) -> Sequence[
     return [item.choice["acc"] for item in scores.exams["medical"]]
 
 
-@pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
 def test_an_exam_that_is_lost(world: World, sit: Callable[..., ModelScores], guarded: bool) -> None:
     """Its texts are predicted better and every answer of the base is lost (review, finding 3)."""
     world.add_models()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_core.errors import ArtifactError, PolicyError
-from bedside_core.kinds.plan import Look, Plan, PlannedSet
+from bedside_core.kinds.plan import Detectable, Look, Plan, PlannedSet
 from bedside_core.kinds.policy import Policy
 from bedside_core.registry import removal
 from bedside_core.registry.ledger import Ledger, Planned, sealed
@@ -92,6 +92,15 @@ def test_a_plan_is_an_entry_and_the_same_plan_again_is_the_same(
     assert registry.ledger().newest("none") is None
     again = registry.plan(make_plan())
     assert again.seq > other.seq
+
+
+def test_another_library_makes_no_other_plan(registry, approved, make_plan) -> None:
+    """What can be detected is computed, and differs in its last digit from version to version."""
+    one = {"measure": "likelihood", "of": "medical", "clusters": 30, "margin": 0.1, "spread": 0.02,
+           "smallest": 0.01, "harmless": None}  # fmt: skip
+    planned = registry.plan(make_plan(detectable=(Detectable(**one),)))
+    other = Detectable(**one | {"smallest": 0.010000000000000002})
+    assert registry.plan(make_plan(detectable=(other,))) == planned
 
 
 def test_no_plan_by_a_policy_that_nobody_approved(registry, make_policy, make_plan) -> None:

@@ -20,7 +20,7 @@ from bedside_eval.evidence import Evidence, Setting
 from bedside_eval.exam import Paper
 from bedside_eval.measured import Grouping, Measured, numbered
 from bedside_eval.measurement import measure, refuse_unusable
-from bedside_eval.records import Finding, Found, ModelScores, Role
+from bedside_eval.records import Contamination, Finding, Found, ModelScores, Role
 from bedside_eval.verdict import family_size
 
 
@@ -72,7 +72,7 @@ def examine_sealed(
         estimand=measurement.estimand,
         task=measurement.task,
     )
-    settings = (*_without_numbers(candidate), *_behaviour(models))
+    settings = (*_without_numbers(candidate), *_behaviour(models), *_deleted(found))
     return conclude(subject._replace(look=look.hash), measured, setting, settings)
 
 
@@ -124,4 +124,19 @@ def _behaviour(models: Mapping[Role, Artifact]) -> tuple[Finding, ...]:
             ),
         )
         for name in behaviour_differs(models["candidate"], models["base"])
+    )  # fmt: skip
+
+
+def _deleted(found: Contamination) -> tuple[Finding, ...]:
+    """What nobody can look into any more may hold every text that is asked."""
+    return tuple(
+        Finding(
+            condition="setting", measure="contamination", of=digest[:12], against=None,
+            outcome="open",
+            reason=(
+                f"{digest[:12]}, which a model comes from, was deleted: what it was trained on "
+                "cannot be compared with the texts, so that none counts as unseen."
+            ),
+        )
+        for digest in found.unknown
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`bedside eval plan`: split every set and exam, and keep the development parts for other steps."""
+"""The parts of every set and exam: the development parts for other steps, the sealed for a look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
-from bedside_core.console import say, table
 from bedside_core.heldout import HeldoutText
 from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.heldout import FORMAT, part_files
@@ -21,20 +20,6 @@ from bedside_eval.exam import Paper, read_paper
 
 HELDOUT, EXAM = "heldout", "exam"
 Set = Sequence[HeldoutText | ExamItem]
-
-
-def plan(config: EvalConfig, run: Run) -> None:
-    """Split the sets and exams, and say what there is of each.
-
-    Raises:
-        InputError: a set or an exam is unusable, or has too few clusters to be split.
-        ArtifactError: the disk is full.
-    """
-    _, planned = prepare(config, run)
-    rows = [["", "development", "sealed", "sealed clusters"]]
-    for name, one in planned.items():
-        rows.append([name, f"{len(one.development)}", f"{len(one.sealed)}", f"{one.clusters}"])
-    say(table(rows))
 
 
 def prepare(config: EvalConfig, run: Run) -> tuple[Artifact, dict[str, PlannedSet]]:

@@ -64,7 +64,7 @@ class EvidenceHead(BaseModel):
             InputError: the model cannot be served under these settings.
         """
         if self.served is None:
-            return []
+            return ["it does not say what was examined"]
         return differences(
             served_identity(model, serving, engine_version=engine_version), self.served
         )

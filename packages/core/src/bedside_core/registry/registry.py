@@ -367,8 +367,11 @@ class Registry:
         with self.log.writing() as log:
             ledger = Ledger(log.entries)
             newest = ledger.newest(plan.run)
-            if newest and newest.plan == plan and ledger.approval(newest):
-                return newest
+            # What can be detected follows from the rest, to the last digit only with one library.
+            if newest and ledger.approval(newest):
+                detectable = {"detectable": newest.plan.detectable}
+                if newest.plan == plan.model_copy(update=detectable):
+                    return newest
             planning.check_plan(ledger, plan)
             members = {**plan.model_dump(mode="json"), "by": account()}
             return Planned.read(log.add("plan", members))

@@ -53,11 +53,7 @@ def is_proven(
         InputError: the model cannot be served under these settings.
     """
     head = read_evidence(evidence, registry.keyring())
-    unlike = (
-        ["it does not say what was examined"]
-        if head.served is None
-        else head.unlike(model, settings, engine_version=engine_version())
-    )
+    unlike = head.unlike(model, settings, engine_version=engine_version())
     if not unlike:
         return True
     if not unproven_allowed():
