@@ -151,6 +151,8 @@ def test_promote_takes_what_this_run_has_made(root, tmp_path, registry, chain, j
     model, evidence = chain["merged"].digest, chain["evidence"].digest
     said = (
         f"promoted {model[:12]} on evidence {evidence[:12]}\n"
+        "the engine will not serve it as proven with this config: it does not say what was "
+        "examined - change it back before it starts\n"
         f"for others to verify: {registry.public / model}\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
