@@ -103,6 +103,14 @@ def test_result_loads_tied_with_the_base_tokenizer(run, add):
     assert [item.id for item in artifact.manifest.licences] == ["Apache-2.0"]
 
 
+def test_float16_is_harmless_as_input(run, add):
+    """The merge is computed in float32 and written in bfloat16: nothing can overflow."""
+    add("base", seed=1, dtype=torch.float16)
+    add("checkpoint", seed=2)
+    merge(MergerConfig(), run)
+    assert {tensor.dtype for tensor in tensors(run, "merged").values()} == {torch.bfloat16}
+
+
 def test_untied_head_is_merged(run, add):
     add("base", seed=1, tie_word_embeddings=False)
     add("checkpoint", seed=2, tie_word_embeddings=False)
@@ -157,11 +165,6 @@ def test_second_run_reuses_and_other_schedule_does_not(run, add, capsys):
     assert merged(run).digest != first
 
 
-def scale_half(path: Path) -> None:
-    file = path / "model.safetensors"
-    save_file({k: v.half() for k, v in load_file(file).items()}, file, metadata={"format": "pt"})
-
-
 def add_head(path: Path) -> None:
     file = path / "model.safetensors"
     weights = load_file(file)
@@ -190,7 +193,6 @@ def cut_weights(path: Path) -> None:
         ({"vocab_size": 264}, None, "vocab_size is 257 in the base, 264 in the other"),
         ({"tie_word_embeddings": False}, None, "tie_word_embeddings"),
         ({"rope_theta": 5e5}, None, "rope_parameters"),
-        ({}, scale_half, "stored as F16"),
         ({}, add_head, "only the checkpoint has the tensor lm_head.weight"),
         ({}, renumber_tokens, "the tokenizers differ: 257 and 257 tokens, 2 of the base's"),
         ({}, cut_weights, "not a readable safetensors file"),

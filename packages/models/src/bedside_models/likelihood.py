@@ -20,6 +20,7 @@ from bedside_core.heldout import HeldoutText
 from bedside_core.progress import Progress
 from bedside_models.load import dtype_of
 from bedside_models.scores import Estimand, Scores, TextScore
+from bedside_models.texts import TextTokenizer
 
 IGNORED = -100
 """The label of what is not scored: PyTorch's cross-entropy leaves it out."""
@@ -52,16 +53,15 @@ class Window(NamedTuple):
 
 
 def encode(texts: Sequence[HeldoutText], tokenizer: PreTrainedTokenizerBase) -> EncodedSet:
-    """Tokenise held-out texts.
+    """Tokenise held-out texts; a control token that one spells is text (`TextTokenizer`).
 
     Raises:
         InputError: a text has no token at all; the message names it.
     """
     prefix_token, prefix_id = first_token(tokenizer)
     encoded = []
-    for text in texts:
-        # Longer than the context is no problem here, so no warning about it (`verbose`).
-        ids = tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"]
+    each = TextTokenizer(tokenizer).ids([text.text for text in texts])
+    for text, ids in zip(texts, each, strict=True):
         if not ids:
             raise InputError(f"held-out text {text.id} has no token - remove it")
         encoded.append(EncodedText(text.id, ids, len(text.text.encode())))

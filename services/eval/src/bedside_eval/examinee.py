@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bedside_models.likelihood import windows
 from bedside_models.options import cut
+from bedside_models.texts import TextTokenizer
 
 
 class Row(NamedTuple):
@@ -36,6 +37,7 @@ class Examinee(HFLM):  # type: ignore[misc]
         """`advance` hears of every request that is done; `options` are HFLM's."""
         super().__init__(**options)
         self.advance = advance
+        self._texts = TextTokenizer(self.tokenizer)
         accepted = inspect.signature(self.model.forward).parameters
         # A state-space model's memory is no list of keys and values that options could share.
         stateful = getattr(self.model, "_is_stateful", False)
@@ -67,7 +69,7 @@ class Examinee(HFLM):  # type: ignore[misc]
         """
         owners, rows = [], []
         for number, request in enumerate(requests):
-            ids = self.tok_encode(request.args[0], add_special_tokens=False)
+            (ids,) = self._texts.ids([request.args[0]])
             for window in windows(ids, self.prefix_token_id, self.max_length):
                 owners.append(number)
                 start = len(window.ids) - window.scored

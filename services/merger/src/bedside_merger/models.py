@@ -45,8 +45,8 @@ def check_mergeable(base: Path, checkpoint: Path) -> int:
         The number of layers.
 
     Raises:
-        InputError: names the first setting, tensor or dtype that does not fit, or the tensors that
-            both lack.
+        InputError: names the first setting or tensor that does not fit, or the tensors that both
+            lack.
     """
     ours, theirs = read_config(base), read_config(checkpoint)
     for key in SAME_SETTINGS:
@@ -59,12 +59,6 @@ def check_mergeable(base: Path, checkpoint: Path) -> int:
         for name in a.names:
             if a.shape(name) != b.shape(name):
                 raise _refusal(f"{name} has shape {a.shape(name)} against {b.shape(name)}")
-            for model, weights in (("base", a), ("checkpoint", b)):
-                if weights.dtype(name) not in ("F32", "BF16"):
-                    raise _refusal(
-                        f"{name} of the {model} is stored as {weights.dtype(name)}, not as F32 or "
-                        "BF16 (float16 overflows in some architectures)"
-                    )
     _check_vocabularies(base, checkpoint)
     for path in (base, checkpoint):
         check_weights(path)
