@@ -35,13 +35,15 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from bedside_core.console import say, table
 from bedside_core.progress import Progress
 from bedside_trainer.config import TrainerConfig
-from bedside_trainer.loop import BETAS, _Step, build_optimizer, linear_schedule
+from bedside_trainer.loop import BETAS, _Step, build_optimizer
 from bedside_trainer.packing import Packed, pack
+from bedside_trainer.schedule import Schedule
 
 RESULTS = Path(__file__).parent / "results" / "trainer_step.json"
 WARM_UP = 2
@@ -60,7 +62,7 @@ CONFIG = TrainerConfig(
     sequence_length=512,
     batch_size=1,
     learning_rate=5e-5,
-    warmup_ratio=0.06,
+    schedule=Schedule(warmup_share=0.06),
     seed=SEED,
     heldout="unused",
 )
@@ -94,8 +96,8 @@ def bedside_step(name: str, packed: Packed, build: BuildOptimizer) -> Contender:
     optimizer = build(model, CONFIG)
     accelerator = Accelerator(cpu=True, mixed_precision="no")
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
-    schedule = linear_schedule(optimizer, CONFIG, len(packed.input_ids), done=0)
-    step = _Step(accelerator, prepared, prepared_optimizer, schedule, packed, CONFIG)
+    steps = len(packed.input_ids)
+    step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, CONFIG)
 
     def take_step(number: int) -> float:
         return step(number, np.array([number]), 0).loss
@@ -107,7 +109,8 @@ def plain_step(name: str, packed: Packed) -> Contender:
     """The loop that everybody writes first, with our optimizer and schedule."""
     model = build_model()
     optimizer = build_optimizer(model, CONFIG)
-    schedule = linear_schedule(optimizer, CONFIG, len(packed.input_ids), done=0)
+    steps = len(packed.input_ids)
+    schedule = LambdaLR(optimizer, lambda step: CONFIG.schedule.rate(step, steps))
 
     def take_step(number: int) -> float:
         input_ids = torch.from_numpy(packed.input_ids[number : number + 1]).long()

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_models.load import load_model
 from bedside_trainer.config import TrainerConfig
-from bedside_trainer.loop import batches, build_optimizer, count_steps, linear_schedule
+from bedside_trainer.loop import batches, build_optimizer, count_steps
 
 
 def config(**values: object) -> TrainerConfig:
@@ -54,26 +53,6 @@ def test_max_steps_bounds_the_run() -> None:
     assert count_steps(100, config(batch_size=8, max_steps=500)) == 13
 
 
-def test_the_learning_rate_rises_falls_and_resumes() -> None:
-    settings = config(learning_rate=0.5, warmup_ratio=0.25)
-    whole = rates(settings, steps=20, done=0)
-    assert whole[0] == 0
-    assert max(whole) == whole[5] == 0.5
-    assert whole[-1] == pytest.approx(0.5 / 15)
-    assert all(rates(settings, steps=20, done=done) == whole[done:] for done in range(20))
-
-
-def rates(settings: TrainerConfig, *, steps: int, done: int) -> list[float]:
-    optimizer = build_optimizer(torch.nn.Linear(2, 2), settings)
-    schedule = linear_schedule(optimizer, settings, steps, done=done)
-    found = []
-    for _ in range(steps - done):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return found
-
-
 def test_norms_and_biases_are_not_decayed(model_directory: Path) -> None:
     model = load_model(model_directory)
     optimizer = build_optimizer(model, config(weight_decay=0.1))
@@ -91,7 +70,7 @@ def test_norms_and_biases_are_not_decayed(model_directory: Path) -> None:
     ("key", "value"),
     [
         ("sequence_length", 1), ("num_epochs", 0), ("batch_size", 0), ("max_steps", 0),
-        ("learning_rate", 0), ("learning_rate", math.inf), ("warmup_ratio", 1),
+        ("learning_rate", 0), ("learning_rate", math.inf), ("warmup_ratio", 1), ("schedule", 1),
         ("max_grad_norm", 0), ("checkpoint_every", 0), ("seed", -1), ("heldout", None),
         ("heldout", "demo/ward"), ("unknown", 1),
     ],

@@ -265,14 +265,14 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
 
 def test_a_loss_that_is_not_finite_stops_the_run(house: Any) -> None:
     with pytest.raises(InputError, match=r"not finite at step \d+, nothing was published - lower"):
-        house.train(learning_rate=1e30, warmup_ratio=0.0)
+        house.train(learning_rate=1e30, schedule={"warmup_share": 0.0})
     assert house.registry.slot("test", "checkpoint") is None
     assert house.leftovers() == []
 
 
 def test_a_last_row_of_one_token_is_harmless(new_house: Any, model_directory: Path) -> None:
     house = furnish(new_house(), model_directory, ["a" * 32])  # and its end of sequence
-    path = house.train(batch_size=1, warmup_ratio=0.0)
+    path = house.train(batch_size=1, schedule={"warmup_share": 0.0})
     losses = [json.loads(line)["loss"] for line in (path / "loss.jsonl").read_text().splitlines()]
     assert len(losses) == 4
     assert 0.0 in losses

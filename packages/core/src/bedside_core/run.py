@@ -40,18 +40,23 @@ class Run:
     serving: Serving = field(default_factory=Serving)
     """How what this run makes will be served."""
 
-    def input(self, kind: Kind) -> Artifact:
+    def input(self, kind: Kind, slot: str | None = None) -> Artifact:
         """The verified artifact that an earlier step of this run left.
+
+        Args:
+            kind: of the artifact.
+            slot: where it was left, if not under the name of its kind.
 
         Raises:
             InputError: that step has not run.
             PolicyError: it, or something that it was made from, was withdrawn.
             ArtifactError: its files do not match its manifest.
         """
-        digest = self.registry.slot(self.name, kind)
+        slot = slot or kind
+        digest = self.registry.slot(self.name, slot)
         if digest is None:
             raise InputError(
-                f"run {self.name!r} has no {kind} yet - run `{MAKERS[kind]} --config FILE` first"
+                f"run {self.name!r} has no {slot} yet - run `{MAKERS[slot]} --config FILE` first"
             )
         artifact = self.registry.get(digest)
         self.registry.refuse_withdrawn(artifact.kind, artifact.digest)
@@ -106,7 +111,7 @@ class Run:
             environment=environment | ({} if device is None else {"device": device}),
         )
 
-    def reuse(self, kind: Kind, recipe: Recipe) -> Artifact | None:
+    def reuse(self, kind: Kind, recipe: Recipe, slot: str | None = None) -> Artifact | None:
         """An artifact that the same recipe made before, if its files are intact.
 
         A damaged one is made again rather than used: its manifest stays for the record.
@@ -125,21 +130,27 @@ class Run:
         except ArtifactError as error:
             say(f"{error}")
             return None
-        self.registry.set_slot(self.name, kind, artifact.digest)
-        say(f"{kind} {artifact.digest[:12]} is unchanged, reused")
+        self.registry.set_slot(self.name, slot or kind, artifact.digest)
+        say(f"{slot or kind} {artifact.digest[:12]} is unchanged, reused")
         return artifact
 
     @contextmanager
     def write(
-        self, kind: Kind, recipe: Recipe, *, licences: tuple[Licence, ...] = ()
+        self,
+        kind: Kind,
+        recipe: Recipe,
+        *,
+        licences: tuple[Licence, ...] = (),
+        slot: str | None = None,
     ) -> Iterator[ArtifactWriter]:
-        """Write this step's artifact and, when it is complete, put it in the slot of its kind.
+        """Write this step's artifact and, when it is complete, put it in its slot.
 
         Args:
-            kind: of the artifact; also the slot's name.
+            kind: of the artifact; also the slot's name, if `slot` is not given.
             recipe: what it is made from; the parents' licences flow in by themselves.
             licences: what this step adds from outside the registry, if known by now; the
                 writer's `licences` takes what is found out on the way.
+            slot: of a run that has several artifacts of one kind.
         """
         parents = [self.registry.get(digest) for digest in recipe.parents.values()]
         with write_artifact(
@@ -150,8 +161,8 @@ class Run:
             licences=union(licences, *(parent.manifest.licences for parent in parents)),
         ) as writer:
             yield writer
-        self.registry.set_slot(self.name, kind, writer.result.digest)
-        say(f"{kind} {writer.result.digest[:12]} written")
+        self.registry.set_slot(self.name, slot or kind, writer.result.digest)
+        say(f"{slot or kind} {writer.result.digest[:12]} written")
 
 
 def _producer(service: str) -> Producer:

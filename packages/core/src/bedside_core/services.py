@@ -20,7 +20,8 @@ class Service(NamedTuple):
     sections: tuple[str, ...] = ()
     """Of the run config, in the order in which the service reads them."""
     makes: tuple[tuple[str, str], ...] = ()
-    """(kind of artifact, verb that makes it), in the order in which a run needs them."""
+    """(slot, verb that fills it), in the order in which a run needs them; a slot is named after the
+    kind of its artifact, but for `replay`, which holds a second corpus."""
 
 
 SERVICES = (
@@ -31,7 +32,7 @@ SERVICES = (
         "trainer",
         "import a base model; continue its pre-training",
         ("base", "trainer"),
-        (("base", "import-base"), ("checkpoint", "run")),
+        (("base", "import-base"), ("replay", "replay"), ("checkpoint", "run")),
     ),
     Service("merger", "merge base and checkpoint", ("merger",), (("merged", "run"),)),
     Service(
@@ -70,7 +71,7 @@ SECTIONS = ("base", *(name for s in SERVICES for name in s.sections if name != "
 MAKERS = {
     kind: f"bedside {service.name} {verb}" for service in SERVICES for kind, verb in service.makes
 }
-"""The command that makes an artifact, by its kind."""
+"""The command that fills a slot."""
 
 LOGGERS = tuple(f"bedside_{name}" for name in ("core", "models", *(s.name for s in SERVICES)))
 """The packages whose log lines are ours."""

@@ -34,6 +34,12 @@ def _engine(config: InferenceConfig, run: Run) -> None:
     serve(config, run)
 
 
+def _rehearse(config: InferenceConfig, run: Run, directory: str) -> None:
+    from bedside_inference.engine.rehearsal import rehearse
+
+    rehearse(config, run, directory)
+
+
 def _verify(config: InferenceConfig, run: Run) -> None:
     from bedside_inference.engine.launch import verify
 
@@ -79,6 +85,13 @@ def _chat(config: InferenceConfig, run: Run, question: str | None) -> None:
 COMMANDS: tuple[Node, ...] = (
     Command("up", "engine and gateway together, until Ctrl-C", _up, document=True),
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
+    Command(
+        "rehearse",
+        "the run's base on a private socket, for `bedside trainer replay` alone",
+        _rehearse,
+        InferenceConfig,
+        words=("directory",),
+    ),
     Command("verify", "check the model that would be served", _verify, InferenceConfig),
     Command(
         "gateway", "the OpenAI API in front of the engine", _gateway, InferenceConfig, check=check

@@ -1,4 +1,4 @@
-"""`bedside trainer import-base`, `bedside trainer bootstrap` and `bedside trainer run`.
+"""The verbs of `bedside trainer`.
 
 Tested in tests/trainer/test_import_base.py.
 """
@@ -7,6 +7,7 @@ from bedside_core.commands import Command
 from bedside_trainer.check import check_base, check_training
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.import_base import bootstrap, import_base
+from bedside_trainer.replay import replay
 from bedside_trainer.run import train
 
 COMMANDS: tuple[Command, ...] = (
@@ -24,6 +25,12 @@ COMMANDS: tuple[Command, ...] = (
         bootstrap,
         BaseConfig,
         section="base",
+    ),
+    Command(
+        "replay",
+        "let the base write text that its training replays (`trainer.replay`)",
+        replay,
+        document=True,
     ),
     Command(
         "run",

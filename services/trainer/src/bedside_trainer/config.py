@@ -6,13 +6,15 @@ Tested in tests/trainer/test_loop.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from bedside_core.config import Config
 from bedside_core.kinds.heldout import SetName
 from bedside_models.scores import MAX_LENGTH
+from bedside_trainer.mixture import Replay
+from bedside_trainer.schedule import Schedule
 
 
 class BaseConfig(Config):
@@ -39,7 +41,9 @@ class BaseConfig(Config):
 
 
 class TrainerConfig(Config):
-    """Continual pre-training: AdamW, linear decay with warm-up, full weights."""
+    """Continual pre-training: AdamW, full weights."""
+
+    renamed: ClassVar = {"warmup_ratio": "schedule.warmup_share"}
 
     sequence_length: int = Field(default=2048, ge=2)
     """Tokens per packed row."""
@@ -50,8 +54,7 @@ class TrainerConfig(Config):
     """An upper bound on the optimizer steps; the schedule decays to it."""
     learning_rate: float = Field(default=2e-5, gt=0, allow_inf_nan=False)
     """The peak, reached at the end of the warm-up."""
-    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
-    """Share of all steps in which the learning rate rises from zero."""
+    schedule: Schedule = Schedule()
     weight_decay: float = Field(default=0.01, ge=0, allow_inf_nan=False)
     """Of matrices only: norms and biases are never decayed."""
     max_grad_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -62,6 +65,8 @@ class TrainerConfig(Config):
     heldout_max_length: int = Field(default=MAX_LENGTH, ge=2)
     """Tokens that the model sees at once when the held-out texts are measured; the same number as
     `eval.max_length` and `merger.probe.max_length` makes the three perplexities comparable."""
+    replay: Replay | None = None
+    """Text of the base itself, mixed in; `bedside trainer replay` lets it write beforehand."""
     heldout: SetName
     """A set of `eval.heldout`: the perplexity of its development part is measured before and after;
     it is never trained on."""

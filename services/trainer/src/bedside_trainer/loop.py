@@ -1,7 +1,7 @@
 """The training loop. It resumes exactly: everything that is not in the state follows from the step.
 
-The rows of a step follow from seed and step (`batches`), the learning rate from the step (a
-closed-form schedule), and dropout from a generator that is seeded anew for each step.
+The rows of a step follow from seed and step (`batches`), the learning rate from the step
+(`schedule.py`), and dropout from a generator that is seeded anew for each step.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch.optim.lr_scheduler import LRScheduler
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers import PreTrainedModel
 
 from bedside_core.console import say
 from bedside_core.errors import InputError
@@ -72,8 +71,7 @@ def train(
 
     rows = len(packed.input_ids)
     steps = count_steps(rows, config)
-    schedule = linear_schedule(optimizer, config, steps, done=record.step)
-    take_step = _Step(accelerator, prepared, prepared_optimizer, schedule, packed, config)
+    take_step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, config)
     total = sum(packed.tokens_in(chosen) for _, chosen in batches(rows, config, steps))
     curve, seconds = list(record.curve), record.seconds
     seen = curve[-1].tokens if curve else 0
@@ -118,13 +116,17 @@ class _Step:
     accelerator: Accelerator
     model: Any
     optimizer: Any
-    schedule: LRScheduler
+    steps: int
+    """Of the whole training."""
     packed: Packed
     config: TrainerConfig
 
     def __call__(self, step: int, chosen: NDArray[np.int64], seen: int) -> Point:
         """Step (counted from 0) on the chosen rows, after `seen` tokens."""
         torch.manual_seed(step_seed(self.config.seed, step))
+        rate = self.config.learning_rate * self.config.schedule.rate(step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         input_ids = self._tensor(self.packed.input_ids[chosen])
         labels = self._tensor(self.packed.labels[chosen])
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.mixed):
@@ -136,13 +138,12 @@ class _Step:
         point = Point(
             step=step + 1,
             loss=loss.item(),
-            learning_rate=self.schedule.get_last_lr()[0],
+            learning_rate=rate,
             grad_norm=float(norm),
             tokens=seen + self.packed.tokens_in(chosen),
         )
         self._check_finite(point)
         self.optimizer.step()
-        self.schedule.step()
         self.optimizer.zero_grad()
         return point
 
@@ -159,8 +160,9 @@ class _Step:
             if not math.isfinite(value):
                 raise InputError(
                     f"the {name} is not finite at step {point.step}, nothing was published - "
-                    f"lower trainer.learning_rate (now {self.config.learning_rate:g}) or raise "
-                    "trainer.warmup_ratio; at step 1, look for damaged weights in the base model"
+                    f"lower trainer.learning_rate (now {self.config.learning_rate:g}) or lengthen "
+                    "the warm-up in trainer.schedule; at step 1, look for damaged weights in the "
+                    "base model"
                 )
 
 
@@ -172,24 +174,7 @@ def build_optimizer(model: torch.nn.Module, config: TrainerConfig) -> torch.opti
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     # Fused: one pass over the moments, nearly five times as fast (bench/trainer_step.py).
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
-    for group in optimizer.param_groups:
-        # Lets the schedule begin at any step.
-        group["initial_lr"] = config.learning_rate
-    return optimizer
-
-
-def linear_schedule(
-    optimizer: torch.optim.Optimizer, config: TrainerConfig, steps: int, *, done: int
-) -> LRScheduler:
-    """Linear warm-up from zero, then linear decay to zero, standing after `done` steps."""
-    schedule: LRScheduler = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]
-        optimizer,
-        num_warmup_steps=math.ceil(config.warmup_ratio * steps),
-        num_training_steps=steps,
-        last_epoch=done - 1,
-    )
-    return schedule
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
 
 
 def count_steps(rows: int, config: TrainerConfig) -> int:

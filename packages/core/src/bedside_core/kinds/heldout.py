@@ -77,6 +77,23 @@ def read_exam_part(artifact: Artifact, name: str) -> list[ExamItem]:
     return read_exam(artifact.path / file)
 
 
+def all_parts(artifact: Artifact) -> Iterable[HeldoutText | ExamItem]:
+    """Every text and item of the artifact.
+
+    Raises:
+        ArtifactError: a file of it was changed.
+    """
+    folders = {entry.path.rpartition("/")[0] for entry in artifact.manifest.files}
+    for folder in sorted(folders):
+        kind, _, name = folder.partition("/")
+        if kind == _SETS and name:
+            yield from read_set(artifact, name)
+    for entry in artifact.manifest.files:
+        path = Path(entry.path)
+        if path.parent == Path(_EXAMS):
+            yield from read_exam_part(artifact, path.stem)
+
+
 def check_parts(artifact: Artifact, planned: Mapping[str, PlannedSet]) -> None:
     """See that the artifact holds nothing but what a plan has for development.
 
@@ -89,7 +106,7 @@ def check_parts(artifact: Artifact, planned: Mapping[str, PlannedSet]) -> None:
     """
     allowed = {identity for one in planned.values() for identity in one.development}
     sealed = {identity for one in planned.values() for identity in one.sealed}
-    held = set(identities(_all(artifact)))
+    held = set(identities(all_parts(artifact)))
     wrong = held - allowed | held & sealed
     if wrong:
         raise ArtifactError(
@@ -106,18 +123,6 @@ def check_set(name: str, setting: str, inspection: Inspection) -> None:
         if name not in known:
             names = ", ".join(map(str, known)) or "none"
             raise ConfigError(f"{setting}: {name!r} is not in eval.heldout - known are: {names}")
-
-
-def _all(artifact: Artifact) -> Iterable[HeldoutText | ExamItem]:
-    folders = {entry.path.rpartition("/")[0] for entry in artifact.manifest.files}
-    for folder in sorted(folders):
-        kind, _, name = folder.partition("/")
-        if kind == _SETS and name:
-            yield from read_set(artifact, name)
-    for entry in artifact.manifest.files:
-        path = Path(entry.path)
-        if path.parent == Path(_EXAMS):
-            yield from read_exam_part(artifact, path.stem)
 
 
 def _verify(artifact: Artifact, prefix: str, name: str) -> None:

@@ -172,8 +172,7 @@ def choose(settings: EngineConfig, run: Run) -> Candidate:
         ArtifactError: evidence or weights do not match their manifests or the signature.
         InputError: the model cannot be served under these settings.
     """
-    ring = run.registry.keyring()
-    anchor = ring["operator"].fingerprint if ring else None
+    anchor = anchor_of(run.registry)
     promotion = run.registry.current()
     if promotion is not None:
         run.registry.refuse_withdrawn("the promoted model", promotion.model)
@@ -199,6 +198,12 @@ def choose(settings: EngineConfig, run: Run) -> Candidate:
         f"`bedside registry promote EVIDENCE`; {ALLOW_UNPROVEN}=1 serves this run's base model, "
         "labelled UNPROVEN, for development"
     )
+
+
+def anchor_of(registry: Registry) -> str | None:
+    """Fingerprint of the house's operator key, if it has one yet."""
+    ring = registry.keyring()
+    return ring["operator"].fingerprint if ring else None
 
 
 def _run_of(registry: Registry, model: Artifact) -> str | None:

@@ -1,0 +1,75 @@
+"""`bedside inference rehearse`: a run's base for `bedside trainer replay`, and for nobody else.
+
+What a base writes of itself is text to train on, not an answer to anybody, so no evidence is asked
+for. In its place:
+
+- It is the base of this run and no other model, promoted or not, with every hash checked.
+- It listens on one Unix socket, in an empty directory that only its owner may enter; an address of
+  the config is not used, so no gateway that the config describes finds it.
+- It starts only as the child of another Bedside process and ends with that.
+- Every answer says UNPROVEN.
+
+Not covered: a process of the same account, which may read the socket as it may read the weights.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from bedside_core import lifeline
+from bedside_core.errors import ConfigError, PolicyError
+from bedside_core.kinds.serving import served_identity
+from bedside_core.run import Run
+from bedside_inference.config import InferenceConfig
+from bedside_inference.engine import ending, launch
+from bedside_inference.engine.fit import check_memory
+from bedside_inference.engine.proven import engine_version
+from bedside_inference.paths import lock, private_directory, socket_path
+
+SOCKET = "engine.sock"
+
+
+def rehearse(config: InferenceConfig, run: Run, directory: str) -> None:
+    """Replace this process by vLLM with the run's base; does not return.
+
+    Args:
+        config: its addresses are not used.
+        run: whose base it is.
+        directory: empty and private; for the socket, and for what vLLM writes.
+
+    Raises:
+        PolicyError: nobody started this process to ask it, or the base was withdrawn.
+        ConfigError: the directory will not do, or vLLM is not installed here.
+        ArtifactError: the base does not match its manifest.
+        InputError: the base cannot be served, or there is too little memory.
+    """
+    if lifeline.PARENT not in os.environ:
+        raise PolicyError(
+            "a base that nothing has proven answers nobody - `bedside trainer replay` starts this "
+            "verb itself, for its own questions"
+        )
+    lifeline.hold(signal.SIGKILL)
+    build = launch.vllm_build()
+    place = Path(directory).absolute()
+    private_directory(place)
+    if any(place.iterdir()):
+        raise ConfigError(f"{place}: not empty - name a new directory of mode 0700")
+    engine = config.engine.model_copy(update={"url": None, "socket": place / SOCKET})
+    config = config.model_copy(update={"engine": engine})
+    base = run.input("base")
+    identity = served_identity(base, engine, engine_version=engine_version())
+    chosen = launch.Candidate(base, identity, None, launch.anchor_of(run.registry), None)
+    if build == "cpu":
+        check_memory(engine, identity.dtype, base)
+    launch.log_choice(chosen)
+    lock(place / "engine.lock")
+    cache = place / "cache"
+    private_directory(cache)
+    listening = ["--uds", str(socket_path(config, run.registry.home))]
+    arguments = launch.vllm_arguments(config, chosen, listening, build)
+    environment = launch.vllm_environment(config, chosen, cache, launch.clear(place), build)
+    ending.hold_back()
+    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606
