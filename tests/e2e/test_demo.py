@@ -139,7 +139,7 @@ def test_an_engine_ends_when_its_model_is_withdrawn(bedside, twin, root, environ
 
 def test_training_that_was_killed_goes_on(bedside, twin, root, environment):
     words = ["trainer", "run", "--config", "configs/demo.yaml",
-             "--set", "trainer.max_steps=4", "--set", "trainer.checkpoint_every=1",
+             "--set", "trainer.max_steps=4", "--set", "trainer.states.every=1",
              "--set", "trainer.sequence_length=128",
              "--set", "trainer.heldout=general_en"]  # fmt: skip
     house = {"BEDSIDE_HOME": str(twin.home)}

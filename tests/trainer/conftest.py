@@ -47,7 +47,7 @@ class House:
     def config(self, **changes: Any) -> TrainerConfig:
         values: dict[str, Any] = {
             "sequence_length": 32, "num_epochs": 2, "batch_size": 2, "learning_rate": 1e-2,
-            "schedule": {"warmup_share": 0.1}, "checkpoint_every": 3, "heldout": "ward",
+            "schedule": {"warmup_share": 0.1}, "states": {"every": 3, "keep": 1}, "heldout": "ward",
             "heldout_max_length": 64,
         }  # fmt: skip
         return TrainerConfig.model_validate(values | changes)

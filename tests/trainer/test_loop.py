@@ -71,7 +71,7 @@ def test_norms_and_biases_are_not_decayed(model_directory: Path) -> None:
     [
         ("sequence_length", 1), ("num_epochs", 0), ("batch_size", 0), ("max_steps", 0),
         ("learning_rate", 0), ("learning_rate", math.inf), ("warmup_ratio", 1), ("schedule", 1),
-        ("max_grad_norm", 0), ("checkpoint_every", 0), ("seed", -1), ("heldout", None),
+        ("max_grad_norm", 0), ("states", {"every": 0}), ("seed", -1), ("heldout", None),
         ("heldout", "demo/ward"), ("unknown", 1),
     ],
 )  # fmt: skip

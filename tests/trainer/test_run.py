@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_ends_at_once(house: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_kill_9_changes_nothing(house: Any, tmp_path: Path) -> None:
-    changes = {"num_epochs": 6, "checkpoint_every": 1}
+    changes = {"num_epochs": 6, "states": {"every": 1}}
     straight = result(house.copy(tmp_path / "straight").train(**changes))
     section = house.config(**changes).model_dump(mode="json")
     config = tmp_path / "run.yaml"
@@ -191,10 +191,10 @@ def flip(path: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "weights changed": lambda state: flip(state / "model.safetensors"),
-    "moments changed": lambda state: flip(state / "optimizer.safetensors"),
-    "moments torn": lambda state: os.truncate(state / "optimizer.safetensors", 100),
-    "weights missing": lambda state: (state / "model.safetensors").unlink(),
+    "weights changed": lambda state: flip(state / "model-00000.safetensors"),
+    "moments changed": lambda state: flip(state / "optimizer-00000.safetensors"),
+    "moments torn": lambda state: os.truncate(state / "optimizer-00000.safetensors", 100),
+    "weights missing": lambda state: (state / "model-00000.safetensors").unlink(),
     "record missing": lambda state: (state / "record.json").unlink(),
     "record torn": lambda state: os.truncate(state / "record.json", 100),
     "record changed": lambda state: (state / "record.json").write_text(
@@ -244,7 +244,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
     house: Any, every: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = house.registry.home.parent / "run.yaml"
-    section = house.config(checkpoint_every=every, max_steps=2).model_dump(mode="json")
+    section = house.config(states={"every": every}, max_steps=2).model_dump(mode="json")
     config.write_text(yaml.safe_dump({"name": "test", "trainer": section}))
     monkeypatch.setenv("BEDSIDE_HOME", str(house.registry.home))
     # Linux refuses to let a file grow beyond the limit, as it would on a full disk.

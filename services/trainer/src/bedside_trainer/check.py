@@ -20,8 +20,9 @@ from bedside_trainer.config import BaseConfig, TrainerConfig
 
 BASE_BYTES_PER_PARAMETER = 2
 """The copy in bfloat16."""
-DISK_BYTES_PER_PARAMETER = 4 + 2 * 12
-"""The checkpoint in float32, and two resumable states while the newer one is written."""
+CHECKPOINT_BYTES_PER_PARAMETER = 4
+STATE_BYTES_PER_PARAMETER = 12
+"""Weights and two moments in float32."""
 MAX_HEADER_BYTES = 100 << 20
 
 
@@ -51,7 +52,10 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
     check_set(config.heldout, "trainer.heldout", inspection)
     inspection.needs("tokens", config.sequence_length, "trainer.sequence_length")
     inspection.needs("tokens", config.heldout_max_length, "trainer.heldout_max_length")
-    inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "trainer")
+    # One state more than stay while the newest is written.
+    states = (config.states.keep + 1) * STATE_BYTES_PER_PARAMETER
+    disk = CHECKPOINT_BYTES_PER_PARAMETER + states
+    inspection.needs("bytes_of_disk_per_parameter", disk, "trainer")
     inspection.needs(
         "bytes_of_memory_per_parameter",
         TRAINED,

@@ -15,6 +15,7 @@ from bedside_core.kinds.heldout import SetName
 from bedside_models.scores import MAX_LENGTH
 from bedside_trainer.mixture import Replay
 from bedside_trainer.schedule import Schedule
+from bedside_trainer.state.config import StatesConfig
 
 
 class BaseConfig(Config):
@@ -60,8 +61,8 @@ class TrainerConfig(Config):
     max_grad_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Longer gradients are scaled down to this L2 norm."""
     seed: int = Field(default=17, ge=0)
-    checkpoint_every: int = Field(default=100, ge=1)
-    """Steps between resumable states; a kill costs at most so many."""
+    states: StatesConfig = StatesConfig()
+    """Resumable states."""
     heldout_max_length: int = Field(default=MAX_LENGTH, ge=2)
     """Tokens that the model sees at once when the held-out texts are measured; the same number as
     `eval.max_length` and `merger.probe.max_length` makes the three perplexities comparable."""

@@ -27,7 +27,8 @@ from bedside_models.likelihood import EncodedSet, measure, negative_log_likeliho
 from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.packing import Packed
-from bedside_trainer.state import Point, StateRecord, find_state, load_tensors, save_state
+from bedside_trainer.state.record import Point, StateRecord
+from bedside_trainer.state.states import States, World
 from bedside_trainer.stopping import StopRequest
 
 BETAS = (0.9, 0.95)
@@ -65,48 +66,53 @@ def train(
     optimizer = build_optimizer(model, config)
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
     score = partial(measure, model, heldout, length=config.heldout_max_length)
-    record = resume(work, model, optimizer, accelerator.device)
-    if record is None:
-        record = StateRecord(step=0, seconds=0.0, curve=(), before=score(name="held-out before"))
-
-    rows = len(packed.input_ids)
-    steps = count_steps(rows, config)
-    take_step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, config)
-    total = sum(packed.tokens_in(chosen) for _, chosen in batches(rows, config, steps))
-    curve, seconds = list(record.curve), record.seconds
-    seen = curve[-1].tokens if curve else 0
-    prepared.train()
-    with Progress("train", total=total, unit="tok", done=seen) as progress, StopRequest() as stop:
-        for step, chosen in batches(rows, config, steps, start=record.step):
-            started = time.monotonic()
-            point = take_step(step, chosen, seen)
-            seconds += time.monotonic() - started
-            progress.update(point.tokens - seen, loss=round(point.loss, 4))
-            seen = point.tokens
-            curve.append(point)
-            if stop.requested or point.step % config.checkpoint_every == 0:
-                now = StateRecord(
-                    step=point.step, seconds=seconds, curve=tuple(curve), before=record.before
-                )
-                save_state(work, model, optimizer, now)
-            if stop.requested:
-                raise KeyboardInterrupt
-    after = score(name="held-out after")
+    world = World(rank=0, size=1, device=accelerator.device)
+    stop = StopRequest()
+    with States(work, config.states, world, stopped=lambda: stop.requested) as states:
+        record = resume(states, model, optimizer)
+        if record is None:
+            record = StateRecord(
+                step=0, seconds=0.0, curve=(), before=score(name="held-out before")
+            )
+        rows = len(packed.input_ids)
+        steps = count_steps(rows, config)
+        take_step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, config)
+        total = sum(packed.tokens_in(chosen) for _, chosen in batches(rows, config, steps))
+        curve, seconds = list(record.curve), record.seconds
+        seen = curve[-1].tokens if curve else 0
+        prepared.train()
+        with Progress("train", total=total, unit="tok", done=seen) as progress, stop:
+            for step, chosen in batches(rows, config, steps, start=record.step):
+                started = time.monotonic()
+                point = take_step(step, chosen, seen)
+                seconds += time.monotonic() - started
+                progress.update(point.tokens - seen, loss=round(point.loss, 4))
+                seen = point.tokens
+                curve.append(point)
+                states.poll()
+                if stop.requested or states.due(point.step, steps):
+                    now = record.model_copy(
+                        update={"step": point.step, "seconds": seconds, "curve": tuple(curve)}
+                    )
+                    states.save(model, optimizer, now)
+                if stop.requested:
+                    states.wait()
+                    raise KeyboardInterrupt
+        after = score(name="held-out after")
     compute_dtype = "bfloat16" if take_step.mixed else "float32"
     return Outcome(tuple(curve), seconds, record.before, after, compute_dtype)
 
 
 def resume(
-    work: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+    states: States, model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> StateRecord | None:
     """Load the newest whole state, if there is one."""
-    found = find_state(work)
-    if found is None:
+    saved = states.newest()
+    if saved is None:
         return None
-    path, record = found
-    load_tensors(path, model, optimizer, device)
-    say(f"resumed after step {record.step}")
-    return record
+    states.load(saved, model, optimizer)
+    say(f"resumed after step {saved.record.step}")
+    return saved.record
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from bedside_trainer.loop import Outcome
 from bedside_trainer.packing import PackingReport
-from bedside_trainer.state import Point
+from bedside_trainer.state.record import Point
 
 SCHEMA_VERSION = 3
 """Of `heldout.json`. 2 had no bytes, and the prefix token before a text's first window alone; 1
