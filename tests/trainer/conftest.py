@@ -23,7 +23,7 @@ from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_trainer.config import BaseConfig, TrainerConfig
-from bedside_trainer.import_base import import_base
+from bedside_trainer.importing.verb import import_base
 from bedside_trainer.run import train
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<eos>{% endfor %}"

@@ -25,8 +25,7 @@ from bedside_core.errors import ArtifactError, InputError
 from bedside_models.load import load_model
 from bedside_trainer import loop
 from bedside_trainer.config import BaseConfig
-from bedside_trainer.import_base import import_base
-from bedside_trainer.model_directory import NEEDED
+from bedside_trainer.importing.verb import import_base
 
 
 class PowerCutError(Exception):
@@ -76,7 +75,7 @@ def test_a_checkpoint_is_complete(house: Any) -> None:
     base = house.registry.get("test/base")
     checkpoint = house.registry.get("test/checkpoint")
     checkpoint.verify()
-    for name in (*NEEDED, "chat_template.jinja", "generation_config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (path / name).read_bytes() == (base.path / name).read_bytes()
     weights = load_file(path / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}

@@ -145,7 +145,7 @@ def test_any_byte_of_any_file_counts(a: str, b: bytes) -> None:
         (MODEL | {"params.json": b"{}"}, "params.json is no file of a model's"),
         (MODEL | {"hf_quant_config.json": b"{}"}, "hf_quant_config.json is no file of a model's"),
         (MODEL | {"modeling.py": b""}, "modeling.py is no file of a model's"),
-        (MODEL | {"additional_chat_templates/a.jinja": b""}, "additional_chat_templates/a.j"),
+        (MODEL | {"additional_chat_templates/a.py": b""}, "additional_chat_templates/a.py"),
         (MODEL | {"config.json": b"[]"}, "config.json is not a JSON object"),
         (MODEL | {"config.json": b'{"quantization_config": {"quant_method": "awq"}}'},
          "config.json names a quantisation"),

@@ -15,7 +15,7 @@ from transformers import AutoConfig
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.files import sha256_file
-from bedside_core.kinds.model import TOKENIZER_FILES
+from bedside_core.kinds.model import is_licence, is_of_tokenizer
 from bedside_models.load import check_weights
 from bedside_models.tensors import open_weights
 
@@ -83,17 +83,18 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 
 def copy_tokenizer(base: Artifact, target: Path) -> None:
-    """Copy tokenizer, chat template and generation defaults byte for byte.
+    """Copy tokenizer, chat templates, generation defaults and licence byte for byte.
 
     Raises:
         ArtifactError: a copy's hash is not the one in the base's manifest.
     """
-    hashes = {entry.path: entry.sha256 for entry in base.manifest.files}
-    for name in TOKENIZER_FILES:
-        if name not in hashes:
+    for entry in base.manifest.files:
+        name = entry.path
+        if not is_of_tokenizer(name) and not is_licence(name):
             continue
+        (target / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(base.path / name, target / name)
-        if sha256_file(target / name) != hashes[name]:
+        if sha256_file(target / name) != entry.sha256:
             raise ArtifactError(
                 f"base artifact {base.digest[:12]}: {name} changed while it was copied - run "
                 "`bedside registry verify`"

@@ -22,4 +22,5 @@ def save(model: PreTrainedModel, base: Artifact, target: Path) -> None:
     for entry in base.manifest.files:
         is_weights = ".safetensors" in entry.path
         if not is_weights and entry.path != "config.json":
+            (target / entry.path).parent.mkdir(exist_ok=True)
             shutil.copyfile(base.path / entry.path, target / entry.path)

@@ -1,12 +1,12 @@
 """The verbs of `bedside trainer`.
 
-Tested in tests/trainer/test_import_base.py.
+Tested in tests/trainer/importing/test_verb.py.
 """
 
 from bedside_core.commands import Command
 from bedside_trainer.check import check_base, check_training
 from bedside_trainer.config import BaseConfig, TrainerConfig
-from bedside_trainer.import_base import bootstrap, import_base
+from bedside_trainer.importing.verb import bootstrap, import_base
 from bedside_trainer.replay import replay
 from bedside_trainer.run import train
 

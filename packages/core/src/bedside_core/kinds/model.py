@@ -8,6 +8,7 @@ Tested in tests/models/test_services_agree.py.
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,30 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     CHAT_TEMPLATE,
-    "chat_template.json",
     GENERATION,
 )
 """Everything that belongs to a tokenizer or to how a model is asked, not to its weights."""
+ADDITIONAL_TEMPLATES = "additional_chat_templates"
+"""A folder of templates that a request asks for by name, or with tools."""
+_LICENCE = re.compile(r"(licen[cs]e|notice|copying|use_policy)([-_.].*)?", re.IGNORECASE)
 
 MAX_HEADER_BYTES = 100_000_000
 """Of a safetensors file, as the format's own library has it."""
 
 _CALL_STATE = ("padding", "truncation")
 """State of the last call, which saving a tokenizer writes along; what it does stays the same."""
+
+
+def is_of_tokenizer(name: str) -> bool:
+    """Whether a file of a model's directory says how texts are cut or how the model is asked."""
+    return name in TOKENIZER_FILES or (
+        name.startswith(f"{ADDITIONAL_TEMPLATES}/") and name.endswith(".jinja")
+    )
+
+
+def is_licence(name: str) -> bool:
+    """Whether a file of a model's directory is its licence, which goes along with the weights."""
+    return _LICENCE.fullmatch(name) is not None and not name.endswith((".py", ".safetensors"))
 
 
 def tokenizer_sha256(path: Path) -> str:
@@ -76,7 +91,15 @@ def chat_template_sha256(directory: Path) -> str | None:
     Raises:
         InputError: the tokenizer's config is no JSON.
     """
+    named = {path.stem: path for path in directory.glob(f"{ADDITIONAL_TEMPLATES}/*.jinja")}
     try:
+        if named:
+            named |= (
+                {"default": directory / CHAT_TEMPLATE}
+                if (directory / CHAT_TEMPLATE).is_file()
+                else {}
+            )
+            return sha256_of({name: path.read_text("utf-8") for name, path in named.items()})
         if (directory / CHAT_TEMPLATE).is_file():
             return sha256((directory / CHAT_TEMPLATE).read_bytes()).hexdigest()
         if not (directory / TOKENIZER_CONFIG).is_file():

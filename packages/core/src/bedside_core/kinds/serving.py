@@ -28,9 +28,10 @@ from bedside_core.kinds.model import (
     CONFIG,
     GENERATION,
     INDEX,
-    TOKENIZER_FILES,
     WEIGHTS,
     chat_template_sha256,
+    is_licence,
+    is_of_tokenizer,
     tensor_shapes,
 )
 
@@ -112,9 +113,9 @@ def served_identity(
     others = {
         name: digest
         for name, digest in hashes.items()
-        if name not in weights and name not in REPORTS
+        if name not in weights and name not in REPORTS and not is_licence(name)
     }
-    unknown = sorted(others.keys() - {CONFIG, *TOKENIZER_FILES})
+    unknown = [name for name in others if name != CONFIG and not is_of_tokenizer(name)]
     if unknown:
         raise _refusal(model, f"{unknown[0]} is no file of a model's that both sides read alike")
     config = _read(model, CONFIG)
@@ -175,7 +176,7 @@ def behaviour_differs(model: Artifact, base: Artifact) -> list[str]:
         found.append(GENERATION)
     return found + [
         name
-        for name in TOKENIZER_FILES
+        for name in sorted(filter(is_of_tokenizer, ours.keys() | theirs.keys()))
         if name != GENERATION and ours.get(name) != theirs.get(name)
     ]
 

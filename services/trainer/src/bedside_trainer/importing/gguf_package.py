@@ -1,6 +1,6 @@
 """A base model that comes as a GGUF file inside an installed Python package.
 
-Tested in tests/trainer/test_import_base.py.
+Tested in tests/trainer/importing/test_verb.py.
 """
 
 from __future__ import annotations
@@ -42,18 +42,23 @@ def find(package: str) -> dict[str, Path]:
     return {files[0].name: files[0]}
 
 
-def convert(files: dict[str, Path], target: Path) -> None:
+def convert(files: dict[str, Path], target: Path) -> dict[str, Any]:
     """Dequantise to bfloat16 safetensors, with tokenizer, chat template and generation config.
 
     The quantised blocks are expanded in float32 first, so bfloat16 rounds once.
 
+    Returns:
+        For the manifest: what was done.
+
     Raises:
-        InputError: transformers cannot read the file.
+        InputError: transformers cannot read the file, or a later step could not use the model.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     from bedside_models.load import unreadable_as_input_error
+    from bedside_trainer.importing import canonical
+    from bedside_trainer.importing.proof import prove
 
     (source,) = files.values()
     say(f"converting {source.name} to bfloat16 safetensors, about half a minute")
@@ -70,8 +75,12 @@ def convert(files: dict[str, Path], target: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(
             source.parent, gguf_file=source.name, local_files_only=True
         )
-    model.to(torch.bfloat16).save_pretrained(target)
+    canonical.judge(model)
+    canonical.settle_dtype(model)
+    canonical.to_bfloat16(model)
+    canonical.save(model, target)
     tokenizer.save_pretrained(target)
+    return {"cast": "dequantised to bfloat16", "repairs": [], "proof": prove(model, target)}
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from bedside_core.cli import main
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError, InputError
 from bedside_models.load import load_model
-from bedside_trainer import gguf_package
 from bedside_trainer.config import BaseConfig
-from bedside_trainer.import_base import bootstrap, import_base
+from bedside_trainer.importing import gguf_package
+from bedside_trainer.importing.verb import bootstrap, import_base
 
 
 def edit_json(path: Path, **values: Any) -> None:
@@ -72,8 +72,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: (p / "tokenizer_config.json").unlink(),
         "tokenizer_config.json is missing",
     ),
-    "pickle": (lambda p: (p / "pytorch_model.bin").write_bytes(b""), "pickle file"),
-    "pickle checkpoint": (lambda p: (p / "last.ckpt").write_bytes(b""), "pickle file"),
+    "pickle": (
+        lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"),
+        "pytorch_model.bin is a pickle file",
+    ),
     "no weights": (lambda p: (p / "model.safetensors").unlink(), "no safetensors weights"),
     "code": (lambda p: (p / "modeling.py").write_text(""), "modeling.py brings code of its own"),
     "remote code": (
@@ -106,7 +108,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: edit_json(p / "tokenizer_config.json", eos_token=None),
         "has no eos_token",
     ),
-    "quantised": (quantise, "stored as I8"),
+    "quantised": (quantise, "is stored as I8, and quantised weights cannot be trained"),
+    "foreign tokenizer": (
+        lambda p: edit_json(p / "config.json", vocab_size=200),
+        "tokenizer and its weights do not belong together",
+    ),
 }
 
 
@@ -128,24 +134,95 @@ def test_unusable_directories_are_refused_and_leave_nothing(
     assert house.leftovers() == []
 
 
-def test_a_directory_is_copied_as_it_is(
+def test_what_is_not_the_model_stays_and_the_rest_comes_along(
     tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
 ) -> None:
     source = tmp_path / "model"
     shutil.copytree(model_directory, source)
     (source / "README.md").write_text("not needed")
+    (source / "training_args.bin").write_bytes(b"never read")
+    (source / "LICENSE.txt").write_text("as it says")
+    (source / "additional_chat_templates").mkdir()
+    (source / "additional_chat_templates" / "tool_use.jinja").write_text("with tools")
     house = new_house()
     config = BaseConfig(directory=source, licence="CC-BY-4.0")
     import_base(config, house.run("trainer", "import-base"))
     base = house.registry.get("test/base")
-    assert "README.md" not in {entry.path for entry in base.manifest.files}
-    for entry in base.manifest.files:
-        assert (base.path / entry.path).read_bytes() == (source / entry.path).read_bytes()
+    names = {entry.path for entry in base.manifest.files}
+    assert names == {
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json", "chat_template.jinja", "LICENSE.txt",
+        "additional_chat_templates/tool_use.jinja",
+    }  # fmt: skip
+    for name in names - {"config.json", "model.safetensors"}:
+        assert (base.path / name).read_bytes() == (source / name).read_bytes()
+    stored, expected = (load_file(p / "model.safetensors") for p in (base.path, source))
+    assert stored.keys() == expected.keys()
+    assert all(torch.equal(stored[name], expected[name]) for name in expected)
     facts = base.manifest.facts
     assert facts["architecture"] == "LlamaForCausalLM"
     assert facts["dtype"] == "bfloat16"
     assert facts["num_parameters"] == load_model(source).num_parameters()
+    assert facts["import"]["left_out"] == ["README.md", "training_args.bin"]
+    assert facts["import"]["cast"] == "bfloat16, as it came"
+    assert facts["import"]["proof"] == {"tensors": 20, "tokens": 16, "largest_difference": 0.0}
     assert [item.id for item in base.manifest.licences] == ["CC-BY-4.0"]
+
+
+def test_what_can_end_a_document_is_said(
+    tmp_path: Path,
+    model_directory: Path,
+    new_house: Callable[[], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(model_directory, source)
+    edit_json(source / "generation_config.json", eos_token_id=[1, 0])
+    house = new_house()
+    import_base(BaseConfig(directory=source, licence="MIT"), house.run("trainer", "import-base"))
+    assert house.registry.get("test/base").manifest.facts["separators"] == [
+        {"token": "<eos>", "id": 1, "from": "the tokenizer's eos_token"},
+        {"token": "<pad>", "id": 0, "from": "eos_token_id in generation_config.json"},
+    ]
+    assert (
+        "a document can be ended with: <eos> (the tokenizer's eos_token), <pad> (eos_token_id"
+        in (capsys.readouterr().out)
+    )
+
+
+def digits(path: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    weights = path / "model.safetensors"
+    changed = {name: change(tensor) for name, tensor in load_file(weights).items()}
+    save_file(changed, weights, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "dtype", "said"),
+    [
+        (lambda x: x.half(), "bfloat16", "to bfloat16, which holds every weight exactly"),
+        (lambda x: (x.float() * 1.001).half(), "float32", "as bfloat16 would lose digits"),
+        (lambda x: x.float() * 1.001, "float32", "as bfloat16 would lose digits"),
+        (lambda x: x.float(), "bfloat16", "to bfloat16, which holds every weight exactly"),
+    ],
+)
+def test_no_digit_is_lost(
+    change: Callable[[torch.Tensor], torch.Tensor],
+    dtype: str,
+    said: str,
+    tmp_path: Path,
+    model_directory: Path,
+    new_house: Callable[[], Any],
+) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(model_directory, source)
+    digits(source, change)
+    house = new_house()
+    import_base(BaseConfig(directory=source, licence="MIT"), house.run("trainer", "import-base"))
+    base = house.registry.get("test/base")
+    assert base.manifest.facts["dtype"] == dtype
+    assert said in base.manifest.facts["import"]["cast"]
+    stored, expected = (load_file(p / "model.safetensors") for p in (base.path, source))
+    assert all(torch.equal(stored[name].float(), expected[name].float()) for name in expected)
 
 
 def test_a_second_import_reuses_the_first_until_a_file_changes(

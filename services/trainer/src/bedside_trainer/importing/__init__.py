@@ -1,0 +1,1 @@
+"""A base model from outside: found, judged by what later steps need, made canonical, proved."""
