@@ -248,6 +248,48 @@ def shutil_usage(free: int) -> Any:
     return type("Usage", (), {"free": free})()
 
 
+NUMBERS = (
+    "base.architecture={model_type: mistral, architectures: [MistralForCausalLM], "
+    "hidden_size: 4096, "
+    "intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, vocab_size: 32768, "
+    "num_key_value_heads: 8, max_position_embeddings: 32768}"
+)
+
+
+def test_a_base_that_is_not_here_yet_is_known_by_its_numbers(house, capsys, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10**12)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: shutil_usage(10**12))
+    assert check(house, "base.directory=nowhere", NUMBERS) == 0
+    out = capsys.readouterr().out
+    assert "base.directory: base not present (nowhere); sizes by its numbers" in out
+    assert "context: 32768 tokens" in out
+    assert "memory (trainer): about 108.0 GiB are needed" in out
+    assert check(house, "base.directory=nowhere", NUMBERS, "base.shrink.layers=2") == 0
+    assert "memory (trainer): about 2 MiB are needed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"num_local_experts": 8}, "`bedside merger run` could not use this base"),
+        ({"architectures": ["BertForMaskedLM"]}, "`bedside inference engine` could not use this"),
+        ({"quantization_config": {"quant_method": "awq"}}, "(awq), and quantised weights cannot"),
+    ],
+)
+def test_what_a_later_step_cannot_use_is_seen_without_loading(house, capsys, config, message):
+    Path("model/config.json").write_text(json.dumps(config))
+    assert check(house) == 3
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("bedside: base: ")
+    assert message in line
+
+
+def test_a_corpus_of_another_run_may_come_later(house, capsys):
+    house["corpus"] = {"existing": "elsewhere"}
+    assert check(house) == 0
+    assert "corpus.existing: run 'elsewhere' has no corpus yet" in capsys.readouterr().out
+
+
 def test_a_model_that_does_not_say_its_context_is_not_guessed(house, capsys):
     Path("model/config.json").write_text("{}")
     assert check(house) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from bedside_core.cli import main
 from bedside_core.kinds.corpus import describe_sources, listed_documents, text_sha256
 from bedside_core.matching import VERSION, canonical, digest
 from bedside_core.registry import removal
@@ -60,6 +61,23 @@ def test_the_artifact_holds_documents_listing_and_statistics(build, registry, le
         ("CC-BY-4.0", ("attribution",)),
         ("CC0-1.0", ()),
     ]
+
+
+def test_a_run_takes_the_corpus_of_another(build, registry, letters, tmp_path, capsys, monkeypatch):
+    assert build(letters) == 0
+    other = tmp_path / "other.yaml"
+    other.write_text("name: other\ncorpus: {existing: test}\n")
+    assert main(["corpus", "build", "--config", str(other)]) == 0
+    assert registry.slot("other", "corpus") == registry.slot("test", "corpus")
+    other.write_text("name: other\ncorpus: {existing: nobody}\n")
+    assert main(["corpus", "build", "--config", str(other)]) == 3
+    assert "run 'nobody' has no corpus yet" in capsys.readouterr().err
+    other.write_text("name: other\ncorpus: {existing: test, language: de}\n")
+    assert main(["corpus", "build", "--config", str(other)]) == 2
+    assert "existing and language are both set" in capsys.readouterr().err
+    other.write_text("name: other\ncorpus: {language: de}\n")
+    assert main(["corpus", "build", "--config", str(other)]) == 2
+    assert "sources is missing" in capsys.readouterr().err
 
 
 def test_licences_of_dropped_documents_do_not_flow_in(build, registry, letters, tmp_path):

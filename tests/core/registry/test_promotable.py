@@ -48,6 +48,15 @@ def test_a_demos_promotion_says_so(registry, models, judge, make_policy) -> None
     assert "scope" not in registry.entries()[-1].members
 
 
+def test_what_comes_of_random_weights_is_never_promoted(registry, put, judge) -> None:
+    """However good the evidence: `base.shrink` only tries a config."""
+    base = put("base", facts={"random_weights": True})
+    checkpoint = put("checkpoint", parents={"base": base})
+    merged = put("merged", parents={"base": base, "checkpoint": checkpoint})
+    for model in (base, checkpoint, merged):
+        refused(registry, judge(model, base), r"comes of random weights \(base\.shrink\)")
+
+
 @pytest.mark.parametrize("lacking", ["plan", "look", "both"])
 def test_evidence_without_an_earlier_plan_or_look(registry, models, judge, lacking) -> None:
     base, model = models

@@ -8,12 +8,18 @@ from __future__ import annotations
 from bedside_core.errors import InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
+from bedside_core.registry.registry import Registry
 from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.sources import find_files
 
 
 def check(config: CorpusConfig, inspection: Inspection) -> None:
     """Find and open every file, without reading what documents say."""
+    if config.existing is not None:
+        if Registry.from_environment().slot(config.existing, "corpus") is None:
+            inspection.unsure(f"corpus.existing: run {config.existing!r} has no corpus yet")
+        else:
+            inspection.checked(f"corpus.existing: run {config.existing!r} has a corpus")
     for source in config.sources:
         with inspection.looking(f"corpus.sources: {source.name}, its files can be read"):
             _open_each(source)

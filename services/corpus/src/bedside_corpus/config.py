@@ -37,11 +37,13 @@ class MedicalFilter(Config):
 
 
 class CorpusConfig(Config):
-    """What goes into a corpus and what is kept out."""
+    """What goes into a corpus and what is kept out; or the run whose corpus this one takes."""
 
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+    existing: Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")] | None = None
+    """Name of a run: its corpus is taken as it is, so that several runs need not repeat sources."""
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "und"
     """ISO 639 code of documents that do not carry their own."""
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[Source, ...] = ()
     """Read in this order: of two equal texts, or of two texts with one id, the first is kept."""
     heldout: tuple[Path, ...] = ()
     """Folders of .txt files that are measured on: an equal document is never trained on."""
@@ -50,6 +52,13 @@ class CorpusConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        given = self.model_fields_set - {"existing"}
+        if self.existing is not None and given:
+            raise ValueError(f"existing and {min(given)} are both set - unset one of them")
+        if self.existing is None:
+            for name in ("language", "sources"):
+                if not (name in given and getattr(self, name)):
+                    raise ValueError(f"{name} is missing - set it, or existing")
         names = [source.name for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from bedside_core import memory
+from bedside_core.console import say
 from bedside_core.errors import InputError
 from bedside_core.kinds.corpus import MATCHING_VERSION
 from bedside_core.licences import licence
@@ -32,6 +34,9 @@ def build(config: CorpusConfig, run: Run) -> None:
         PolicyError: a source was withdrawn.
         ArtifactError: the corpus cannot be written.
     """
+    if config.existing is not None:
+        _take(config.existing, run)
+        return
     run.registry.refuse_withdrawn_sources(source.name for source in config.sources)
     files = [file for source in config.sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
@@ -62,3 +67,16 @@ def build(config: CorpusConfig, run: Run) -> None:
         artifact.facts.update(tally.facts(), **{MATCHING_VERSION: VERSION})
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
+
+
+def _take(name: str, run: Run) -> None:
+    """Put the corpus of another run into this one's slot; what it holds is counted at evaluation.
+
+    Raises:
+        InputError: that run has none.
+        PolicyError: it was withdrawn.
+        ArtifactError: its files do not match its manifest.
+    """
+    corpus = replace(run, name=name).input("corpus")
+    run.registry.set_slot(run.name, "corpus", corpus.digest)
+    say(f"corpus {corpus.digest[:12]} of run {name!r}, taken as it is")

@@ -14,7 +14,8 @@ from bedside_core.kinds.heldout import check_set
 from bedside_core.kinds.model import CONFIG, CONTEXT_FIELDS
 from bedside_core.memory import TRAINED
 from bedside_trainer.config import BaseConfig, TrainerConfig
-from bedside_trainer.importing import gguf_package
+from bedside_trainer.importing import architecture as sizes
+from bedside_trainer.importing import conditions, gguf_package
 from bedside_trainer.importing.verb import look
 
 NARROW, WIDE = 2, 4
@@ -34,7 +35,9 @@ class _Model(NamedTuple):
 def check_base(config: BaseConfig, inspection: Inspection) -> None:
     """Judge the model by names and headers, and read from them how large it is."""
     with inspection.looking("base: the model's files are complete, and later steps can use them"):
-        if config.gguf_package:
+        if config.shrink or _is_absent(config):
+            model = _carried(config, inspection)
+        elif config.gguf_package:
             (path,) = gguf_package.find(config.gguf_package).values()
             model = _read_gguf(path)
         else:
@@ -64,6 +67,24 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
         TRAINED,
         "trainer: train a smaller base, or give the machine or container more memory",
     )
+
+
+def _is_absent(config: BaseConfig) -> bool:
+    """Whether the config knows of the model what the machine does not have yet."""
+    there = config.directory is None or config.directory.exists()
+    return config.architecture is not None and not there
+
+
+def _carried(config: BaseConfig, inspection: Inspection) -> _Model:
+    numbers = config.architecture or {}
+    conditions.judge_config(numbers)
+    if config.shrink:
+        small = sizes.shrunk(numbers, config.shrink)
+        return _Model(sizes.parameters(small), numbers["max_position_embeddings"], NARROW)
+    inspection.unsure(
+        f"base.directory: base not present ({config.directory}); sizes by its numbers"
+    )
+    return _Model(sizes.parameters(numbers), numbers["max_position_embeddings"], NARROW)
 
 
 def _read_gguf(path: Path) -> _Model:

@@ -6,7 +6,7 @@ Tested in tests/trainer/test_loop.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,20 @@ from bedside_models.scores import MAX_LENGTH
 from bedside_trainer.mixture import Replay
 from bedside_trainer.schedule import Schedule
 from bedside_trainer.state.config import StatesConfig
+
+NUMBERS = (
+    *("model_type", "hidden_size", "intermediate_size", "num_hidden_layers"),
+    *("num_attention_heads", "vocab_size", "max_position_embeddings"),
+)
+"""What `base.architecture` must say."""
+
+
+class Shrink(Config):
+    """Random weights in the proportions of `base.architecture`, to try a config; never promoted."""
+
+    layers: int = Field(default=2, ge=1, le=8)
+    hidden_size: int = Field(default=64, ge=64, le=512, multiple_of=16)
+    """Width of the model; attention heads and feed-forward blocks follow in proportion."""
 
 
 class BaseConfig(Config):
@@ -27,6 +41,20 @@ class BaseConfig(Config):
     """A Hugging Face model directory: safetensors weights, config and tokenizer."""
     licence: str = Field(min_length=1)
     """SPDX identifier of the weights' licence, or `LicenseRef-...`."""
+    architecture: dict[str, Any] | None = None
+    """Of the model's config.json, `model_type` and its numbers: what is checked, planned and shrunk
+    where the model itself is not."""
+    shrink: Shrink | None = None
+    """Instead of the model, a small one of random weights."""
+
+    @model_validator(mode="after")
+    def _numbers(self) -> Self:
+        lacking = [name for name in NUMBERS if name not in (self.architecture or NUMBERS)]
+        if lacking:
+            raise ValueError(f"architecture: {lacking[0]} is missing - copy it from config.json")
+        if self.shrink is not None and self.architecture is None:
+            raise ValueError("shrink needs the numbers of the model - set base.architecture")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -39,6 +39,8 @@ TOKENIZER_FILES = (
     GENERATION,
 )
 """Everything that belongs to a tokenizer or to how a model is asked, not to its weights."""
+RANDOM_WEIGHTS = "random_weights"
+"""The fact of a base that was made to try a config: nothing that comes of it is promoted."""
 ADDITIONAL_TEMPLATES = "additional_chat_templates"
 """A folder of templates that a request asks for by name, or with tools."""
 _LICENCE = re.compile(r"(licen[cs]e|notice|copying|use_policy)([-_.].*)?", re.IGNORECASE)

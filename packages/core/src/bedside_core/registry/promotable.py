@@ -8,7 +8,7 @@ stands, what is promoted now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.chain import Entry
 from bedside_core.errors import PolicyError
 from bedside_core.kinds.evidence import EvidenceHead
+from bedside_core.kinds.model import RANDOM_WEIGHTS
 from bedside_core.kinds.policy import Policy
 from bedside_core.registry import planning
 from bedside_core.registry.ledger import Ledger, Looked, Planned
@@ -86,6 +87,23 @@ def check_age(entries: Sequence[Entry], found: Basis, evidence: Artifact) -> Non
         raise PolicyError(
             f"evidence {evidence.digest[:12]} is {age.days} days old, policy "
             f"{found.policy.name!r} takes at most {found.policy.max_age_days} - {AGAIN}"
+        )
+
+
+def check_learned(candidate: Artifact, bases: Iterable[Artifact]) -> None:
+    """Whether anything was learned at all before what this run taught.
+
+    Args:
+        candidate: the model.
+        bases: its base, the base of that, and so on.
+
+    Raises:
+        PolicyError: its base has random weights, which only try a config.
+    """
+    if any(artifact.manifest.facts.get(RANDOM_WEIGHTS) for artifact in (candidate, *bases)):
+        raise PolicyError(
+            f"model {candidate.digest[:12]} comes of random weights (base.shrink), which only try "
+            "a config - run it with the model itself"
         )
 
 

@@ -453,7 +453,9 @@ class Registry:
             found = promotable.basis(log.entries, head)
             promotable.check_standing(log.entries, found)
             promotable.check_age(log.entries, found, evidence)
-            promotable.check_base(model, self._bases(model), head)
+            bases = self._bases(model)
+            promotable.check_learned(model, map(self.get, bases))
+            promotable.check_base(model, bases, head)
             self._check_incumbent(log.entries, head.candidate, head.incumbent)
             left = history(past).left.get(model.digest)
             if left is not None and left.seq > found.looked.seq and again is None:

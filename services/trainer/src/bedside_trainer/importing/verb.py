@@ -9,7 +9,7 @@ from typing import Any
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.files import new_directory, sha256_file
-from bedside_core.kinds.model import CONFIG
+from bedside_core.kinds.model import CONFIG, RANDOM_WEIGHTS
 from bedside_core.licences import licence
 from bedside_core.run import Run
 from bedside_models.settle import settle
@@ -53,7 +53,13 @@ def make(config: BaseConfig, target: Path) -> dict[str, Any]:
     from bedside_trainer.importing import canonical
     from bedside_trainer.importing.separators import separators
 
-    if config.gguf_package:
+    if config.shrink:
+        assert config.architecture is not None  # noqa: S101 - the config's validator saw to it
+        from bedside_trainer.importing import shrunk
+
+        source = "random weights"
+        made = shrunk.make(config.architecture, config.shrink, target)
+    elif config.gguf_package:
         files = gguf_package.find(config.gguf_package)
         source = f"{next(iter(files))} of the Python package {config.gguf_package}"
         made = gguf_package.convert(files, target)
@@ -63,7 +69,8 @@ def make(config: BaseConfig, target: Path) -> dict[str, Any]:
         made = canonical.convert(found, headers, target)
         made["left_out"] = list(found.left_out)
     ends = separators(load_tokenizer(target), target)
-    return describe(target) | {"source": source, "import": made, "separators": ends}
+    random = {RANDOM_WEIGHTS: True} if config.shrink else {}
+    return describe(target) | {"source": source, "import": made, "separators": ends} | random
 
 
 def look(config: BaseConfig) -> tuple[Source, dict[str, Header]]:
@@ -99,6 +106,8 @@ def bootstrap(config: BaseConfig, run: Run) -> None:
 
 def source_files(config: BaseConfig) -> dict[str, Path]:
     """What a base is made of, by name."""
+    if config.shrink:
+        return {}
     if config.gguf_package:
         return gguf_package.find(config.gguf_package)
     return look(config)[0].files
@@ -110,7 +119,7 @@ def _is_import(config: BaseConfig, run: Run, known: Artifact) -> bool:
     Everything is compared with the base, and whoever can write the registry can write a manifest
     with a recipe's hash. A package's GGUF file takes too long to convert for that.
     """
-    if not config.directory:
+    if config.gguf_package and not config.shrink:
         return True
     with new_directory(run.registry.home / "tmp", "base") as again:
         make(config, again)
@@ -120,7 +129,7 @@ def _is_import(config: BaseConfig, run: Run, known: Artifact) -> bool:
             if path.is_file()
         }
     if not same:
-        say(f"base {known.digest[:12]} is not what {config.directory} gives: imported again")
+        say(f"base {known.digest[:12]} is not what importing gives, so it is imported again")
     return same
 
 
