@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bedside_core.config import Config
 from bedside_core.heldout import HeldoutText
+from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.heldout import part_files
 from bedside_core.licences import licence
 from bedside_core.registry.house import found
@@ -65,11 +66,11 @@ class House:
             table = pyarrow.table({"id": ids, "text": pyarrow.array(texts, pyarrow.string())})
             pyarrow.parquet.write_table(table, artifact.path / "corpus.parquet")
 
-    def add_heldout(self, texts: list[str]) -> None:
+    def add_heldout(self, texts: list[str], exams: dict[str, list[ExamItem]] | None = None) -> None:
         run = self.run("eval", "plan")
         held = [HeldoutText(f"text-{number}", text) for number, text in enumerate(texts)]
         with run.write("heldout", run.recipe(FakeCorpus(number=len(texts)))) as artifact:
-            for name, content in part_files({"ward": held}, {}).items():
+            for name, content in part_files({"ward": held}, exams or {}).items():
                 (artifact.path / name).parent.mkdir(parents=True, exist_ok=True)
                 (artifact.path / name).write_bytes(content)
 
@@ -93,6 +94,12 @@ def sentences(count: int, *, seed: int) -> list[str]:
         picks = torch.randint(len(WORDS), (length,), generator=generator).tolist()
         texts.append(" ".join(WORDS[i] for i in picks) + ".")
     return texts
+
+
+@pytest.fixture(name="sentences")
+def made_sentences() -> Callable[..., list[str]]:
+    """Makes so many texts that a two-layer model learns from."""
+    return sentences
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ def test_the_merged_model_has_the_base_s_names_and_the_adapted_one_s_numbers(
     with torch.no_grad():
         adapted = base(input_ids=IDS).logits
     merged = adapters.merge()
+    assert merged is base
     assert {name: value.shape for name, value in merged.named_parameters()} == names
     assert merged.lm_head.weight is merged.model.embed_tokens.weight
     with torch.no_grad():

@@ -263,7 +263,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(house: Any) -> None:
-    with pytest.raises(InputError, match=r"not finite at step \d+, nothing was published - lower"):
+    with pytest.raises(InputError, match=r"not finite .* nothing was published - lower"):
         house.train(learning_rate=1e30, schedule={"warmup_share": 0.0})
     assert house.registry.slot("test", "checkpoint") is None
     assert house.leftovers() == []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bedside_core.errors import InputError
 from bedside_core.inspection import Inspection
-from bedside_core.kinds.heldout import check_set
+from bedside_core.kinds.heldout import check_exam, check_set
 from bedside_core.kinds.model import CONFIG, CONTEXT_FIELDS
 from bedside_core.memory import TRAINED
 from bedside_trainer.config import BaseConfig, TrainerConfig
@@ -56,6 +56,8 @@ def check_base(config: BaseConfig, inspection: Inspection) -> None:
 def check_training(config: TrainerConfig, inspection: Inspection) -> None:
     """See that the held-out set is one; say what training needs."""
     check_set(config.heldout, "trainer.heldout", inspection)
+    for name in config.milestones.exams if config.milestones else ():
+        check_exam(name, "trainer.milestones.exams", inspection)
     inspection.needs("tokens", config.sequence_length, "trainer.sequence_length")
     inspection.needs("tokens", config.heldout_max_length, "trainer.heldout_max_length")
     # One state more than stay while the newest is written.

@@ -6,15 +6,18 @@ Tested in tests/trainer/test_loop.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bedside_core.config import Config
 from bedside_core.kinds.heldout import SetName
 from bedside_models.scores import MAX_LENGTH
+from bedside_trainer.lora import Lora
+from bedside_trainer.milestones import Milestones
 from bedside_trainer.mixture import Replay
 from bedside_trainer.schedule import Schedule
+from bedside_trainer.spikes import Spikes
 from bedside_trainer.state.config import StatesConfig
 
 NUMBERS = (
@@ -70,7 +73,7 @@ class BaseConfig(Config):
 
 
 class TrainerConfig(Config):
-    """Continual pre-training: AdamW, full weights."""
+    """Continual pre-training with AdamW."""
 
     renamed: ClassVar = {"warmup_ratio": "schedule.warmup_share"}
 
@@ -94,8 +97,24 @@ class TrainerConfig(Config):
     heldout_max_length: int = Field(default=MAX_LENGTH, ge=2)
     """Tokens that the model sees at once when the held-out texts are measured; the same number as
     `eval.max_length` and `merger.probe.max_length` makes the three perplexities comparable."""
+    method: Literal["full", "lora"] = "full"
+    """All weights, or adapters beside them that are merged at the end."""
+    lora: Lora = Lora()
+    """Of `method: lora`."""
+    spikes: Spikes = Spikes()
+    milestones: Milestones | None = None
+    """By default the end of the training is the checkpoint, and nothing is scored on the way."""
     replay: Replay | None = None
     """Text of the base itself, mixed in; `bedside trainer replay` lets it write beforehand."""
     heldout: SetName
     """A set of `eval.heldout`: the perplexity of its development part is measured before and after;
     it is never trained on."""
+
+    @model_validator(mode="after")
+    def _means_of_whole_weights(self) -> Self:
+        if self.method == "lora" and self.milestones and self.milestones.average:
+            raise ValueError(
+                "milestones.average needs method full - the mean of adapters is not the mean of "
+                "what they do"
+            )
+        return self

@@ -6,9 +6,8 @@ The rows of a step follow from seed and step (`batches`), the learning rate from
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +20,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from bedside_core.console import say
-from bedside_core.errors import InputError
 from bedside_core.progress import Progress
-from bedside_models.likelihood import EncodedSet, measure, negative_log_likelihood
+from bedside_models.likelihood import negative_log_likelihood
 from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
+from bedside_trainer.course import Course
+from bedside_trainer.development import Development
+from bedside_trainer.lora import Adapters
 from bedside_trainer.packing import Packed
 from bedside_trainer.state.record import Point, StateRecord
 from bedside_trainer.state.states import States, World
@@ -44,6 +45,8 @@ class Outcome:
     """Time spent in optimizer steps."""
     before: Scores
     after: Scores
+    course: Course
+    """What was left out on the way, and what milestones scored."""
     compute_dtype: str
     """Of the matrix products; weights and moments are float32."""
 
@@ -51,21 +54,31 @@ class Outcome:
 def train(
     model: PreTrainedModel,
     packed: Packed,
-    heldout: EncodedSet,
+    development: Development,
+    documents: Callable[[Sequence[int]], list[str]],
     config: TrainerConfig,
     work: Path,
 ) -> Outcome:
     """Train `model` on the packed rows, from the newest state in `work` or from the start.
 
+    Args:
+        model: is changed.
+        packed: what it is trained on.
+        development: what it is scored on.
+        documents: ids of the documents in rows.
+        config: of the training.
+        work: where states lie.
+
     Raises:
-        InputError: the loss or the gradient is not finite.
+        InputError: too many losses or gradients are not finite, or far above those before.
         KeyboardInterrupt: a signal asked to stop; the state is saved.
     """
     # Mixed precision is the step's alone: held-out texts are measured in float32 everywhere.
     accelerator = Accelerator(mixed_precision="no")
+    adapters = Adapters(model, config.lora, config.seed) if config.method == "lora" else None
     optimizer = build_optimizer(model, config)
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
-    score = partial(measure, model, heldout, length=config.heldout_max_length)
+    score = partial(development.measure, model)
     world = World(rank=0, size=1, device=accelerator.device)
     stop = StopRequest()
     with States(work, config.states, world, stopped=lambda: stop.requested) as states:
@@ -76,6 +89,8 @@ def train(
             )
         rows = len(packed.input_ids)
         steps = count_steps(rows, config)
+        course = Course(config, steps, development, documents)
+        course.restore(record.extras)
         take_step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, config)
         total = sum(packed.tokens_in(chosen) for _, chosen in batches(rows, config, steps))
         curve, seconds = list(record.curve), record.seconds
@@ -84,23 +99,44 @@ def train(
         with Progress("train", total=total, unit="tok", done=seen) as progress, stop:
             for step, chosen in batches(rows, config, steps, start=record.step):
                 started = time.monotonic()
-                point = take_step(step, chosen, seen)
+                point = take_step(step, chosen, seen, course)
                 seconds += time.monotonic() - started
+                if point is None:
+                    if course.goes_back:
+                        record = go_back(states, model, optimizer, course, step + 1)
+                        curve = list(record.curve)
+                        seen = curve[-1].tokens if curve else 0
+                    continue
                 progress.update(point.tokens - seen, loss=round(point.loss, 4))
                 seen = point.tokens
                 curve.append(point)
                 states.poll()
-                if stop.requested or states.due(point.step, steps):
+                milestone = course.is_milestone(point.step)
+                if milestone:
+                    course.score(model, point.step)
+                    prepared.train()
+                if stop.requested or milestone or states.due(point.step, steps):
                     now = record.model_copy(
-                        update={"step": point.step, "seconds": seconds, "curve": tuple(curve)}
-                    )
-                    states.save(model, optimizer, now)
+                        update={
+                            "step": point.step, "seconds": seconds, "curve": tuple(curve),
+                            "extras": course.extras,
+                        }
+                    )  # fmt: skip
+                    states.save(model, optimizer, now, milestone=milestone)
                 if stop.requested:
                     states.wait()
                     raise KeyboardInterrupt
+                if milestone and course.has_stalled(record.before):
+                    break
+        if not curve:
+            raise course.lost(steps)
+        states.wait()
+        course.settle(model, partial(load_milestone, states, model))
         after = score(name="held-out after")
+    if adapters is not None:
+        adapters.merge()
     compute_dtype = "bfloat16" if take_step.mixed else "float32"
-    return Outcome(tuple(curve), seconds, record.before, after, compute_dtype)
+    return Outcome(tuple(curve), seconds, record.before, after, course, compute_dtype)
 
 
 def resume(
@@ -115,6 +151,35 @@ def resume(
     return saved.record
 
 
+def go_back(
+    states: States,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    course: Course,
+    step: int,
+) -> StateRecord:
+    """Load the newest state from before the spikes that end with `step`, and keep that decision.
+
+    Raises:
+        InputError: there is none.
+    """
+    states.wait()
+    saved = states.newest()
+    if saved is None:
+        raise course.lost(step)
+    states.load(saved, model, optimizer)
+    course.go_back(saved.record.step, saved.record.extras)
+    record = saved.record.model_copy(update={"step": step, "extras": course.extras})
+    states.save(model, optimizer, record)
+    return record
+
+
+def load_milestone(states: States, model: torch.nn.Module, step: int) -> None:
+    """Put the weights of a milestone into the model."""
+    (saved,) = (saved for saved in states.milestones() if saved.record.step == step)
+    states.load(saved, model)
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One optimizer step, with all that stays the same from step to step."""
@@ -127,8 +192,10 @@ class _Step:
     packed: Packed
     config: TrainerConfig
 
-    def __call__(self, step: int, chosen: NDArray[np.int64], seen: int) -> Point:
-        """Step (counted from 0) on the chosen rows, after `seen` tokens."""
+    def __call__(
+        self, step: int, chosen: NDArray[np.int64], seen: int, course: Course
+    ) -> Point | None:
+        """Step (counted from 0) on the chosen rows, after `seen` tokens; None if it is left out."""
         torch.manual_seed(step_seed(self.config.seed, step))
         rate = self.config.learning_rate * self.config.schedule.rate(step, self.steps)
         for group in self.optimizer.param_groups:
@@ -148,10 +215,11 @@ class _Step:
             grad_norm=float(norm),
             tokens=seen + self.packed.tokens_in(chosen),
         )
-        self._check_finite(point)
-        self.optimizer.step()
+        admitted = course.admits(point.step, point.loss, point.grad_norm, chosen.tolist())
+        if admitted:
+            self.optimizer.step()
         self.optimizer.zero_grad()
-        return point
+        return point if admitted else None
 
     @property
     def mixed(self) -> bool:
@@ -160,16 +228,6 @@ class _Step:
 
     def _tensor(self, rows: NDArray[np.int32]) -> torch.Tensor:
         return torch.from_numpy(rows).long().to(self.accelerator.device)
-
-    def _check_finite(self, point: Point) -> None:
-        for name, value in (("loss", point.loss), ("gradient norm", point.grad_norm)):
-            if not math.isfinite(value):
-                raise InputError(
-                    f"the {name} is not finite at step {point.step}, nothing was published - "
-                    f"lower trainer.learning_rate (now {self.config.learning_rate:g}) or lengthen "
-                    "the warm-up in trainer.schedule; at step 1, look for damaged weights in the "
-                    "base model"
-                )
 
 
 def build_optimizer(model: torch.nn.Module, config: TrainerConfig) -> torch.optim.AdamW:

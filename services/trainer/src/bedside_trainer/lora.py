@@ -55,8 +55,13 @@ class Adapters:
         self._wrapped: Any = get_peft_model(model, settings, autocast_adapter_dtype=True)
 
     def merge(self) -> PreTrainedModel:
-        """The model with full float32 weights, under their own names, and without adapters."""
-        self._wrapped.float()
+        """The model with full float32 weights, under their own names, and without adapters.
+
+        It is merged in memory, as a card that adapters need has no room for float32.
+        """
+        import torch
+
+        self._wrapped.to("cpu", torch.float32)
         merged: PreTrainedModel = self._wrapped.merge_and_unload()
         for parameter in merged.parameters():
             parameter.requires_grad_(True)

@@ -113,7 +113,7 @@ def choose(config: Milestones, candidates: Sequence[Candidate]) -> Candidate:
 
     Args:
         config: the setting.
-        candidates: in the order of their steps, a mean last.
+        candidates: in the order of their steps, a mean last; at least one.
     """
     match config.choose:
         case "likelihood":

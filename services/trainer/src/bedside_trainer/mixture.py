@@ -1,4 +1,4 @@
-"""What a training is mixed of, by share of its tokens: sources of the corpus, and replay.
+"""Replay: text of the base itself, by share of the training.
 
 A little of what a base has learned before, among the new, keeps it from forgetting: 1 to 5 % were
 enough for another domain, more for another language (Ibrahim et al. 2024, section 6.2).
@@ -15,8 +15,6 @@ from pydantic import Field
 from bedside_core.config import Config
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Mix = dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], Share]
-"""By name of a source, as `corpus.sources` has it."""
 
 
 class Generate(Config):

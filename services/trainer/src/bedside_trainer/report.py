@@ -53,6 +53,7 @@ def facts(outcome: Outcome, packing: PackingReport) -> dict[str, Any]:
         "perplexity_before": outcome.before.perplexity,
         "perplexity_after": outcome.after.perplexity,
         "compute_dtype": outcome.compute_dtype,
+        "left_out": len(outcome.course.monitor.spikes),
         "packing": asdict(packing),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bedside_core.console import say
 from bedside_core.kinds.corpus import PARQUET
-from bedside_core.kinds.heldout import read_set
+from bedside_core.kinds.heldout import read_exam_part, read_set
 from bedside_core.run import Run
 from bedside_models.device import device_kind
 from bedside_models.settle import settle
@@ -35,9 +35,12 @@ def train(config: TrainerConfig, run: Run) -> None:
 
     # torch and transformers take seconds to import: only now that there is work to do.
     settle()
+    import torch
+
     from bedside_models import footprint, likelihood, load
     from bedside_models.describe import describe
     from bedside_trainer import checkpoint, loop, packing, report, tokens
+    from bedside_trainer.development import Development
 
     load.check_context(
         base.path,
@@ -52,7 +55,13 @@ def train(config: TrainerConfig, run: Run) -> None:
         config.sequence_length,
         pad_id=tokenizer.eos_token_id,
     )
-    heldout = likelihood.encode(read_set(parts, config.heldout), tokenizer)
+    exams = config.milestones.exams if config.milestones else ()
+    development = Development(
+        likelihood.encode(read_set(parts, config.heldout), tokenizer),
+        config.heldout_max_length,
+        tokenizer,
+        {name: read_exam_part(parts, name) for name in exams},
+    )
     size = packed.report
     say(f"{size.documents} documents, {size.tokens} tokens in {size.rows} rows")
 
@@ -67,10 +76,13 @@ def train(config: TrainerConfig, run: Run) -> None:
         run.registry.work(recipe.sha256) as work,
         run.write("checkpoint", recipe) as artifact,
     ):
-        model = load.load_model(base.path)
-        outcome = loop.train(model, packed, heldout, config, work)
+        # Weights that stay as they are may be stored as the card computes.
+        frozen = config.method == "lora" and torch.cuda.is_available()
+        model = load.load_model(base.path, "bfloat16" if frozen else "float32")
+        outcome = loop.train(model, packed, development, lambda rows: [], config, work)
         checkpoint.save(model, base, artifact.path)
         report.write_report(artifact.path, outcome)
+        outcome.course.write(artifact.path, outcome.before)
         artifact.facts.update(describe(artifact.path), **report.facts(outcome, packed.report))
     facts = artifact.facts
     say(

@@ -118,11 +118,20 @@ def check_parts(artifact: Artifact, planned: Mapping[str, PlannedSet]) -> None:
 
 def check_set(name: str, setting: str, inspection: Inspection) -> None:
     """See that a step's held-out set is one that the evaluation of the same run splits."""
-    known = (inspection.document.get("eval") or {}).get("heldout") or {}
+    _check(name, "heldout", setting, inspection)
+
+
+def check_exam(name: str, setting: str, inspection: Inspection) -> None:
+    """See that an exam is one that the evaluation of the same run splits."""
+    _check(name, "exams", setting, inspection)
+
+
+def _check(name: str, among: str, setting: str, inspection: Inspection) -> None:
+    known = (inspection.document.get("eval") or {}).get(among) or {}
     with inspection.looking(f"{setting}: {name}, the development part of it"):
         if name not in known:
             names = ", ".join(map(str, known)) or "none"
-            raise ConfigError(f"{setting}: {name!r} is not in eval.heldout - known are: {names}")
+            raise ConfigError(f"{setting}: {name!r} is not in eval.{among} - known are: {names}")
 
 
 def _verify(artifact: Artifact, prefix: str, name: str) -> None:

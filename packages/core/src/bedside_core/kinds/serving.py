@@ -37,7 +37,12 @@ from bedside_core.kinds.model import (
 
 ENGINE_VERSION = "0.32.0"
 """Of the vLLM that this release serves with, on CPUs and on GPUs."""
-REPORTS = frozenset({"export.json", "heldout.json", "loss.jsonl", "loss.png"})
+REPORTS = frozenset(
+    {
+        *("export.json", "heldout.json", "loss.jsonl", "loss.png"),
+        *("milestones.json", "spikes.json"),
+    }
+)
 """What merger and trainer say of a model, beside it."""
 SAMPLING = (
     *("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens"),
