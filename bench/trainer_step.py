@@ -41,8 +41,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from bedside_core.console import say, table
 from bedside_core.progress import Progress
 from bedside_trainer.config import TrainerConfig
+from bedside_trainer.data.rows import Row
 from bedside_trainer.loop import BETAS, _Step, build_optimizer
-from bedside_trainer.packing import Packed, pack
 from bedside_trainer.schedule import Schedule
 
 RESULTS = Path(__file__).parent / "results" / "trainer_step.json"
@@ -90,14 +90,13 @@ class Contender:
         self.losses.append(loss)
 
 
-def bedside_step(name: str, packed: Packed, build: BuildOptimizer) -> Contender:
+def bedside_step(name: str, rows: Any, build: BuildOptimizer) -> Contender:
     """The step of `bedside trainer run`."""
     model = build_model()
     optimizer = build(model, CONFIG)
     accelerator = Accelerator(cpu=True, mixed_precision="no")
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
-    steps = len(packed.input_ids)
-    step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, CONFIG)
+    step = _Step(accelerator, prepared, prepared_optimizer, len(rows), rows, CONFIG)
 
     def take_step(number: int) -> float:
         return step(number, np.array([number]), 0).loss
@@ -105,17 +104,15 @@ def bedside_step(name: str, packed: Packed, build: BuildOptimizer) -> Contender:
     return Contender(name, take_step, timed(optimizer))
 
 
-def plain_step(name: str, packed: Packed) -> Contender:
+def plain_step(name: str, rows: Any) -> Contender:
     """The loop that everybody writes first, with our optimizer and schedule."""
     model = build_model()
     optimizer = build_optimizer(model, CONFIG)
-    steps = len(packed.input_ids)
-    schedule = LambdaLR(optimizer, lambda step: CONFIG.schedule.rate(step, steps))
+    schedule = LambdaLR(optimizer, lambda step: CONFIG.schedule.rate(step, len(rows)))
 
     def take_step(number: int) -> float:
-        input_ids = torch.from_numpy(packed.input_ids[number : number + 1]).long()
-        labels = torch.from_numpy(packed.labels[number : number + 1]).long()
-        loss = model(input_ids=input_ids, labels=labels).loss
+        input_ids = torch.from_numpy(rows.read(number).input_ids)[None]
+        loss = model(input_ids=input_ids, labels=input_ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CONFIG.max_grad_norm)
         optimizer.step()
@@ -159,11 +156,20 @@ def build_model() -> PreTrainedModel:
     return model
 
 
-def random_rows(count: int) -> Packed:
-    """Full rows of random token ids."""
-    size = count * CONFIG.sequence_length
-    ids = np.random.default_rng(SEED).integers(SHAPE["vocab_size"], size=size, dtype=np.int32)
-    return pack([ids], CONFIG.sequence_length, pad_id=0)
+class RandomRows:
+    """Full rows of random token ids, each a document."""
+
+    def __init__(self, count: int) -> None:
+        shape = (count, CONFIG.sequence_length)
+        self.ids = np.random.default_rng(SEED).integers(SHAPE["vocab_size"], size=shape)
+        self.lengths = np.full(count, CONFIG.sequence_length)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, row: int) -> Row:
+        ids, length = self.ids[row], CONFIG.sequence_length
+        return Row(ids, ids, np.arange(length), np.array([0, length], np.int32))
 
 
 def compare(ours: Contender, peer: Contender, pairs: int) -> dict[str, Any]:
@@ -188,18 +194,18 @@ def compare(ours: Contender, peer: Contender, pairs: int) -> dict[str, Any]:
     }
 
 
-def compare_all(packed: Packed, pairs: int) -> list[dict[str, Any]]:
+def compare_all(rows: Any, pairs: int) -> list[dict[str, Any]]:
     """Both comparisons, one after the other: their four models together are too much for 8 GB."""
     adamw = compare(
-        bedside_step("fused AdamW", packed, build_optimizer),
-        bedside_step("default AdamW", packed, default_adamw),
+        bedside_step("fused AdamW", rows, build_optimizer),
+        bedside_step("default AdamW", rows, default_adamw),
         pairs,
     )
     # Schedules and optimizers refer to each other.
     gc.collect()
     loop = compare(
-        bedside_step("bedside loop", packed, build_optimizer),
-        plain_step("plain loop", packed),
+        bedside_step("bedside loop", rows, build_optimizer),
+        plain_step("plain loop", rows),
         pairs,
     )
     return [adamw, loop]
@@ -266,7 +272,7 @@ def main() -> None:
         parser.error("--pairs and --threads must be at least 1")
     torch.set_num_threads(arguments.threads)
     load = os.getloadavg()[0]
-    comparisons = compare_all(random_rows(WARM_UP + arguments.pairs), arguments.pairs)
+    comparisons = compare_all(RandomRows(WARM_UP + arguments.pairs), arguments.pairs)
     report(comparisons, load)
     result = {
         "model": SHAPE,

@@ -58,12 +58,16 @@ class House:
         train(self.config(**changes), self.run("trainer", "run"))
         return self.registry.get("test/checkpoint").path
 
-    def add_corpus(self, texts: list[str], name: str = "corpus") -> None:
+    def add_corpus(
+        self, texts: list[str], name: str = "corpus", sources: list[str] | None = None
+    ) -> None:
         run = self.run("corpus", "build")
         config = FakeCorpus(number=len(texts))
         with run.write("corpus", run.recipe(config), licences=(licence("CC0-1.0"),)) as artifact:
             ids = [f"{name}-{i}" for i in range(len(texts))]
-            table = pyarrow.table({"id": ids, "text": pyarrow.array(texts, pyarrow.string())})
+            columns = {"id": ids, "text": texts, "source": sources or [name] * len(texts)}
+            types = pyarrow.schema([(column, pyarrow.string()) for column in columns])
+            table = pyarrow.table(columns, types)
             pyarrow.parquet.write_table(table, artifact.path / "corpus.parquet")
 
     def add_heldout(self, texts: list[str], exams: dict[str, list[ExamItem]] | None = None) -> None:

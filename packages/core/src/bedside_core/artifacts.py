@@ -7,7 +7,7 @@ renamed into place, so that a half-written one is never visible, whatever kills 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -141,7 +141,8 @@ class Artifact:
             ArtifactError: names each file that is missing, changed or not listed.
         """
         chosen = [entry for entry in self.manifest.files if name in (None, entry.path)]
-        with _showing(f"verify {self.kind}", chosen) as update:
+        size = sum(entry.size for entry in chosen)
+        with showing(f"verify {self.kind}", size) as update:
             problems = [text for entry in chosen if (text := self._problem(entry, update))]
         if name is None:
             listed = {entry.path for entry in chosen} | {MANIFEST}
@@ -165,9 +166,8 @@ class Artifact:
 
 
 @contextmanager
-def _showing(name: str, entries: Sequence[FileEntry]) -> Iterator[Callable[[int], object]]:
-    """Progress of reading files, where they are so large that somebody waits."""
-    size = sum(entry.size for entry in entries)
+def showing(name: str, size: int) -> Iterator[Callable[[int], object]]:
+    """Progress of reading `size` bytes, where they are so many that somebody waits."""
     if size < SHOWN_BYTES:
         yield lambda count: None
         return

@@ -92,7 +92,11 @@ def windows(ids: Sequence[int], prefix_id: int, length: int) -> Iterator[Window]
 
 
 def negative_log_likelihood(
-    model: torch.nn.Module, input_ids: Tensor, labels: Tensor
+    model: torch.nn.Module,
+    input_ids: Tensor,
+    labels: Tensor,
+    *,
+    position_ids: Tensor | None = None,
 ) -> tuple[Tensor, int]:
     """Sum over targets, in nats and float32, and their number.
 
@@ -101,8 +105,10 @@ def negative_log_likelihood(
         input_ids: token ids, shape (batch, length).
         labels: shape (batch, length), `IGNORED` where there is no target; position t predicts
             label t + 1.
+        position_ids: shape (batch, length); by default each sequence is one text.
     """
-    logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
+    read = model(input_ids=input_ids, position_ids=position_ids, use_cache=False)
+    logits = read.logits[:, :-1]
     targets = labels[:, 1:]
     total = F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"

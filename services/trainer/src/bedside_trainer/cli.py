@@ -9,6 +9,7 @@ from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.importing.verb import bootstrap, import_base
 from bedside_trainer.replay import replay
 from bedside_trainer.run import train
+from bedside_trainer.seen import seen
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -38,5 +39,13 @@ COMMANDS: tuple[Command, ...] = (
         train,
         TrainerConfig,
         check=check_training,
+    ),
+    Command(
+        "seen",
+        "which optimizer steps saw a document, by its id in the corpus",
+        seen,
+        TrainerConfig,
+        words=("document", "model?"),
+        examples=("ward/letter-17 --config FILE", "ward/letter-17 demo/merged --config FILE"),
     ),
 )

@@ -6,13 +6,14 @@ Tested in tests/trainer/test_loop.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bedside_core.config import Config
 from bedside_core.kinds.heldout import SetName
 from bedside_models.scores import MAX_LENGTH
+from bedside_trainer.data.packing import Packing
 from bedside_trainer.lora import Lora
 from bedside_trainer.milestones import Milestones
 from bedside_trainer.mixture import Replay
@@ -79,6 +80,10 @@ class TrainerConfig(Config):
 
     sequence_length: int = Field(default=2048, ge=2)
     """Tokens per packed row."""
+    packing: Packing = Packing()
+    mix: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default={})
+    """How often an epoch takes the rows of a source of the corpus: 2 is twice, 0.5 every other, 0
+    none. A source that is not named has 1. Each named one is packed into rows of its own."""
     num_epochs: int = Field(default=1, ge=1)
     batch_size: int = Field(default=8, ge=1)
     """Rows per optimizer step."""
@@ -117,4 +122,10 @@ class TrainerConfig(Config):
                 "milestones.average needs method full - the mean of adapters is not the mean of "
                 "what they do"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.packing.overlap >= self.sequence_length:
+            raise ValueError("packing.overlap is no shorter than a row - set it to a few tokens")
         return self

@@ -1,13 +1,13 @@
 """The training loop. It resumes exactly: everything that is not in the state follows from the step.
 
-The rows of a step follow from seed and step (`batches`), the learning rate from the step
+The rows of a step follow from seed and step (`data.order`), the learning rate from the step
 (`schedule.py`), and dropout from a generator that is seeded anew for each step.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,14 @@ from transformers import PreTrainedModel
 
 from bedside_core.console import say
 from bedside_core.progress import Progress
-from bedside_models.likelihood import negative_log_likelihood
+from bedside_models.likelihood import IGNORED, negative_log_likelihood
 from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.course import Course
+from bedside_trainer.data.order import Order
+from bedside_trainer.data.rows import Rows
 from bedside_trainer.development import Development
 from bedside_trainer.lora import Adapters
-from bedside_trainer.packing import Packed
 from bedside_trainer.state.record import Point, StateRecord
 from bedside_trainer.state.states import States, World
 from bedside_trainer.stopping import StopRequest
@@ -50,20 +51,29 @@ class Outcome:
     compute_dtype: str
     """Of the matrix products; weights and moments are float32."""
 
+    @property
+    def steps(self) -> list[int]:
+        """Those whose updates are in the weights: a milestone that was chosen has none after it."""
+        chosen = self.course.chosen
+        steps = [point.step for point in self.curve]
+        return [step for step in steps if chosen is None or step <= chosen.step]
+
 
 def train(
     model: PreTrainedModel,
-    packed: Packed,
+    rows: Rows,
+    order: Order,
     development: Development,
     documents: Callable[[Sequence[int]], list[str]],
     config: TrainerConfig,
     work: Path,
 ) -> Outcome:
-    """Train `model` on the packed rows, from the newest state in `work` or from the start.
+    """Train `model` on the rows in their order, from the newest state in `work` or from the start.
 
     Args:
         model: is changed.
-        packed: what it is trained on.
+        rows: what it is trained on.
+        order: which of them each step takes.
         development: what it is scored on.
         documents: ids of the documents in rows.
         config: of the training.
@@ -87,19 +97,18 @@ def train(
             record = StateRecord(
                 step=0, seconds=0.0, curve=(), before=score(name="held-out before")
             )
-        rows = len(packed.input_ids)
-        steps = count_steps(rows, config)
+        steps = order.steps
         course = Course(config, steps, development, documents)
         course.restore(record.extras)
-        take_step = _Step(accelerator, prepared, prepared_optimizer, steps, packed, config)
-        total = sum(packed.tokens_in(chosen) for _, chosen in batches(rows, config, steps))
+        take_step = _Step(accelerator, prepared, prepared_optimizer, steps, rows, config)
+        total = sum(int(rows.lengths[order.step_rows(step)].sum()) for step in range(steps))
         curve, seconds = list(record.curve), record.seconds
         seen = curve[-1].tokens if curve else 0
         prepared.train()
         with Progress("train", total=total, unit="tok", done=seen) as progress, stop:
-            for step, chosen in batches(rows, config, steps, start=record.step):
+            for step in range(record.step, steps):
                 started = time.monotonic()
-                point = take_step(step, chosen, seen, course)
+                point = take_step(step, order.step_rows(step), seen, course)
                 seconds += time.monotonic() - started
                 if point is None:
                     if course.goes_back:
@@ -189,7 +198,7 @@ class _Step:
     optimizer: Any
     steps: int
     """Of the whole training."""
-    packed: Packed
+    rows: Rows
     config: TrainerConfig
 
     def __call__(
@@ -200,20 +209,28 @@ class _Step:
         rate = self.config.learning_rate * self.config.schedule.rate(step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        input_ids = self._tensor(self.packed.input_ids[chosen])
-        labels = self._tensor(self.packed.labels[chosen])
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.mixed):
-            total, count = negative_log_likelihood(self.model, input_ids, labels)
-        # A last row of a single token predicts nothing.
-        loss = total / max(count, 1)
-        self.accelerator.backward(loss)
+        read = [self.rows.read(row) for row in chosen.tolist()]
+        count = max(1, sum(int((row.labels[1:] != IGNORED).sum()) for row in read))
+        loss = torch.zeros((), device=self.accelerator.device)
+        for row in read:
+            with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.mixed):
+                total, _ = negative_log_likelihood(
+                    self.model,
+                    self._tensor(row.input_ids),
+                    self._tensor(row.labels),
+                    # Without a mask, transformers keeps apart what restarts its positions.
+                    position_ids=self._tensor(row.position_ids),
+                )
+            # The steps' tokens count alike, in whichever row they stand.
+            self.accelerator.backward(total / count)
+            loss += total.detach() / count
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         point = Point(
             step=step + 1,
             loss=loss.item(),
             learning_rate=rate,
             grad_norm=float(norm),
-            tokens=seen + self.packed.tokens_in(chosen),
+            tokens=seen + int(self.rows.lengths[chosen].sum()),
         )
         admitted = course.admits(point.step, point.loss, point.grad_norm, chosen.tolist())
         if admitted:
@@ -226,8 +243,8 @@ class _Step:
         """Whether the matrix products run in bfloat16: on a GPU."""
         return bool(self.accelerator.device.type == "cuda")
 
-    def _tensor(self, rows: NDArray[np.int32]) -> torch.Tensor:
-        return torch.from_numpy(rows).long().to(self.accelerator.device)
+    def _tensor(self, row: NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(row)[None].to(self.accelerator.device)
 
 
 def build_optimizer(model: torch.nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
@@ -239,25 +256,6 @@ def build_optimizer(model: torch.nn.Module, config: TrainerConfig) -> torch.opti
     ]
     # Fused: one pass over the moments, nearly five times as fast (bench/trainer_step.py).
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
-
-
-def count_steps(rows: int, config: TrainerConfig) -> int:
-    """Optimizer steps of the whole training."""
-    steps = config.num_epochs * -(-rows // config.batch_size)
-    return steps if config.max_steps is None else min(steps, config.max_steps)
-
-
-def batches(
-    rows: int, config: TrainerConfig, steps: int, *, start: int = 0
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield (step, indices of its rows) from `start`; each epoch has an order of its own."""
-    per_epoch = -(-rows // config.batch_size)
-    order = None
-    for step in range(start, steps):
-        epoch, position = divmod(step, per_epoch)
-        if order is None or position == 0:
-            order = np.random.default_rng((config.seed, epoch)).permutation(rows)
-        yield step, order[position * config.batch_size : (position + 1) * config.batch_size]
 
 
 def step_seed(seed: int, step: int) -> int:

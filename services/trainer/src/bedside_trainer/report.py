@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ matplotlib.use("Agg")  # files only: there is no display on a server
 
 from matplotlib.figure import Figure
 
+from bedside_trainer.data.report import PackingReport
 from bedside_trainer.loop import Outcome
-from bedside_trainer.packing import PackingReport
 from bedside_trainer.state.record import Point
 
 SCHEMA_VERSION = 3
@@ -54,7 +53,7 @@ def facts(outcome: Outcome, packing: PackingReport) -> dict[str, Any]:
         "perplexity_after": outcome.after.perplexity,
         "compute_dtype": outcome.compute_dtype,
         "left_out": len(outcome.course.monitor.spikes),
-        "packing": asdict(packing),
+        "packing": packing.model_dump(),
     }
 
 

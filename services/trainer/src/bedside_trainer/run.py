@@ -24,9 +24,10 @@ def train(config: TrainerConfig, run: Run) -> None:
     """
     base, corpus = run.input("base"), run.input("corpus")
     parts = run.development()
+    replay = {"replay": run.input("corpus", "replay")} if config.replay else {}
     recipe = run.recipe(
         config,
-        parents={"base": base, "corpus": corpus, "heldout": parts},
+        parents={"base": base, "corpus": corpus, "heldout": parts, **replay},
         libraries=LIBRARIES,
         device=device_kind(),
     )
@@ -39,8 +40,12 @@ def train(config: TrainerConfig, run: Run) -> None:
 
     from bedside_models import footprint, likelihood, load
     from bedside_models.describe import describe
-    from bedside_trainer import checkpoint, loop, packing, report, tokens
+    from bedside_trainer import checkpoint, loop, report
+    from bedside_trainer.data import lineage, separator
+    from bedside_trainer.data.prepare import prepare
+    from bedside_trainer.data.report import packing_report
     from bedside_trainer.development import Development
+    from bedside_trainer.naming import names_of
 
     load.check_context(
         base.path,
@@ -49,12 +54,19 @@ def train(config: TrainerConfig, run: Run) -> None:
     )
     load.check_weights(base.path)
     tokenizer, shape = load.load_tokenizer(base.path), footprint.read_shape(base.path)
-    documents = tokens.tokenise(corpus.file(PARQUET), tokenizer, vocab_size=shape.vocabulary)
-    packed = packing.pack(
-        packing.shuffled(documents, config.seed),
-        config.sequence_length,
-        pad_id=tokenizer.eos_token_id,
+    data = prepare(
+        config,
+        base=base,
+        corpus=corpus,
+        tokenizer=tokenizer,
+        vocabulary=shape.vocabulary,
+        room=run.registry.workrooms[0],
+        replay=replay.get("replay"),
     )
+    packing = packing_report(data, config)
+    say(separator.explain(data.separator, tokenizer))
+    say(str(packing))
+    files = [artifact.file(PARQUET) for artifact in (corpus, *replay.values())]
     exams = config.milestones.exams if config.milestones else ()
     development = Development(
         likelihood.encode(read_set(parts, config.heldout), tokenizer),
@@ -62,13 +74,11 @@ def train(config: TrainerConfig, run: Run) -> None:
         tokenizer,
         {name: read_exam_part(parts, name) for name in exams},
     )
-    size = packed.report
-    say(f"{size.documents} documents, {size.tokens} tokens in {size.rows} rows")
 
     demand = footprint.Demand(
         "training",
         shape.training,
-        batch=("trainer.batch_size", min(config.batch_size, size.rows)),
+        batch=("trainer.batch_size", data.order.batch_size),
         length=("trainer.sequence_length", config.sequence_length),
     )
     with (
@@ -79,11 +89,21 @@ def train(config: TrainerConfig, run: Run) -> None:
         # Weights that stay as they are may be stored as the card computes.
         frozen = config.method == "lora" and torch.cuda.is_available()
         model = load.load_model(base.path, "bfloat16" if frozen else "float32")
-        outcome = loop.train(model, packed, development, lambda rows: [], config, work)
+        outcome = loop.train(
+            model,
+            data.rows,
+            data.order,
+            development,
+            lambda rows: names_of(files, data.rows.documents_in(rows)),
+            config,
+            work,
+        )
         checkpoint.save(model, base, artifact.path)
         report.write_report(artifact.path, outcome)
+        packing.write(artifact.path, data.rows)
+        lineage.write(artifact.path, data, steps=outcome.steps)
         outcome.course.write(artifact.path, outcome.before)
-        artifact.facts.update(describe(artifact.path), **report.facts(outcome, packed.report))
+        artifact.facts.update(describe(artifact.path), **report.facts(outcome, packing))
     facts = artifact.facts
     say(
         f"held-out perplexity {facts['perplexity_before']:.2f} -> {facts['perplexity_after']:.2f} "

@@ -41,6 +41,8 @@ REPORTS = frozenset(
     {
         *("export.json", "heldout.json", "loss.jsonl", "loss.png"),
         *("milestones.json", "spikes.json"),
+        *("packing.json", "packing.png"),
+        *("lineage/pieces.npy", "lineage/record.json", "lineage/steps.npy"),
     }
 )
 """What merger and trainer say of a model, beside it."""
