@@ -1,0 +1,111 @@
+"""The papers' configs and the hospital's: they check without the model, and run shrunk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedside_core.cli import main
+from bedside_core.kinds.policy import read_policy
+from bedside_core.registry.registry import Registry
+from bedside_trainer.importing.architecture import parameters
+
+PARAMETERS = {
+    "definemed-mistral-7b": 7.25e9, "definemed-qwen2.5-7b": 7.62e9,
+    "definemed-mistral-small-24b": 23.6e9, "parcomed-0.6b": 0.596e9, "parcomed-1.7b": 1.72e9,
+    "parcomed-4b": 4.02e9, "parcomed-8b": 8.19e9, "gpu-7b": 7.62e9,
+}  # fmt: skip
+"""As the models' cards have them."""
+TOKENS = {"mistral-7b": 25.1e9, "qwen2.5-7b": 22.1e9, "mistral-small-24b": 19.2e9}
+"""DeFineMed's table 8."""
+UNPUBLISHED = {
+    "definemed": (
+        "sequence_length",
+        "learning_rate",
+        "warmup_steps",
+        "weight_decay",
+        "max_grad_norm",
+    ),
+    "parcomed": ("weight_decay", "max_grad_norm"),
+}
+SMALL = (
+    "base.shrink.layers=2", "trainer.sequence_length=128", "trainer.batch_size=2",
+    "trainer.max_steps=2", "trainer.heldout=medical_de", "trainer.heldout_max_length=128",
+    "eval.policy=configs/policies/demo.yaml", "eval.exams={}", "eval.max_length=128",
+    "eval.heldout={medical_de: demo/heldout/medical_de, general_de: demo/heldout/general_de, "
+    "general_en: demo/heldout/general_en}",
+)  # fmt: skip
+"""What makes a run of minutes, on the demo's texts."""
+
+
+def read(root: Path, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((root / "configs" / f"{name}.yaml").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_setting_is_known_and_the_base_may_be_absent(
+    name: str,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BEDSIDE_CHECK", "settings")
+    config = str(root / "configs" / f"{name}.yaml")
+    assert main(["check", "--config", config]) == 0
+    monkeypatch.setenv("BEDSIDE_CHECK", "files")
+    main(["check", "trainer", "--config", config])
+    assert "base not present" in capsys.readouterr().out
+    numbers = read(root, name)["base"]["architecture"]
+    assert parameters(numbers) == pytest.approx(PARAMETERS[name], rel=5e-3)
+
+
+@pytest.mark.parametrize("model", TOKENS)
+def test_steps_and_tokens_are_those_of_table_8(model: str, root: Path) -> None:
+    trainer = read(root, f"definemed-{model}")["trainer"]
+    per_step = trainer["sequence_length"] * trainer["batch_size"]
+    assert per_step == 2**23
+    assert trainer["max_steps"] * per_step == pytest.approx(TOKENS[model], rel=0.01)
+
+
+@pytest.mark.parametrize("name", [n for n in PARAMETERS if n != "gpu-7b"])
+def test_what_a_paper_does_not_print_is_marked(name: str, root: Path) -> None:
+    lines = (root / "configs" / f"{name}.yaml").read_text().splitlines()
+    for setting in UNPUBLISHED[name.partition("-")[0]]:
+        (line,) = [line for line in lines if re.match(rf" +{setting}:", line)]
+        assert "# not published; from " in line
+
+
+@pytest.mark.parametrize(
+    ("name", "corpus"),
+    [
+        ("definemed-mistral-7b", "finemed-de"),
+        ("definemed-qwen2.5-7b", "finemed-de"),
+        ("parcomed-0.6b", "parcomed"),
+    ],
+)
+def test_a_shrunk_run_goes_through(
+    name: str, corpus: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    assert main(["registry", "init"]) == 0
+    registry = Registry(tmp_path / "home")
+    registry.approve(read_policy(root / "configs/policies/demo.yaml"), "test")
+    built = {"name": corpus, "corpus": read(root, "tiny")["corpus"]}
+    (tmp_path / "corpus.yaml").write_text(yaml.safe_dump(built))
+    assert main(["corpus", "build", "--config", str(tmp_path / "corpus.yaml")]) == 0
+    options = ["--config", f"configs/{name}.yaml", *(f"--set={setting}" for setting in SMALL)]
+    for verb in ("trainer import-base", "eval plan", "corpus build", "trainer run", "merger run"):
+        assert main([*verb.split(), *options]) == 0, verb
+    run = read(root, name)["name"]
+    assert registry.get(f"{run}/base").manifest.facts["random_weights"]
+    merged = registry.get(f"{run}/merged")
+    assert merged.manifest.facts["num_parameters"] < 1_000_000
+    assert registry.slot(run, "corpus") == registry.slot(corpus, "corpus")
