@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bedside_core import memory
 from bedside_core.cli import main
 from bedside_core.config import validate
 from bedside_core.errors import ConfigError, InputError
@@ -457,5 +458,16 @@ def test_a_torn_gguf_is_refused(
     house = new_house()
     config = BaseConfig(gguf_package="torn_gguf_package", licence="MIT")
     with pytest.raises(InputError, match=r"torn\.gguf: transformers cannot read this GGUF"):
+        import_base(config, house.run("trainer", "import-base"))
+    assert house.registry.artifacts() == house.leftovers() == []
+
+
+def test_too_little_memory_is_said_before_anything_is_loaded(
+    model_directory: Path, new_house: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    house = new_house()
+    config = BaseConfig(directory=model_directory, licence="MIT")
+    with pytest.raises(InputError, match="importing the base needs at least 0 MiB of memory"):
         import_base(config, house.run("trainer", "import-base"))
     assert house.registry.artifacts() == house.leftovers() == []

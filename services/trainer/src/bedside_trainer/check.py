@@ -16,10 +16,9 @@ from bedside_core.memory import TRAINED
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.importing import architecture as sizes
 from bedside_trainer.importing import conditions, gguf_package
+from bedside_trainer.importing.headers import NARROW, width
 from bedside_trainer.importing.verb import look
 
-NARROW, WIDE = 2, 4
-"""Bytes of a parameter of the base: in bfloat16 where the source is, else in float32 at most."""
 CHECKPOINT_BYTES_PER_PARAMETER = 4
 STATE_BYTES_PER_PARAMETER = 12
 """Weights and two moments in float32."""
@@ -109,6 +108,5 @@ def _read_directory(config: BaseConfig) -> _Model:
     model = source.read_json(CONFIG)
     text = model.get("text_config") or model
     known = [text[field] for field in CONTEXT_FIELDS if isinstance(text.get(field), int)]
-    narrow = {header.dtype for header in headers.values()} == {"BF16"}
     parameters = sum(header.elements for header in headers.values())
-    return _Model(parameters, known[0] if known else None, NARROW if narrow else WIDE)
+    return _Model(parameters, known[0] if known else None, width(headers))

@@ -24,7 +24,7 @@ from bedside_models.load import (
 from bedside_trainer.importing import conditions
 from bedside_trainer.importing.conditions import TRAINER, refusal
 from bedside_trainer.importing.directory import Source
-from bedside_trainer.importing.headers import Header
+from bedside_trainer.importing.headers import NARROW, Header, width
 from bedside_trainer.importing.proof import check_same, logits, prove, stored
 from bedside_trainer.importing.separators import check_tokenizer
 from bedside_trainer.importing.staging import copy_rest, staged
@@ -51,8 +51,7 @@ def convert(source: Source, headers: dict[str, Header], target: Path) -> dict[st
     with staged(source) as (stage, repairs):
         check_tokenizer(load_tokenizer(stage), source.read_json(CONFIG))
         judge(text_stack(check_weights(stage)))
-        narrow = {header.dtype for header in headers.values()} == {"BF16"}
-        model = load_model(stage, "bfloat16" if narrow else "float32")
+        model = load_model(stage, "bfloat16" if width(headers) == NARROW else "float32")
         refuse_two_heads(model)
         text = text_stack(model)
         cast = settle_dtype(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,15 @@ class Header(NamedTuple):
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
+
+
+NARROW, WIDE = 2, 4
+"""Bytes of a parameter in bfloat16, and in float32."""
+
+
+def width(headers: Mapping[str, Header]) -> int:
+    """Bytes of a parameter while a model is imported: narrow if it came in bfloat16, else wide."""
+    return NARROW if {header.dtype for header in headers.values()} == {"BF16"} else WIDE
 
 
 def read_headers(files: Iterable[Path]) -> dict[str, Header]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.files import new_directory, sha256_file
@@ -16,9 +17,10 @@ from bedside_models.settle import settle
 from bedside_trainer.config import BaseConfig
 from bedside_trainer.importing import conditions, directory, gguf_package
 from bedside_trainer.importing.directory import Source
-from bedside_trainer.importing.headers import Header, read_headers
+from bedside_trainer.importing.headers import Header, read_headers, width
 
 LIBRARIES = ("gguf", "safetensors", "tokenizers", "torch", "transformers")
+IMPORTING, MORE = "importing the base", "use a machine with more memory, or a smaller model"
 
 
 def import_base(config: BaseConfig, run: Run) -> None:
@@ -66,7 +68,10 @@ def make(config: BaseConfig, target: Path) -> dict[str, Any]:
     else:
         found, headers = look(config)
         source = f"directory {config.directory}"
-        made = canonical.convert(found, headers, target)
+        need = width(headers) * sum(header.elements for header in headers.values())
+        memory.require(need, memory.available_bytes(), what=IMPORTING, advice=MORE)
+        with memory.refusing(IMPORTING, lambda: MORE, need=need):
+            made = canonical.convert(found, headers, target)
         made["left_out"] = list(found.left_out)
     ends = separators(load_tokenizer(target), target)
     random = {RANDOM_WEIGHTS: True} if config.shrink else {}
