@@ -71,7 +71,7 @@ def name(render: Any, *words: str) -> str:
     "change",
     [
         *(f"config.{section}.changed=true" for section in ("base", "corpus", "trainer", "eval")),
-        "config.merger.rest=0.4",
+        "config.merger.seed=4",
         "config.name=other",
         "corpus.image.tag=0.1.1",
         f"trainer.image.digest=sha256:{'0' * 64}",

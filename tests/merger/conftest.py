@@ -67,7 +67,7 @@ def make_model(
     write_tokenizer(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_model() -> Callable[..., None]:
     """`write_model(path, seed, drift=..., dtype=..., **llama_settings)`."""
     return make_model

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,8 +23,8 @@ from bedside_core.kinds.model import tokenizer_sha256
 from bedside_core.run import Run
 from bedside_merger import run as merger_run
 from bedside_merger.config import MergerConfig, Probe
+from bedside_merger.merge import by_name, document, models_of
 from bedside_merger.run import merge
-from bedside_merger.slerp import merge_exactly
 
 
 def slerp(t: float, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -44,14 +46,17 @@ def tensors(run: Run, kind: str) -> dict[str, torch.Tensor]:
     return load_file(run.input(kind).path / "model.safetensors")
 
 
-def expected_t(name: str, config: MergerConfig, layer_count: int) -> float:
+A4 = {"self_attn": (0, 0.5, 0.3, 0.7, 1), "mlp": (1, 0.5, 0.7, 0.3, 0)}
+
+
+def expected_t(name: str, layer_count: int) -> float:
     """The schedule by the paper's words, not by mergekit's code."""
-    for part, anchors in (("self_attn", config.self_attn), ("mlp", config.mlp)):
+    for part, anchors in A4.items():
         if part in name:
             depth = int(name.split(".")[2]) / (layer_count - 1) * (len(anchors) - 1)
             low = min(int(depth), len(anchors) - 2)
             return anchors[low] + (depth - low) * (anchors[low + 1] - anchors[low])
-    return config.rest
+    return 0.5
 
 
 @pytest.mark.parametrize(("layers", "drift"), [(2, 0.0), (4, 0.0), (3, 1e-3)])
@@ -59,13 +64,12 @@ def test_every_tensor_follows_the_schedule(run, add, layers, drift):
     """Unrelated models take the SLERP branch, a slightly trained one the linear branch."""
     add("base", seed=1, num_hidden_layers=layers)
     add("checkpoint", seed=1 if drift else 2, drift=drift, num_hidden_layers=layers)
-    config = MergerConfig()
-    merge(config, run)
+    merge(MergerConfig(), run)
     base, other, result = (tensors(run, kind) for kind in ("base", "checkpoint", "merged"))
     assert set(result) == set(base)
     for name, tensor in result.items():
         assert tensor.dtype == torch.bfloat16
-        exact = slerp(expected_t(name, config, layers), base[name], other[name])
+        exact = slerp(expected_t(name, layers), base[name], other[name])
         # One rounding to 8 significant bits: at most 2^-8 of the value, plus float32 noise.
         assert torch.all((tensor.double() - exact).abs() <= exact.abs() * 2**-8 + 1e-6), name
 
@@ -136,7 +140,7 @@ def test_probe_is_reported(run, add, heldout):
     add("checkpoint", seed=1, drift=0.02)
     merge(MergerConfig(probe=Probe(heldout="ward", num_texts=2)), run)
     report = json.loads(merged(run).file("export.json").read_text())
-    assert report["schema_version"] == 3
+    assert report["schema_version"] == 4
     likelihood = report["likelihood"]
     assert [text["id"] for text in likelihood["texts"]] == ["t0", "t1"]
     assert likelihood["num_texts"] == 2
@@ -161,7 +165,7 @@ def test_second_run_reuses_and_other_schedule_does_not(run, add, capsys):
     merge(MergerConfig(), run)
     assert merged(run).digest == first
     assert "reused" in capsys.readouterr().out
-    merge(MergerConfig(rest=0.25), run)
+    merge(MergerConfig(preset="parcomed"), run)
     assert merged(run).digest != first
 
 
@@ -227,16 +231,6 @@ def test_tensors_that_both_models_lack_are_named(run, add):
     assert run.registry.slot("tiny", "merged") is None
 
 
-def test_failure_of_mergekit_gives_a_clear_error(run, add, tmp_path):
-    """mergekit knows Llama and demands its tensors: here the norm has another name."""
-    add("base", seed=1, change=rename_norm)
-    add("checkpoint", seed=2, change=rename_norm)
-    paths = [run.input(kind).path for kind in ("base", "checkpoint")]
-    with pytest.raises(InputError, match="mergekit cannot merge these models") as error:
-        merge_exactly(MergerConfig(), 2, *paths, tmp_path / "target")
-    assert "norm.weight" not in str(error.value)  # a foreign message is not passed on
-
-
 def test_a_window_longer_than_the_context_is_refused(run, add, heldout):
     add("base", seed=1, max_position_embeddings=64)
     add("checkpoint", seed=2, max_position_embeddings=64)
@@ -253,11 +247,76 @@ def test_tampered_weights_are_refused_by_name(run, add, tmp_path, capsys, monkey
     raw[-1] ^= 1
     file.write_bytes(raw)
     config = tmp_path / "run.yaml"
-    config.write_text(yaml.safe_dump({"name": "tiny", "merger": {"method": "slerp"}}))
+    config.write_text(yaml.safe_dump({"name": "tiny", "merger": {"preset": "parcomed"}}))
     monkeypatch.setenv("BEDSIDE_HOME", str(run.registry.home))
     assert cli.main(["merger", "run", "--config", str(config)]) == 4
     assert "model.safetensors was changed" in capsys.readouterr().err
     assert run.registry.slot("tiny", "merged") is None
+
+
+def document_of(config: MergerConfig) -> dict[str, Any]:
+    models = models_of(config.merge, Path("base"), Path("checkpoint"))
+    return json.loads(json.dumps(document(config.merge, models, config.dtype, by_name)))
+
+
+def test_the_report_holds_a_document_for_mergekit(run, add):
+    """With a seed, so that anyone can repeat the merge with mergekit's own command."""
+    add("base", seed=1)
+    add("checkpoint", seed=2)
+    config = MergerConfig(preset="dare", seed=3)
+    merge(config, run)
+    report = json.loads(merged(run).file("export.json").read_text())
+    assert report["merge"] == document_of(config)
+    assert report["merge"]["base_model"] == "base"
+    assert (report["seed"], report["rounding"]) == (3, "nearest")
+
+
+def milestones(path: Path) -> None:
+    for number in (1, 2):
+        folder = path / "milestones" / f"step-{number}"
+        shutil.copytree(path, folder, ignore=shutil.ignore_patterns("milestones"))
+        file = folder / "model.safetensors"
+        moved = {name: tensor + number for name, tensor in load_file(file).items()}
+        save_file(moved, file, metadata={"format": "pt"})
+
+
+def test_an_average_of_milestones(run, add):
+    add("base", seed=1)
+    add("checkpoint", seed=2, change=milestones)
+    merge(MergerConfig(preset="average", dtype="float32"), run)
+    last, result = tensors(run, "checkpoint"), tensors(run, "merged")
+    for name, tensor in result.items():  # of x, x + 1 and x + 2
+        assert torch.allclose(tensor, last[name] + 1, atol=1e-5), name
+    assert merged(run).manifest.facts["dtype"] == "float32"
+
+
+def test_no_milestones_to_average(run, add):
+    add("base", seed=1)
+    add("checkpoint", seed=2)
+    with pytest.raises(InputError, match="train with milestones"):
+        merge(MergerConfig(preset="average"), run)
+
+
+def test_a_milestone_that_does_not_fit_is_refused(run, add):
+    def change(path: Path) -> None:
+        milestones(path)
+        file = path / "milestones" / "step-1" / "config.json"
+        file.write_text(file.read_text().replace('"vocab_size": 257', '"vocab_size": 256'))
+
+    add("base", seed=1)
+    add("checkpoint", seed=2, change=change)
+    with pytest.raises(InputError, match="vocab_size is 257 in the base, 256 in the other"):
+        merge(MergerConfig(preset="average"), run)
+
+
+def test_the_probe_of_a_large_model_is_left_out(run, add, heldout, capsys):
+    add("base", seed=1)
+    add("checkpoint", seed=2)
+    merge(MergerConfig(probe=Probe(heldout="ward", max_parameters=100)), run)
+    said = "the probe is left out: 8032 parameters are more than merger.probe.max_parameters 100"
+    assert said in capsys.readouterr().out
+    report = json.loads(merged(run).file("export.json").read_text())
+    assert (report["likelihood"], report["likelihood_left_out"]) == (None, said)
 
 
 def test_nothing_to_merge_yet(run):
@@ -298,30 +357,36 @@ def test_home_with_signs_that_mergekit_reads_as_its_own(tmp_path, add, run):
 def test_demo_config_is_the_schedule_of_the_paper(root):
     document = load_document(root / "configs" / "demo.yaml")
     config = load_section(MergerConfig, document, "merger")
-    assert config.self_attn == (0, 0.5, 0.3, 0.7, 1)
-    assert config.mlp == (1, 0.5, 0.7, 0.3, 0)
-    assert config.rest == 0.5
-    assert config.model_copy(update={"probe": None}) == MergerConfig()
+    assert config.merge.method == "slerp"
+    *filters, rest = config.merge.parameters["t"]
+    assert {item["filter"]: tuple(item["value"]) for item in filters} == A4
+    assert rest == {"value": 0.5}
+    assert document_of(config) == document_of(MergerConfig())
 
 
 @pytest.mark.parametrize(
-    ("override", "path"),
+    ("override", "message"),
     [
-        ("merger.rest=1.5", "merger.rest"),
-        ("merger.mlp=[0, 2]", "merger.mlp.1"),
-        ("merger.self_attn=[]", "merger.self_attn"),
-        ("merger.method=magic", "merger.method"),
-        ("merger.speed=9", "merger.speed"),
+        ("merger.parameters.t=1.5", "merger: t must be from 0 to 1"),
+        ("merger.parameters.t=[]", "merger.parameters.t: must be a number, a list"),
+        ("merger.parameters.f=0.5", "merger: f is no parameter of slerp here - known are: t"),
+        ("merger.models=[{model: demo/base}]", "merger.models.0.model: must fit the pattern"),
+        ("merger.preset=ties", "merger: preset and method exclude each other"),
+        ("merger.method=magic", "merger.method: must be one of"),
+        ("merger.dtype=int8", "merger.dtype: must be one of"),
+        ("merger={dtype: float32, rounding: stochastic}", "merger: stochastic rounding is for"),
+        ("merger={parameters: {t: 0.5}}", "merger: parameters and models belong to a method"),
+        ("merger.speed=9", "merger.speed: unknown name"),
     ],
 )
-def test_wrong_settings_are_named(root, override, path, capsys):
+def test_wrong_settings_are_named(root, override, message, capsys):
     words = ["merger", "run", "--config", str(root / "configs" / "demo.yaml"), "--set", override]
     assert cli.main(words) == 2
-    assert f"bedside: {path}: " in capsys.readouterr().err
+    assert f"bedside: {message}" in capsys.readouterr().err
 
 
 def test_disk_full_leaves_nothing(run, add):
-    """mergekit's writer meets the limit; its own error type says so only in words."""
+    """The writer of the weights meets the limit."""
     import resource
     import signal
 

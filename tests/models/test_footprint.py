@@ -155,7 +155,7 @@ from pathlib import Path
 from bedside_core import cli, memory
 from bedside_models import describe, footprint, load
 import bedside_trainer.loop, bedside_trainer.report, bedside_trainer.data.prepare
-import bedside_eval.harness, bedside_merger.export, bedside_merger.probe, bedside_merger.slerp
+import bedside_eval.harness, bedside_merger.export, bedside_merger.probe, bedside_merger.stream
 torch.set_num_threads(1)
 load.load_model(Path({model!r}))(torch.zeros(1, 4).long()).logits.sum().backward()
 load.load_tokenizer(Path({model!r}))("x")

@@ -25,7 +25,9 @@ MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 SHOWN_BYTES = 1 << 30
 """An artifact of this size or more shows how far its verification is."""
-Kind = Literal["corpus", "heldout", "base", "checkpoint", "merged", "evidence"]
+Kind = Literal[
+    "corpus", "heldout", "base", "checkpoint", "inspection", "search", "merged", "evidence"
+]
 
 
 class _Record(BaseModel):

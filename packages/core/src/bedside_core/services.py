@@ -34,7 +34,12 @@ SERVICES = (
         ("base", "trainer"),
         (("base", "import-base"), ("replay", "replay"), ("checkpoint", "run")),
     ),
-    Service("merger", "merge base and checkpoint", ("merger",), (("merged", "run"),)),
+    Service(
+        "merger",
+        "merge base and checkpoint",
+        ("merger",),
+        (("inspection", "inspect"), ("search", "search"), ("merged", "run")),
+    ),
     Service(
         "eval",
         "plan, then examine the models; evidence and verdict",

@@ -1,4 +1,4 @@
-"""What `bedside check` looks at for the section `merger`: the set of the probe.
+"""What `bedside check` looks at for the section `merger`: the sets of probe and search.
 
 Tested in tests/core/test_preflight.py.
 """
@@ -10,17 +10,22 @@ from bedside_core.kinds.heldout import check_set
 from bedside_core.memory import WEIGHTS
 from bedside_merger.config import MergerConfig
 
-DISK_BYTES_PER_PARAMETER = 6
-"""The float32 merge, gone when it is rounded to bfloat16."""
+DISK_BYTES_PER_PARAMETER = 4
+"""The float32 merge that the probe measures, gone when that is done."""
 
 
 def check(config: MergerConfig, inspection: Inspection) -> None:
-    """See that the probe's set is one; say what the merge will write."""
-    inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "merger")
+    """See that every set is one; say what the probe will write."""
+    if config.search:
+        check_set(config.search.target, "merger.search.target", inspection)
+        for number, name in enumerate(config.search.general):
+            check_set(name, f"merger.search.general.{number}", inspection)
+        inspection.needs("tokens", config.search.max_length, "merger.search.max_length")
     if config.probe is None:
         return
     check_set(config.probe.heldout, "merger.probe.heldout", inspection)
     inspection.needs("tokens", config.probe.max_length, "merger.probe.max_length")
+    inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "merger.probe")
     inspection.needs(
         "bytes_of_memory_per_parameter",
         WEIGHTS,

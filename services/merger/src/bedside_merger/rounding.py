@@ -1,4 +1,4 @@
-"""What storing a merge as bfloat16 costs its weights.
+"""What storing a merge in 16 bits costs its weights.
 
 bfloat16 keeps 8 significant bits: an update that is smaller than about 1/500 of its weight can
 round away altogether, and continual pre-training makes many such updates.
@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-CHUNK_ELEMENTS = 1 << 22
-"""Bounds the float64 scratch to some 100 MB, whatever the size of a tensor."""
+CHUNK_ELEMENTS = 1 << 18
+"""Bounds the float64 scratch to what the processor's cache holds, whatever the size of a tensor."""
 GROUPS = ("self_attn", "mlp", "embed", "lm_head")
 OTHER = "norm"
 
@@ -30,7 +30,7 @@ class RoundingTally:
     num_vanished: int = 0
 
     def add(self, base: torch.Tensor, merged: torch.Tensor, rounded: torch.Tensor) -> None:
-        """Count one piece of a tensor: flat, equal sizes, `rounded` is `merged` in bfloat16."""
+        """Count one piece of a tensor: flat, equal sizes, `rounded` is `merged` as stored."""
         exact, before, after = merged.double(), base.double(), rounded.double()
         changed = exact != before
         self.num_parameters += exact.numel()
@@ -38,8 +38,8 @@ class RoundingTally:
         self.update_energy += (exact - before).square().sum().item()
         self.lost_energy += (after - exact).square().sum().item()
         self.num_changed += int(changed.sum())
-        # Against the base as bfloat16 would store it, so that a float32 base counts the same way.
-        self.num_vanished += int((changed & (rounded == base.to(torch.bfloat16))).sum())
+        # Against the base as it would be stored, so that a float32 base counts the same way.
+        self.num_vanished += int((changed & (rounded == base.to(rounded.dtype))).sum())
 
     def report(self) -> dict[str, float | int | None]:
         """The shares: None where there was no update at all."""
@@ -71,7 +71,7 @@ class Rounding:
     def add(
         self, name: str, base: torch.Tensor, merged: torch.Tensor, rounded: torch.Tensor
     ) -> None:
-        """Count the tensor `name`; base in any float type, merged float32, rounded bfloat16."""
+        """Count the tensor `name`; base in any float type, merged in float32, rounded as stored."""
         group = self.groups.setdefault(group_of(name), RoundingTally())
         pieces = (_pieces(tensor) for tensor in (base, merged, rounded))
         for before, exact, after in zip(*pieces, strict=True):

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bedside_core import memory
 from bedside_core.console import say, table
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 EXPORT_REPORT = "export.json"
 LIBRARIES = ("mergekit", "numpy", "safetensors", "tokenizers", "torch", "transformers")
-SCHEMA_VERSION = 3
-"""Of the report. 2 had the prefix token before a text's first window alone; 1 scored the first 512
-tokens of each text, without its first token."""
+SCHEMA_VERSION = 4
+"""Of the report. 3 did not say how was merged; 2 had the prefix token before a text's first window
+alone; 1 scored the first 512 tokens of each text, without its first token."""
 EXACT = "float32"
-"""The unrounded merge: a folder inside the artifact being written, gone before it is complete."""
+"""The unrounded merge, for the probe alone: a folder inside the artifact being written, gone before
+it is complete."""
 
 
 def merge(config: MergerConfig, run: Run) -> None:
-    """Merge in float32, export in bfloat16, and measure what the rounding took away.
+    """Merge in float32, store in 16 bits, and measure what the rounding took away.
 
     Raises:
         InputError: an earlier step has not run, the models cannot be merged, or there is too little
@@ -49,37 +50,77 @@ def merge(config: MergerConfig, run: Run) -> None:
 
     # torch and transformers take seconds to import: only now that there is work to do.
     settle()
-    from bedside_merger.export import export
-    from bedside_merger.models import check_mergeable, copy_tokenizer
+    from bedside_merger.export import export, refuse_float16, rounder
+    from bedside_merger.merge import by_name, by_path, document, models_of
+    from bedside_merger.models import check_mergeable, copy_tokenizer, read_config
     from bedside_merger.probe import compare
-    from bedside_merger.slerp import merge_exactly
+    from bedside_merger.stream import merged_tensors
     from bedside_models.describe import describe
     from bedside_models.load import check_context
 
     if probe:
         check_context(base.path, merger__probe__max_length=probe.max_length)
-    layers = check_mergeable(base.path, checkpoint.path)
+    models = models_of(config.merge, base.path, checkpoint.path)
+    for model in models.inputs:
+        layers = check_mergeable(base.path, model.path)
+    refuse_float16(read_config(base.path)["model_type"], config.dtype)
+    left_out = _left_out(base.path, probe)
+    if left_out:
+        say(left_out)
+    probe = None if left_out else probe
     with _granted(base.path, probe), run.write("merged", recipe) as artifact:
-        exact = artifact.path / EXACT
-        say(f"merging {layers} layers with {config.method} in float32")
-        merge_exactly(config, layers, base.path, checkpoint.path, exact)
-        rounding = export(exact, base.path, artifact.path)
+        exact = artifact.path / EXACT if probe and config.dtype != "float32" else None
+        if exact:
+            exact.mkdir()
+        say(f"merging {len(models.inputs)} models of {layers} layers by {config.merge.method}")
+        rounding = export(
+            merged_tensors(document(config.merge, models, config.dtype, by_path), config.seed),
+            base.path,
+            artifact.path,
+            rounder(config.dtype, config.rounding, config.seed),
+            dtype=config.dtype,
+            exact=exact,
+        )
         copy_tokenizer(base, artifact.path)
-        models = {"base": base.path, "merged_float32": exact, "merged_bfloat16": artifact.path}
-        likelihood = compare(models, base.path, texts, probe.max_length) if probe else None
-        shutil.rmtree(exact)
-        _write_report(rounding, likelihood, artifact.path / EXPORT_REPORT)
+        likelihood = None
+        if probe:
+            paths = {"base": base.path} | ({"merged_float32": exact} if exact else {})
+            paths[f"merged_{config.dtype}"] = artifact.path
+            likelihood = compare(paths, base.path, texts, probe.max_length)
+        if exact:
+            shutil.rmtree(exact)
+        report = {
+            "schema_version": SCHEMA_VERSION,
+            "merge": document(config.merge, models, config.dtype, by_name),
+            "seed": config.seed,
+            "rounding": config.rounding,
+            "cost": rounding.report(),
+            "likelihood": likelihood.report() if likelihood else None,
+            "likelihood_left_out": left_out,
+        }
+        _write(report, artifact.path / EXPORT_REPORT)
         artifact.facts |= describe(artifact.path) | {
-            "method": config.method,
+            "method": config.merge.method,
             "rounding": rounding.overall.report(),
         }
-    _show(rounding, likelihood)
+    _show(config.dtype, rounding, likelihood)
+
+
+def _left_out(base: Path, probe: Probe | None) -> str | None:
+    """Why there is no probe although one is asked for."""
+    from bedside_models.footprint import read_shape
+
+    if probe is None or (size := read_shape(base).parameters) <= probe.max_parameters:
+        return None
+    return (
+        f"the probe is left out: {size} parameters are more than merger.probe.max_parameters "
+        f"{probe.max_parameters}"
+    )
 
 
 @contextmanager
 def _granted(base: Path, probe: Probe | None) -> Iterator[None]:
     """Merge in this block only if it can fit into memory; what needs most is the probe."""
-    from bedside_merger.export import MAX_SHARD_BYTES
     from bedside_models.footprint import read_shape
 
     shape = read_shape(base)
@@ -87,30 +128,24 @@ def _granted(base: Path, probe: Probe | None) -> Iterator[None]:
         what, need = "merging with merger.probe", shape.scoring(probe.max_length)
         advice = "leave merger.probe out, or use a machine with more memory"
     else:
-        what, need = "merging", min(MAX_SHARD_BYTES, 2 * shape.parameters)
+        what, need = "merging", 3 * memory.WEIGHTS * shape.vocabulary * shape.hidden
         advice = "use a machine with more memory"
     memory.require(need, memory.available_bytes(), what=what, advice=advice)
     with memory.refusing(what, lambda: advice, need=need):
         yield
 
 
-def _write_report(rounding: Rounding, likelihood: Likelihood | None, path: Path) -> None:
-    report = {
-        "schema_version": SCHEMA_VERSION,
-        "dtype": "bfloat16",
-        "rounding": rounding.report(),
-        "likelihood": likelihood.report() if likelihood else None,
-    }
+def _write(report: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _show(rounding: Rounding, likelihood: Likelihood | None) -> None:
+def _show(dtype: str, rounding: Rounding, likelihood: Likelihood | None) -> None:
     rows = [["tensors", "update / base", "energy lost", "updates vanished"]]
     for name, tally in {**rounding.groups, "all": rounding.overall}.items():
         shares = tally.report()
         keys = ("relative_update", "lost_energy_share", "vanished_share")
         rows.append([name, *("-" if shares[k] is None else f"{shares[k]:.2%}" for k in keys)])
-    say("what the rounding to bfloat16 cost:")
+    say(f"what storing as {dtype} cost:")
     say(table(rows))
     if likelihood:
         say(likelihood.perplexities())

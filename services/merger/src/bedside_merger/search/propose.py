@@ -1,0 +1,112 @@
+"""Which merge is tried next: a pure function of what was tried, so that a killed search goes on.
+
+First DeFineMed's schedule, whose drift is the bound unless one is set; then uniform fractions and
+the sparse methods; then the largest uniform fraction within the bound, by bisection; then mutations
+of the best within the bound: a (1+1) evolution strategy, its step by the rule of one fifth
+(Rechenberg 1973).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bedside_core.config import Config
+from bedside_merger.merge import Merge
+from bedside_merger.search.families import DEFINEMED, FAMILIES, FamilyName, Point
+
+FIRST: tuple[tuple[FamilyName, Point], ...] = (
+    ("schedule", DEFINEMED),
+    ("uniform", (0.5,)),
+    ("uniform", (1.0,)),
+    ("ties", (1.0, 0.2)),
+    ("dare_linear", (0.5, 0.5)),
+)
+BISECTIONS = 5
+"""Halvings of the range of uniform fractions."""
+STEP = 0.15
+"""Standard deviation of the first mutation, in shares of a number's range."""
+FASTER, SLOWER = 1.5, 1.5**-0.25
+"""Of the step after a success and a failure: in balance when one in five succeeds."""
+
+
+class Trial(Config):
+    """A merge that was measured on the texts that choose."""
+
+    number: int
+    family: FamilyName
+    point: Point
+    gain: float
+    """In the target: nats per token less than the base, mean over texts."""
+    drift: float
+    """Mean absolute change of a token's log-likelihood against the base, in the general set where
+    it is largest."""
+    change: dict[str, float]
+    """Nats per token more than the base, by general set: above zero is forgetting."""
+
+    @property
+    def merge(self) -> Merge:
+        return FAMILIES[self.family].make(self.point)
+
+
+class Proposal(NamedTuple):
+    """What is tried next."""
+
+    family: FamilyName
+    point: Point
+
+
+def bound_of(trials: Sequence[Trial], max_drift: float | None) -> float:
+    """The largest drift that is allowed: the setting, else that of DeFineMed's schedule."""
+    return trials[0].drift if max_drift is None else max_drift
+
+
+def best_of(trials: Sequence[Trial], max_drift: float | None) -> Trial | None:
+    """The largest gain within the bound; the first of equals."""
+    bound = bound_of(trials, max_drift)
+    within = [trial for trial in trials if trial.drift <= bound]
+    return max(within, key=lambda trial: trial.gain, default=None)
+
+
+def propose(trials: Sequence[Trial], max_drift: float | None, seed: int) -> Proposal:
+    """The next merge to try.
+
+    Args:
+        trials: all before, in order.
+        max_drift: the setting.
+        seed: of the mutations.
+    """
+    number = len(trials)
+    if number < len(FIRST):
+        return Proposal(*FIRST[number])
+    if number < len(FIRST) + BISECTIONS:
+        return Proposal("uniform", (_middle(trials, bound_of(trials, max_drift)),))
+    return _mutation(trials, max_drift, seed)
+
+
+def _middle(trials: Sequence[Trial], bound: float) -> float:
+    """Between the largest fraction within the bound and the smallest beyond it."""
+    uniform = [trial for trial in trials if trial.family == "uniform"]
+    within = max((t.point[0] for t in uniform if t.drift <= bound), default=0.0)
+    beyond = min((t.point[0] for t in uniform if t.drift > bound), default=1.0)
+    return (within + beyond) / 2
+
+
+def _mutation(trials: Sequence[Trial], max_drift: float | None, seed: int) -> Proposal:
+    step = STEP
+    for number in range(len(FIRST) + BISECTIONS, len(trials)):
+        before = best_of(trials[:number], max_drift)
+        after = best_of(trials[: number + 1], max_drift)
+        step *= FASTER if after is not before else SLOWER
+    parent = best_of(trials, max_drift) or trials[0]
+    # A uniform fraction is the schedule in which all numbers are the same.
+    family: FamilyName = "schedule" if parent.family == "uniform" else parent.family
+    point = parent.point * len(DEFINEMED) if parent.family == "uniform" else parent.point
+    low, high, _ = FAMILIES[family]
+    draw = random.Random(f"{seed}:{len(trials)}")  # noqa: S311 - no secret
+    moved = (
+        min(top, max(bottom, value + draw.gauss(0, step) * (top - bottom)))
+        for value, bottom, top in zip(point, low, high, strict=True)
+    )
+    return Proposal(family, tuple(round(value, 3) for value in moved))
