@@ -86,6 +86,13 @@ def test_checks_come_first_then_the_steps_in_order(root, tmp_path, services):
     assert "run 'demo' has no evidence yet" in done.stderr
 
 
+def test_the_base_writes_its_replay_before_a_training_that_wants_one(root, tmp_path, services):
+    words = ("adapt", "--config", "configs/demo.yaml", "--set", "trainer.replay.share=0.1")
+    done = bedside(*words, root=root, home=tmp_path / "home", FAILING="trainer run", **services)
+    assert calls(services)[4:] == [*ORDER[:3], "trainer replay", "trainer run"]
+    assert done.returncode == 3
+
+
 def test_keys_are_made_for_a_home_that_is_empty_and_for_no_other(root, tmp_path, services):
     """Something of a house that has no keys any more is a loss, and no beginning."""
     home = tmp_path / "home"

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside_core.inspection import Inspection
 from bedside_models.scores import Estimand
+from bedside_trainer.check import check_training
+from bedside_trainer.config import TrainerConfig
 from bedside_trainer.milestones import (
     Candidate,
     EarlyStop,
@@ -95,3 +98,12 @@ def test_each_score_is_in_the_report(tmp_path: Path) -> None:
 def test_exams_to_choose_by_are_named() -> None:
     with pytest.raises(ValueError, match=r"name some of eval\.exams"):
         Milestones(every=1, choose="exams")
+
+
+def test_an_exam_that_nobody_splits_is_told_before_the_first_step() -> None:
+    document = {"eval": {"heldout": {"ward": "w"}, "exams": {"quiz": "q"}}}
+    values = {"heldout": "ward", "milestones": {"every": 1, "exams": ["quiz", "other"]}}
+    inspection = Inspection(document)
+    check_training(TrainerConfig.model_validate(values), inspection)
+    faults = [finding.text for finding in inspection.findings if finding.kind == "fault"]
+    assert faults == ["trainer.milestones.exams: 'other' is not in eval.exams - known are: quiz"]

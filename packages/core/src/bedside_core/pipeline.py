@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bedside_core import lifeline, memory
 from bedside_core.commands import Command
@@ -77,15 +79,24 @@ def adapt(config: Path, overrides: list[str], registry: Registry) -> None:
         policy = Path(load_document(config, overrides)["eval"]["policy"])
         house.init(registry, policy if read_policy(policy).scope == "demo" else None)
     say(f"{len(report.checked)} things checked before the first step; `bedside check` lists them")
-    for number, (service, verb) in enumerate(STEPS, start=1):
-        say(f"\n[{number}/{len(STEPS) + 1}] {service} {verb}")
+    steps = steps_of(load_document(config, overrides))
+    for number, (service, verb) in enumerate(steps, start=1):
+        say(f"\n[{number}/{len(steps) + 1}] {service} {verb}")
         started = time.monotonic()
         code = lifeline.call([*executable(service), service, verb, *options])
         if code:
             raise StepError(f"{service} {verb}", code)
-        say(f"[{number}/{len(STEPS) + 1}] {service} {verb}: {time.monotonic() - started:.1f} s")
-    say(f"\n[{len(STEPS) + 1}/{len(STEPS) + 1}] registry promote")
+        say(f"[{number}/{len(steps) + 1}] {service} {verb}: {time.monotonic() - started:.1f} s")
+    say(f"\n[{len(steps) + 1}/{len(steps) + 1}] registry promote")
     promote(config, overrides, registry)
+
+
+def steps_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The steps of this run: the base writes its replay where the training wants one."""
+    steps = list(STEPS)
+    if (document.get("trainer") or {}).get("replay"):
+        steps.insert(steps.index(("trainer", "run")), ("trainer", "replay"))
+    return steps
 
 
 def promote(config: Path, overrides: list[str], registry: Registry) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from bedside_core import dispatch
 from bedside_core.errors import InputError
 from bedside_core.inspection import Inspection
 from bedside_core.kinds.heldout import check_exam, check_set
@@ -57,6 +58,11 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
     check_set(config.heldout, "trainer.heldout", inspection)
     for name in config.milestones.exams if config.milestones else ():
         check_exam(name, "trainer.milestones.exams", inspection)
+    if config.replay and inspection.extent == "machine" and dispatch.program("engine") is None:
+        inspection.unsure(
+            "trainer.replay: the engine's environment, by which the base writes, is not here - "
+            "`bash scripts/setup.sh engine`"
+        )
     inspection.needs("tokens", config.sequence_length, "trainer.sequence_length")
     inspection.needs("tokens", config.heldout_max_length, "trainer.heldout_max_length")
     # One state more than stay while the newest is written.
