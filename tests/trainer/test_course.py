@@ -91,6 +91,29 @@ def steps_of(path: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (path / "loss.jsonl").read_text().splitlines()]
 
 
+def test_a_document_of_garbage_is_left_out_and_named_also_after_a_kill(
+    spoilt: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = spoilt.copy(tmp_path / "other")
+    path = spoilt.train(**SPIKY)
+    spikes = spikes_of(path)
+    assert spikes
+    assert all("corpus-30" in spike["documents"] for spike in spikes)
+    assert all(spike["loss"] > (spike["loss_limit"] or math.inf) or
+               spike["grad_norm"] > spike["grad_norm_limit"] for spike in spikes)  # fmt: skip
+    left_out = {spike["step"] for spike in spikes}
+    assert sorted(left_out | set(steps_of(path))) == list(range(1, max(steps_of(path)) + 1))
+    out = capsys.readouterr().out
+    assert "documents corpus-30" in out
+    assert not set(GARBAGE) & set(out)
+    assert spoilt.registry.get("test/checkpoint").manifest.facts["left_out"] == len(spikes)
+
+    first = min(left_out)
+    cut_at(other, first + 1, **SPIKY)
+    cut_at(other, max(left_out), **SPIKY)
+    assert files(other.train(**SPIKY)) == files(path)
+
+
 def test_an_update_that_is_left_out_leaves_no_trace(
     spoilt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from bedside_core.cli import main
+from bedside_core.errors import InputError
 from bedside_core.kinds.corpus import listed_documents, matching_documents
 from bedside_core.matching import canonical, digest
 from bedside_trainer.mixture import Replay
@@ -127,6 +128,23 @@ def test_what_the_base_writes_becomes_a_corpus_of_its_own(
     assert {json.dumps(body["prompt"]) for body in bodies} == {"[1]"}
     assert not [line for line in capsys.readouterr() if HELDOUT in line]
     assert list((house.registry.home / "work").iterdir()) == []
+
+
+def test_what_the_base_wrote_is_trained_on_and_can_be_traced(
+    house: Any, replay: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {"share": 0.2, "generate": {"documents": len(TEXTS), "max_tokens": 64}}
+    with pytest.raises(InputError, match=r"no replay yet - run `bedside trainer replay"):
+        house.train(replay=wanted)
+    assert replay() == 0
+    house.train(replay=wanted)
+    parents = house.registry.get("test/checkpoint").manifest.parents
+    assert parents["replay"] == house.registry.slot("test", "replay")
+    assert parents["corpus"] == house.registry.slot("test", "corpus")
+    capsys.readouterr()
+    config = Path(house.registry.home.parent / "run.yaml")
+    assert main(["trainer", "seen", "replay/17", "--config", str(config)]) == 0
+    assert "step" in capsys.readouterr().out
 
 
 def test_it_is_written_once(house: Any, replay: Any, capsys: pytest.CaptureFixture[str]) -> None:
