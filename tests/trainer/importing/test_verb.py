@@ -241,8 +241,9 @@ def test_a_second_import_reuses_the_first_until_a_file_changes(
     assert len(house.registry.artifacts()) == 2
 
 
+@pytest.mark.parametrize("what", ["generation defaults", "weights", "facts"])
 def test_a_planted_base_of_the_same_recipe_is_not_reused(
-    tmp_path: Path, model_directory: Path, new_house: Callable[[], Any]
+    what: str, model_directory: Path, new_house: Callable[[], Any]
 ) -> None:
     """A recipe's hash is public: another step could leave a weak base for the next comparison."""
     house = new_house()
@@ -254,7 +255,14 @@ def test_a_planted_base_of_the_same_recipe_is_not_reused(
     with run.write("base", recipe) as planted:
         shutil.copytree(honest.path, planted.path, dirs_exist_ok=True)
         (planted.path / "manifest.json").unlink()
-        edit_json(planted.path / "generation_config.json", temperature=2.0)
+        planted.facts.update(honest.manifest.facts)
+        planted.licences = honest.manifest.licences
+        if what == "weights":
+            digits(planted.path, lambda tensor: tensor + 1)
+        elif what == "facts":
+            planted.facts["context_length"] = 1 << 20
+        else:
+            edit_json(planted.path / "generation_config.json", temperature=2.0)
     assert house.registry.find(recipe.sha256).digest == planted.result.digest
     import_base(config, run)
     base = house.registry.get("test/base")
@@ -445,6 +453,14 @@ def test_a_gguf_package_becomes_safetensors_without_being_imported(
     assert (ours.eos_token_id, ours("5 µg")["input_ids"]) == (1, theirs("5 µg")["input_ids"])
     assert (base.path / "generation_config.json").is_file()
     assert (base.path / "chat_template.jinja").is_file()
+    import_base(config, house.run("trainer", "import-base"))
+    assert [artifact.digest for artifact in house.registry.artifacts()] == [base.digest]
+    edit_json(base.path / "generation_config.json", temperature=2.0)
+    with house.run("trainer", "import-base").write("base", base.manifest.recipe) as planted:
+        shutil.copytree(base.path, planted.path, dirs_exist_ok=True)
+        (planted.path / "manifest.json").unlink()
+    import_base(config, house.run("trainer", "import-base"))
+    assert house.registry.get("test/base").manifest.files == base.manifest.files
 
 
 def test_a_torn_gguf_is_refused(
