@@ -31,6 +31,10 @@ for name in requirements/verify "$clients"/{openai2,openai3,node}; do
   echo "$name.lock"
 done
 
+# The peer of bench/trainer, over the libraries of the dev environment.
+"$uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  --no-annotate --no-deps --only-binary :all: bench/trainer/peers.in -o bench/trainer/peers.lock
+
 # torch stands apart, because it comes as a CPU build or as the general build with CUDA libraries.
 torch=(--quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate)
 shared=$(grep -hoE '^[A-Za-z0-9_.-]+==' requirements/dev.lock | tr -d = | sed 's/^/--no-emit-package /')

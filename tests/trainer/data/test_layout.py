@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,9 +85,15 @@ def test_the_longest_do_not_always_stand_first_in_a_row() -> None:
     assert set(first) == {4, 6}
 
 
-def test_an_overlap_of_one_document_that_just_does_not_fit() -> None:
-    assert cut(np.array([11]), 10, 4).tolist() == [(0, 0, 10), (0, 6, 11)]
-    assert cut(np.array([10, 3]), 10, 4).tolist() == [(0, 0, 10), (1, 0, 3)]
+@pytest.mark.parametrize(
+    ("lengths", "pieces"),
+    [([11], [(0, 0, 10), (0, 6, 11)]), ([10, 3], [(0, 0, 10), (1, 0, 3)])],
+)
+def test_a_document_that_just_does_not_fit(
+    lengths: list[int], pieces: list[tuple[int, int, int]]
+) -> None:
+    columns = cut(np.array(lengths), 10, 4)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == pieces
 
 
 def test_layouts_one_after_the_other() -> None:

@@ -89,6 +89,38 @@ def test_a_training_that_ended_before_says_so(
     assert "steps none: the training ended before" in out
 
 
+def test_a_step_that_was_left_out_saw_nothing(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = trained.copy(tmp_path / "home")
+    write = lineage.write
+
+    def without_the_first(target: Path, data: Any, *, steps: list[int]) -> None:
+        write(target, data, steps=steps[1:])
+
+    monkeypatch.setattr(lineage, "write", without_the_first)
+    house.train(num_epochs=EPOCHS, learning_rate=1e-3)
+    checkpoint = house.registry.get("test/checkpoint")
+    every = [lineage.seen(checkpoint, f"corpus-{number}") or [] for number in range(7)]
+    steps = {step for pieces in every for piece in pieces for step in piece.steps}
+    assert steps == set(range(2, checkpoint.manifest.facts["steps"] + 1))
+
+
+def test_a_merged_model_is_asked_for_its_checkpoint(
+    trained: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    house = trained.copy(tmp_path / "home")
+    run = house.run("merger", "run")
+    parents = {kind: house.registry.get(f"test/{kind}") for kind in ("base", "checkpoint")}
+    with run.write("merged", run.recipe(house.config(), parents=parents)):
+        pass
+    assert ask(house, "corpus-1", "test/merged", monkeypatch=monkeypatch) == 0
+    assert f"checkpoint {parents['checkpoint'].digest[:12]}" in capsys.readouterr().out
+
+
 def test_an_index_that_was_changed_is_not_believed(trained: Any, tmp_path: Path) -> None:
     house = trained.copy(tmp_path / "home")
     checkpoint = house.registry.get("test/checkpoint")

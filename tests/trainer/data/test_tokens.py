@@ -69,7 +69,7 @@ def test_a_large_vocabulary_takes_wider_numbers(model_directory: Path) -> None:
     assert tokeniser(model_directory, vocabulary=65_537).dtype == "uint32"
 
 
-def test_the_separator_has_a_name() -> None:
+def test_the_separator_has_a_name(tmp_path: Path) -> None:
     instruct = words(
         eos_token="<|im_end|>", unk_token="<unk>", pad_token="<|endoftext|>", bos_token="<s>"
     )
@@ -77,10 +77,13 @@ def test_the_separator_has_a_name() -> None:
     assert turn.token == "<|im_end|>"
     assert text.token == "<|endoftext|>"
     assert find("oder", instruct) == Separator("oder", 1)
-    assert explain(turn, instruct) == (
-        f"documents end with <|im_end|> ({turn.id}); `trainer.packing.separator: end_of_text` "
-        f"would be <|endoftext|> ({text.id})"
+    assert explain(turn, instruct, tmp_path) == (
+        f"documents end with <|im_end|> ({turn.id}); `trainer.packing.separator` could name "
+        f"<|endoftext|> ({text.id}, an end of text by its name)"
     )
+    alone = words(eos_token="</s>", unk_token="<unk>")
+    only = find("eos", alone)
+    assert explain(only, alone, tmp_path) == f"documents end with </s> ({only.id})"
     with pytest.raises(
         InputError, match="none of <none> - name one of its tokens, for example <s>"
     ):

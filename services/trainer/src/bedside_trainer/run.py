@@ -64,7 +64,7 @@ def train(config: TrainerConfig, run: Run) -> None:
         replay=replay.get("replay"),
     )
     packing = packing_report(data, config)
-    say(separator.explain(data.separator, tokenizer))
+    say(separator.explain(data.separator, tokenizer, base.path))
     say(str(packing))
     files = [artifact.file(PARQUET) for artifact in (corpus, *replay.values())]
     exams = config.milestones.exams if config.milestones else ()

@@ -7,7 +7,7 @@ shuffled first, so neither the order of the corpus nor the length decides who st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from bedside_trainer.data.packing import Mode, Packing
 
 PIECE = np.dtype([("document", "<u4"), ("start", "<u4"), ("end", "<u4")])
 """Tokens `start` to `end` (not included) of a document."""
+Columns = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
+"""Documents, starts and ends of pieces."""
 
 
 class Layout(NamedTuple):
@@ -52,21 +54,23 @@ def lay_out(lengths: NDArray[np.int64], capacity: int, packing: Packing, seed: i
         packing: the mode, and the overlap.
         seed: of the order in which documents of one length are placed and stand in a row.
     """
-    shuffled = np.random.default_rng(seed).permutation(len(lengths))
+    shuffled = np.random.default_rng(seed).permutation(len(lengths)).astype(np.uint32)
+    lengths = lengths[shuffled]
     if packing.mode == "concat":
-        pieces = _end_to_end(lengths[shuffled], capacity)
-        row = (np.cumsum(_lengths(pieces)) - 1) // capacity
+        document, start, end = _end_to_end(lengths, capacity)
+        row: NDArray[np.integer[Any]] = (np.cumsum(end - start) - 1) // capacity
     else:
-        pieces = cut(lengths[shuffled], capacity, packing.overlap)
-        fit = best_fit(_lengths(pieces).astype(np.int32), capacity)
-        by_row = np.argsort(fit.row, kind="stable")
-        pieces, row = pieces[by_row], fit.row[by_row].astype(np.int64)
-    pieces["document"] = shuffled[pieces["document"]]
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(row))))
-    return Layout(offsets, pieces)
+        document, start, end = cut(lengths, capacity, packing.overlap)
+        fit = best_fit((end - start).astype(np.int32), capacity)
+        by_row = _grouped(fit.row)
+        document, start, end = document[by_row], start[by_row], end[by_row]
+        row = fit.row[by_row]
+    pieces = np.empty(len(document), PIECE)
+    pieces["document"], pieces["start"], pieces["end"] = shuffled[document], start, end
+    return Layout(np.concatenate(([0], np.cumsum(np.bincount(row)))), pieces)
 
 
-def cut(lengths: NDArray[np.int64], capacity: int, overlap: int) -> NDArray[np.void]:
+def cut(lengths: NDArray[np.int64], capacity: int, overlap: int) -> Columns:
     """Cut what is longer than a row at exactly its capacity, and nothing else.
 
     Args:
@@ -75,27 +79,34 @@ def cut(lengths: NDArray[np.int64], capacity: int, overlap: int) -> NDArray[np.v
         overlap: tokens that a piece repeats of the piece before, fewer than `capacity`.
     """
     stride = capacity - overlap
-    number = np.maximum(1, -(-(lengths - overlap) // stride))
-    document = np.repeat(np.arange(len(lengths)), number)
-    start = (np.arange(len(document)) - np.repeat(np.cumsum(number) - number, number)) * stride
-    return _pieces(document, start, np.minimum(start + capacity, lengths[document]))
+    long = lengths > capacity
+    number = np.ones(len(lengths), np.int64)
+    number[long] = -(-(lengths[long] - overlap) // stride)
+    document = np.repeat(np.arange(len(lengths), dtype=np.uint32), number)
+    start = np.zeros(len(document), np.int64)
+    # Pieces of long documents alone, counted from 0 in each.
+    few = number[long]
+    nth = np.arange(few.sum()) - np.repeat(np.cumsum(few) - few, few)
+    start[np.repeat(long, number)] = nth * stride
+    return document, start, np.minimum(start + capacity, np.repeat(lengths, number))
 
 
-def _end_to_end(lengths: NDArray[np.int64], capacity: int) -> NDArray[np.void]:
+def _end_to_end(lengths: NDArray[np.int64], capacity: int) -> Columns:
     """Pieces of documents that are laid end to end and cut every `capacity` tokens."""
     ends = np.cumsum(lengths)
     to = np.union1d(ends, np.arange(capacity, lengths.sum(), capacity))
-    since = np.concatenate((to[:0], [0], to[:-1]))[: len(to)]
-    document = np.searchsorted(ends, since, side="right")
+    since = np.concatenate(([0], to[:-1]))
+    document = np.searchsorted(ends, since, side="right").astype(np.uint32)
     first = (ends - lengths)[document]
-    return _pieces(document, since - first, to - first)
+    return document, since - first, to - first
 
 
-def _pieces(*columns: NDArray[np.int64]) -> NDArray[np.void]:
-    pieces = np.empty(len(columns[0]), PIECE)
-    for name, column in zip(("document", "start", "end"), columns, strict=True):
-        pieces[name] = column
-    return pieces
+def _grouped(row: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The pieces row by row, those of a row in their order: a radix sort, 16 bits at a time."""
+    low = np.argsort((row & 0xFFFF).astype(np.uint16), kind="stable")
+    high = np.argsort((row[low] >> 16).astype(np.uint16), kind="stable")
+    grouped: NDArray[np.int64] = low[high]
+    return grouped
 
 
 def _lengths(pieces: NDArray[np.void]) -> NDArray[np.int64]:

@@ -9,12 +9,13 @@ Tested in tests/trainer/data/test_tokens.py.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from bedside_core.errors import InputError
-from bedside_trainer.importing.separators import ENDS_OF_TEXT
+from bedside_trainer.importing.separators import ENDS_OF_TEXT, separators
 
 SETTING = "trainer.packing.separator"
 
@@ -46,14 +47,12 @@ def find(setting: str, tokenizer: PreTrainedTokenizerBase) -> Separator:
     )
 
 
-def explain(separator: Separator, tokenizer: PreTrainedTokenizerBase) -> str:
-    """A line for the operator: what ends a document, and what else could."""
-    parts = [f"documents end with {separator.token} ({separator.id})"]
-    for setting in ("eos", "end_of_text"):
-        try:
-            other = find(setting, tokenizer)
-        except InputError:
-            continue
-        if other.id != separator.id:
-            parts.append(f"`{SETTING}: {setting}` would be {other.token} ({other.id})")
-    return "; ".join(parts)
+def explain(separator: Separator, tokenizer: PreTrainedTokenizerBase, directory: Path) -> str:
+    """A line for the operator: what ends a document, and which ends the base knows besides."""
+    others = [
+        f"{other['token']} ({other['id']}, {other['from']})"
+        for other in separators(tokenizer, directory)
+        if other["id"] != separator.id
+    ]
+    line = f"documents end with {separator.token} ({separator.id})"
+    return f"{line}; `{SETTING}` could name {', '.join(others)}" if others else line
