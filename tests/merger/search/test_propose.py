@@ -13,24 +13,31 @@ from bedside_merger.search.propose import (
     BISECTIONS,
     FIRST,
     Proposal,
+    Rule,
     Trial,
     best_of,
-    bound_of,
     propose,
 )
 
 Landscape = Callable[[Proposal], tuple[float, float]]
+AS_MUCH = Rule()
+"""Drift as A.4 has it."""
 
 
-def tried(
-    landscape: Landscape, count: int, *, max_drift: float | None = None, seed: int = 0
-) -> list[Trial]:
+def tried(landscape: Landscape, count: int, *, rule: Rule = AS_MUCH, seed: int = 0) -> list[Trial]:
     trials: list[Trial] = []
     while len(trials) < count:
-        family, point = proposal = propose(trials, max_drift, seed)
+        family, point = proposal = propose(trials, rule, seed)
         gain, drift = landscape(proposal)
         trials.append(
-            Trial(number=len(trials), family=family, point=point, gain=gain, drift=drift, change={})
+            Trial(
+                number=len(trials),
+                family=family,
+                point=point,
+                gain=gain,
+                drift=drift,
+                change={"news": -gain},
+            )
         )
     return trials
 
@@ -58,13 +65,13 @@ def lopsided(proposal: Proposal) -> tuple[float, float]:
 def test_the_first_is_definemed_and_sets_the_bound() -> None:
     trials = tried(even, 1)
     assert (trials[0].family, trials[0].point) == ("schedule", DEFINEMED)
-    assert bound_of(trials, None) == trials[0].drift
-    assert bound_of(trials, 0.1) == 0.1
+    assert AS_MUCH.limit_of(trials) == trials[0].drift
+    assert Rule("drift", 0.1).limit_of(trials) == 0.1
 
 
 def test_a_uniform_fraction_gains_more_at_equal_drift() -> None:
     trials = tried(even, len(FIRST) + BISECTIONS)
-    best = best_of(trials, None)
+    best = best_of(trials, AS_MUCH)
     assert best is not None
     assert best.family == "uniform"
     # As much drift as A.4 (half a weight in each of eleven parts would be the same sum of weights).
@@ -73,7 +80,7 @@ def test_a_uniform_fraction_gains_more_at_equal_drift() -> None:
 
 
 def test_mutations_find_what_is_not_uniform() -> None:
-    grid, more = (best_of(tried(lopsided, n), None) for n in (len(FIRST) + BISECTIONS, 80))
+    grid, more = (best_of(tried(lopsided, n), AS_MUCH) for n in (len(FIRST) + BISECTIONS, 80))
     assert grid is not None
     assert more is not None
     assert more.family == "schedule"
@@ -81,15 +88,25 @@ def test_mutations_find_what_is_not_uniform() -> None:
 
 
 def test_nothing_within_the_bound() -> None:
-    trials = tried(even, 14, max_drift=1e-9)
-    assert best_of(trials, 1e-9) is None
+    rule = Rule("drift", 1e-9)
+    assert best_of(tried(even, 14, rule=rule), rule) is None
+
+
+def test_where_nothing_is_lost_all_of_the_training_is_kept() -> None:
+    """As in the demo, where general texts gain, too: by `loss`, A.4 is no better than the whole."""
+    rule = Rule("loss")
+    trials = tried(even, 8, rule=rule)
+    best = best_of(trials, rule)
+    assert best is not None
+    assert (best.family, best.point) == ("uniform", (1.0,))
+    assert trials[-1].family == "schedule"  # no fraction is beyond the bound: nothing to bisect
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 30), st.integers(0, 5))
 def test_a_search_that_went_on_is_the_search_that_did_not_stop(cut: int, seed: int) -> None:
     whole = tried(even, 31, seed=seed)
-    assert propose(whole[:cut], None, seed) == Proposal(whole[cut].family, whole[cut].point)
+    assert propose(whole[:cut], AS_MUCH, seed) == Proposal(whole[cut].family, whole[cut].point)
     for trial in whole:
         low, high, _ = FAMILIES[trial.family]
         assert all(a <= x <= b for a, x, b in zip(low, trial.point, high, strict=True))

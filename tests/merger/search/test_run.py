@@ -81,7 +81,7 @@ def test_a_search_that_was_killed_goes_on(searching, monkeypatch, capsys):
     assert artifact.file("trials.jsonl").read_text().startswith(before)
     report = json.loads(artifact.file("search.json").read_bytes())
     assert [trial["number"] for trial in report["trials"]] == list(range(7))
-    assert report["max_drift"] == report["trials"][0]["drift"]
+    assert report["limit"] == report["trials"][0]["drift"]
     checked = report["check"]
     assert checked["checkpoint"]["gain"] > 0.5
     assert 0 < checked["definemed"]["share_of_training"] < 1

@@ -5,7 +5,7 @@ Tested in tests/merger/test_run.py.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -31,6 +31,9 @@ class Probe(Config):
     model once in memory, in float32."""
 
 
+Bound = Literal["drift", "loss"]
+
+
 class Search(Config):
     """What `bedside merger search` looks for, and on what."""
 
@@ -40,8 +43,11 @@ class Search(Config):
     """Sets in which it shall not drift."""
     trials: int = Field(default=24, ge=2)
     """Merges that are tried."""
-    max_drift: Annotated[float, Field(gt=0)] | None = None
-    """Nats per token; without it, the drift of DeFineMed's schedule is the bound."""
+    bound: Bound = "drift"
+    """What is bounded in the general sets: how far predictions move in either direction, or
+    (`loss`) how much worse they become, as a policy's guards have it."""
+    limit: float | None = None
+    """Nats per token; without it, what DeFineMed's schedule has."""
     max_length: int = Field(default=MAX_LENGTH, ge=2)
     """Tokens that a model sees at once."""
     confidence: float = Field(default=0.95, gt=0, lt=1)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-CHUNK_ELEMENTS = 1 << 22
-"""Bounds the scratch, whatever the size of a tensor."""
+CHUNK_ELEMENTS = 1 << 18
+"""Bounds the scratch to what the processor's cache holds, whatever the size of a tensor."""
 LOST_BITS = 16
 """Of the 32 bits of a float32; those that stay are a bfloat16."""
 

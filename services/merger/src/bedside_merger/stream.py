@@ -27,7 +27,7 @@ class Merged(NamedTuple):
 
     name: str
     tensor: torch.Tensor
-    """In float32."""
+    """In float32; empty as soon as the next one is asked for."""
 
 
 def merged_tensors(document: Mapping[str, Any], seed: int) -> Iterator[Merged]:
@@ -45,6 +45,8 @@ def merged_tensors(document: Mapping[str, Any], seed: int) -> Iterator[Merged]:
             torch.manual_seed(seed)
             for task, tensor in _planned(document).run(quiet=True):
                 yield Merged(task.output_weight.name, tensor)
+                # The executor and whoever iterates hold it while the next one is computed.
+                tensor.set_()
     except OSError:
         raise
     except Exception as error:

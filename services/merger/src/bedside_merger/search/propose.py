@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bedside_core.config import Config
+from bedside_merger.config import Bound
 from bedside_merger.merge import Merge
 from bedside_merger.search.families import DEFINEMED, FAMILIES, FamilyName, Point
 
@@ -49,6 +50,26 @@ class Trial(Config):
     def merge(self) -> Merge:
         return FAMILIES[self.family].make(self.point)
 
+    def amount(self, bound: Bound) -> float:
+        """What is bounded, in nats per token."""
+        return self.drift if bound == "drift" else max(self.change.values())
+
+
+class Rule(NamedTuple):
+    """What a merge must keep to."""
+
+    bound: Bound = "drift"
+    limit: float | None = None
+    """None: what DeFineMed's schedule, the first trial, has."""
+
+    def limit_of(self, trials: Sequence[Trial]) -> float:
+        """Nats per token."""
+        return trials[0].amount(self.bound) if self.limit is None else self.limit
+
+    def keeps(self, trial: Trial, trials: Sequence[Trial]) -> bool:
+        """Whether a trial is within the bound."""
+        return trial.amount(self.bound) <= self.limit_of(trials)
+
 
 class Proposal(NamedTuple):
     """What is tried next."""
@@ -57,49 +78,38 @@ class Proposal(NamedTuple):
     point: Point
 
 
-def bound_of(trials: Sequence[Trial], max_drift: float | None) -> float:
-    """The largest drift that is allowed: the setting, else that of DeFineMed's schedule."""
-    return trials[0].drift if max_drift is None else max_drift
-
-
-def best_of(trials: Sequence[Trial], max_drift: float | None) -> Trial | None:
+def best_of(trials: Sequence[Trial], rule: Rule) -> Trial | None:
     """The largest gain within the bound; the first of equals."""
-    bound = bound_of(trials, max_drift)
-    within = [trial for trial in trials if trial.drift <= bound]
+    within = [trial for trial in trials if rule.keeps(trial, trials)]
     return max(within, key=lambda trial: trial.gain, default=None)
 
 
-def propose(trials: Sequence[Trial], max_drift: float | None, seed: int) -> Proposal:
+def propose(trials: Sequence[Trial], rule: Rule, seed: int) -> Proposal:
     """The next merge to try.
 
     Args:
         trials: all before, in order.
-        max_drift: the setting.
+        rule: what a merge must keep to.
         seed: of the mutations.
     """
     number = len(trials)
     if number < len(FIRST):
         return Proposal(*FIRST[number])
-    if number < len(FIRST) + BISECTIONS:
-        return Proposal("uniform", (_middle(trials, bound_of(trials, max_drift)),))
-    return _mutation(trials, max_drift, seed)
-
-
-def _middle(trials: Sequence[Trial], bound: float) -> float:
-    """Between the largest fraction within the bound and the smallest beyond it."""
     uniform = [trial for trial in trials if trial.family == "uniform"]
-    within = max((t.point[0] for t in uniform if t.drift <= bound), default=0.0)
-    beyond = min((t.point[0] for t in uniform if t.drift > bound), default=1.0)
-    return (within + beyond) / 2
+    beyond = [trial.point[0] for trial in uniform if not rule.keeps(trial, trials)]
+    if beyond and number < len(FIRST) + BISECTIONS:
+        within = max((t.point[0] for t in uniform if rule.keeps(t, trials)), default=0.0)
+        return Proposal("uniform", ((within + min(beyond)) / 2,))
+    return _mutation(trials, rule, seed)
 
 
-def _mutation(trials: Sequence[Trial], max_drift: float | None, seed: int) -> Proposal:
+def _mutation(trials: Sequence[Trial], rule: Rule, seed: int) -> Proposal:
     step = STEP
-    for number in range(len(FIRST) + BISECTIONS, len(trials)):
-        before = best_of(trials[:number], max_drift)
-        after = best_of(trials[: number + 1], max_drift)
-        step *= FASTER if after is not before else SLOWER
-    parent = best_of(trials, max_drift) or trials[0]
+    for number in range(len(FIRST), len(trials)):
+        if trials[number].family != "uniform":
+            before, after = (best_of(trials[:count], rule) for count in (number, number + 1))
+            step *= FASTER if after is not before else SLOWER
+    parent = best_of(trials, rule) or trials[0]
     # A uniform fraction is the schedule in which all numbers are the same.
     family: FamilyName = "schedule" if parent.family == "uniform" else parent.family
     point = parent.point * len(DEFINEMED) if parent.family == "uniform" else parent.point

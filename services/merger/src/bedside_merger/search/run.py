@@ -23,7 +23,7 @@ from bedside_core.kinds.heldout import read_set
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Search
 from bedside_merger.merge import Merge
-from bedside_merger.search.propose import Trial, best_of, bound_of, propose
+from bedside_merger.search.propose import Rule, Trial, best_of, propose
 from bedside_models.device import device_kind
 from bedside_models.settle import settle
 
@@ -144,7 +144,7 @@ def _trials(settings: Search, bench: Bench, measure: Measure, path: Path) -> lis
         say(f"going on after {len(trials)} trials")
     base = measure(bench.base, "base")
     while (number := len(trials)) < settings.trials:
-        family, point = propose(trials, settings.max_drift, settings.seed)
+        family, point = propose(trials, _rule(settings), settings.seed)
         trial = Trial(number=number, family=family, point=point, gain=0, drift=0, change={})
         found = bench.measured(trial.merge, measure, f"trial {number + 1}/{settings.trials}")
         trial = trial.model_copy(
@@ -162,6 +162,10 @@ def _trials(settings: Search, bench: Bench, measure: Measure, path: Path) -> lis
     return trials
 
 
+def _rule(settings: Search) -> Rule:
+    return Rule(settings.bound, settings.limit)
+
+
 def _recorded(path: Path) -> list[Trial]:
     """Whole lines only: the last may have been cut off."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -177,7 +181,7 @@ def _checked(
     from bedside_merger.search.score import drift, gain, gains, interval
 
     target, first = settings.target, trials[0]
-    best = best_of(trials, settings.max_drift) or first
+    best = best_of(trials, _rule(settings)) or first
     base = measure(bench.base, "check base")
     trained = measure(bench.checkpoint, "check checkpoint")
     reference = bench.measured(first.merge, measure, "check DeFineMed")
@@ -202,7 +206,8 @@ def _checked(
         "target": target,
         "general": list(settings.general),
         "num_trials": len(trials),
-        "max_drift": bound_of(trials, settings.max_drift),
+        "bound": settings.bound,
+        "limit": _rule(settings).limit_of(trials),
         "best": best.model_dump(mode="json") | {"merge": best.merge.model_dump(mode="json")},
         "trials": [trial.model_dump(mode="json") for trial in trials],
         "check": {
@@ -222,24 +227,27 @@ def _write(folder: Path, report: dict[str, Any]) -> None:
 
 
 def _show(report: dict[str, Any]) -> None:
-    bound = report["max_drift"]
-    rows = [["trial", "family", "gain", "drift", "within the bound", "numbers"]]
-    ordered = sorted(report["trials"], key=lambda t: (t["drift"] > bound, -t["gain"]))
+    trials = [Trial.model_validate(one) for one in report["trials"]]
+    limit, bound = report["limit"], report["bound"]
+    rows = [["trial", "family", "gain", "drift", "loss", "within the bound", "numbers"]]
+    amounts = {trial.number: trial.amount(bound) for trial in trials}
+    ordered = sorted(trials, key=lambda t: (amounts[t.number] > limit, -t.gain))
     rows += [
         [
-            str(t["number"]),
-            t["family"],
-            f"{t['gain']:.4f}",
-            f"{t['drift']:.4f}",
-            "yes" if t["drift"] <= bound else "no",
-            " ".join(f"{value:g}" for value in t["point"]),
+            str(t.number),
+            t.family,
+            f"{t.gain:.4f}",
+            f"{t.drift:.4f}",
+            f"{t.amount('loss'):+.4f}",
+            "yes" if amounts[t.number] <= limit else "no",
+            " ".join(f"{value:g}" for value in t.point),
         ]
         for t in ordered[:SHOWN]
     ]
     say(f"{report['num_trials']} trials on the texts that choose, nats per token:")
     say(table(rows))
     say("on the texts that chose nothing:")
-    rows = [["model", f"gain in {report['target']}", "of the training's", "drift"]]
+    rows = [["model", f"gain in {report['target']}", "of the training's", "drift", "loss"]]
     for name in ("checkpoint", "definemed", "best"):
         one = report["check"][name]
         share = one["share_of_training"]
@@ -249,6 +257,7 @@ def _show(report: dict[str, Any]) -> None:
                 f"{one['gain']:.4f}",
                 "-" if share is None else f"{share:.0%}",
                 f"{one['drift']:.4f}",
+                f"{max(one['change'].values()):+.4f}",
             ]
         )
     say(table(rows))
@@ -256,6 +265,6 @@ def _show(report: dict[str, Any]) -> None:
     say(
         f"best above DeFineMed's schedule: {above['mean']:+.4f} nats per token "
         f"({above['confidence']:.0%} interval {above['low']:+.4f} to {above['high']:+.4f}, "
-        f"{above['clusters']} independent texts), at a drift of at most {bound:.4f} where it was "
-        "chosen"
+        f"{above['clusters']} independent texts); where it was chosen, {bound} was at most "
+        f"{limit:.4f}"
     )
