@@ -124,12 +124,32 @@ def test_a_tool_of_the_build_stays_in_an_image(dockerfiles: Any) -> None:
         runs = "; ".join(words for key, words in instructions if key == "RUN")
         for packages in re.findall(r"apt-get install ([^&;]*)", runs):
             words = [word for word in packages.split() if not word.startswith("--")]
-            installed[stage] = words
+            installed.setdefault(stage, []).append(words)
     assert installed == {
-        "python": ["python3"],
-        "builder": ["python3-venv"],
-        "runtime": ["libnuma1"],
+        "python": [["python3"]],
+        "builder": [["python3-venv"]],
+        "runtime": [["libnuma1"], ["gcc", "libc6-dev", "python3-dev"]],
     }
+
+
+def test_a_compiler_is_in_an_image_for_processors(dockerfiles: Any, compose: Any, gpu: Any) -> None:
+    runs = [words for key, words in dockerfiles["Dockerfile"].stages["runtime"] if key == "RUN"]
+    (compiler,) = (run for run in runs if "gcc" in run)
+    assert re.match(r'if \[ "\$\{DEVICE\}" = cuda \]; then', compiler)
+    built = [s["build"]["args"] for s in compose.services.values() if "build" in s]
+    assert [arguments for arguments in built if "DEVICE" in arguments] == []
+    built = [s["build"].get("args", {}) for s in gpu.services.values() if "build" in s]
+    assert {"TORCH": "general", "DEVICE": "cuda"} in built
+
+
+def test_what_triton_compiles_cannot_be_loaded(dockerfiles: Any, gpu: Any) -> None:
+    environment = dockerfiles["Dockerfile"].assigned("ENV")
+    (mount,) = gpu.services["trainer"]["tmpfs"]
+    folder, _, options = mount.partition(":")
+    assert "exec" in options.split(",")
+    for cache in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+        assert environment[cache].startswith(f"{folder}/")
+    assert environment["BEDSIDE_DEVICE"] == "${DEVICE}"
 
 
 def test_defaults_of_compose_and_dockerfiles_differ(
