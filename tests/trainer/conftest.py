@@ -131,15 +131,25 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> House:
-    """A house with base, corpus and held-out texts for development; tests work on copies."""
-    house = House(tmp_path_factory.mktemp("house") / "home")
-    source = BaseConfig(directory=model_directory, licence="Apache-2.0")
+def furnish(home: Path, source: BaseConfig) -> House:
+    """A house with base, corpus and held-out texts for development."""
+    house = House(home)
     import_base(source, house.run("trainer", "import-base"))
     house.add_corpus(sentences(12, seed=1))
     house.add_heldout(sentences(3, seed=99))
     return house
+
+
+@pytest.fixture(scope="session")
+def new_house_at() -> Callable[[Path, BaseConfig], House]:
+    return furnish
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory, model_directory: Path) -> House:
+    """One that tests work on copies of."""
+    source = BaseConfig(directory=model_directory, licence="Apache-2.0")
+    return furnish(tmp_path_factory.mktemp("house") / "home", source)
 
 
 @pytest.fixture

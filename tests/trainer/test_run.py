@@ -23,9 +23,9 @@ from safetensors.torch import load_file, save_file
 from bedside_core.cli import main
 from bedside_core.errors import ArtifactError, InputError
 from bedside_models.load import load_model
-from bedside_trainer import loop
 from bedside_trainer.config import BaseConfig
 from bedside_trainer.importing.verb import import_base
+from bedside_trainer.step.take import OptimizerStep
 
 
 class PowerCutError(Exception):
@@ -34,14 +34,14 @@ class PowerCutError(Exception):
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], object]) -> None:
     """Do something when training is about to take step `step` (counted from 0)."""
-    take = loop._Step.__call__
+    take = OptimizerStep.__call__
 
     def wrapped(self: Any, number: int, *rest: Any) -> Any:
         if number == step:
             action()
         return take(self, number, *rest)
 
-    monkeypatch.setattr(loop._Step, "__call__", wrapped)
+    monkeypatch.setattr(OptimizerStep, "__call__", wrapped)
 
 
 def cut() -> None:

@@ -7,20 +7,33 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import PreTrainedModel
 
 from bedside_core.artifacts import Artifact
+from bedside_trainer.parallel.world import World
 
 
-def save(model: PreTrainedModel, base: Artifact, target: Path) -> None:
+def save(model: PreTrainedModel, base: Artifact, target: Path, world: World) -> None:
     """Float32 safetensors and config of `model`; every other file as it is in the base.
 
-    Tied embeddings are written once, as the base has them.
+    Tied embeddings are written once, as the base has them. Where several processes hold the model,
+    all take part: its tensors come together one by one, in the memory of the first, which writes.
     """
-    model.save_pretrained(target)
+    whole: dict[str, Any] | None = None
+    if world.size > 1:
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        whole = get_model_state_dict(model, options=options)
+    if world.is_first:
+        model.save_pretrained(target, state_dict=whole)
+        copy_files(base, target)
+
+
+def copy_files(base: Artifact, target: Path) -> None:
+    """All of the base but weights and config."""
     for entry in base.manifest.files:
         is_weights = ".safetensors" in entry.path
         if not is_weights and entry.path != "config.json":
-            (target / entry.path).parent.mkdir(exist_ok=True)
             shutil.copyfile(base.path / entry.path, target / entry.path)

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from bedside_core.config import Config
 from bedside_core.kinds.heldout import SetName
+from bedside_models.device import DeviceSetting
 from bedside_models.scores import MAX_LENGTH
 from bedside_trainer.data.packing import Packing
 from bedside_trainer.lora import Lora
@@ -20,6 +21,7 @@ from bedside_trainer.mixture import Replay
 from bedside_trainer.schedule import Schedule
 from bedside_trainer.spikes import Spikes
 from bedside_trainer.state.config import StatesConfig
+from bedside_trainer.step.settings import Parallel, Step
 
 NUMBERS = (
     *("model_type", "hidden_size", "intermediate_size", "num_hidden_layers"),
@@ -96,6 +98,11 @@ class TrainerConfig(Config):
     """Of matrices only: norms and biases are never decayed."""
     max_grad_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Longer gradients are scaled down to this L2 norm."""
+    step: Step = Step()
+    device: DeviceSetting = "auto"
+    """Where it is trained. `auto` is what BEDSIDE_DEVICE says (the images for GPUs set it to cuda),
+    else a GPU if there is one. A GPU that was asked for and is not there is refused."""
+    parallel: Parallel = Parallel()
     seed: int = Field(default=17, ge=0)
     states: StatesConfig = StatesConfig()
     """Resumable states."""

@@ -1,35 +1,90 @@
-"""`bedside trainer run`: continual pre-training (CPT) of the base model on the corpus."""
+"""`bedside trainer run`: continual pre-training (CPT) of the base model on the corpus.
+
+One process, or one for each GPU: the verb starts them itself where several GPUs are visible, or
+torchrun, `accelerate launch`, Slurm or a Kubernetes Job does. The first process leads: it alone
+reads the registry, holds the locks, writes and speaks; the others train with it.
+"""
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bedside_core.artifacts import Artifact
 from bedside_core.console import say
+from bedside_core.errors import ConfigError
 from bedside_core.kinds.corpus import PARQUET
 from bedside_core.kinds.heldout import read_exam_part, read_set
 from bedside_core.run import Run
-from bedside_models.device import device_kind
+from bedside_models.device import choose_device, describe_device, device_kind
 from bedside_models.settle import settle
 from bedside_trainer.config import TrainerConfig
 
+if TYPE_CHECKING:
+    from bedside_trainer.data.prepare import Data
+    from bedside_trainer.development import Development
+    from bedside_trainer.loop import Outcome
+    from bedside_trainer.parallel.world import World
+
 LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
+DEVICE = "trainer.device"
 
 
 def train(config: TrainerConfig, run: Run) -> None:
     """From base and corpus to a checkpoint; goes on where a killed run of the same recipe stopped.
 
     Raises:
+        ConfigError: a GPU was asked for and there is none, or a launcher's variables are wrong.
         InputError: no base, corpus or development part yet, an incomplete base, an empty corpus,
-            unusable held-out texts, too little memory, or a loss that is not finite.
+            unusable held-out texts, too little memory, a loss that is not finite, or another
+            process was lost.
         ArtifactError: an input does not match its manifest, or the disk is full.
         KeyboardInterrupt: stopped by a signal, with its state saved.
     """
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        lead(config, run)
+        return
+    settle()
+    from bedside_trainer.parallel.world import joined
+
+    with joined(choose_device(config.device, name=DEVICE)) as world:
+        if world.is_first:
+            with world.leading() as tell:
+                lead(config, run, world, tell)
+        else:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                follow(config, run, world)
+
+
+def lead(
+    config: TrainerConfig,
+    run: Run,
+    world: World | None = None,
+    tell: Callable[[str], object] = lambda message: None,
+) -> None:
+    """What the first process does, or the only one.
+
+    Args:
+        config: of the training.
+        run: its surroundings.
+        world: the processes that a launcher started.
+        tell: says to the others what is trained, and where.
+    """
     base, corpus = run.input("base"), run.input("corpus")
-    parts = run.development()
-    replay = {"replay": run.input("corpus", "replay")} if config.replay else {}
+    inputs = {"base": base, "corpus": corpus, "heldout": run.development()}
+    if config.replay:
+        inputs["replay"] = run.input("corpus", "replay")
     recipe = run.recipe(
         config,
-        parents={"base": base, "corpus": corpus, "heldout": parts, **replay},
+        parents=inputs,
         libraries=LIBRARIES,
-        device=device_kind(),
+        device=device_kind(config.device),
     )
     if run.reuse("checkpoint", recipe):
         return
@@ -38,15 +93,81 @@ def train(config: TrainerConfig, run: Run) -> None:
     settle()
     import torch
 
-    from bedside_models import footprint, likelihood, load
     from bedside_models.describe import describe
-    from bedside_trainer import checkpoint, loop, report
-    from bedside_trainer.data import lineage, separator
-    from bedside_trainer.data.prepare import prepare
+    from bedside_models.footprint import read_shape
+    from bedside_trainer import report
+    from bedside_trainer.data import lineage
     from bedside_trainer.data.report import packing_report
-    from bedside_trainer.development import Development
-    from bedside_trainer.naming import names_of
+    from bedside_trainer.parallel.mesh import sharers
+    from bedside_trainer.parallel.world import alone
+    from bedside_trainer.step.need import demand
 
+    if world is None:
+        device = choose_device(config.device, name=DEVICE)
+        if device.type == "cuda" and torch.cuda.device_count() > 1 and config.method == "full":
+            from bedside_trainer.parallel.launch import run_as_many
+
+            run_as_many(torch.cuda.device_count(), sys.argv[1:])
+            return
+        world = alone(device)
+    data, development = prepared(config, run, inputs)
+    packing = packing_report(data, config)
+    say(str(packing))
+    need = demand(
+        read_shape(base.path), config,
+        longest=int(data.rows.lengths.max()), sharers=sharers(world, config.parallel.shard),
+    )  # fmt: skip
+    with (
+        need.granted(),
+        run.registry.work(recipe.sha256) as work,
+        run.write("checkpoint", recipe) as artifact,
+    ):
+        digests = {role: found.digest for role, found in inputs.items()}
+        places = {"work": str(work), "target": str(artifact.path)}
+        tell(json.dumps({"inputs": digests, **places}))
+        outcome = carry_out(config, inputs, data, development, work, artifact.path, world)
+        report.write_report(artifact.path, outcome)
+        packing.write(artifact.path, data.rows)
+        lineage.write(artifact.path, data, steps=outcome.steps)
+        outcome.course.write(artifact.path, outcome.before)
+        artifact.facts.update(describe(artifact.path), **report.facts(outcome, packing))
+        artifact.facts["device"] = describe_device(world.device) | {"processes": world.size}
+    facts = artifact.facts
+    say(
+        f"held-out perplexity {facts['perplexity_before']:.2f} -> {facts['perplexity_after']:.2f} "
+        f"({outcome.after.estimand}); "
+        f"{facts['tokens']} tokens in {facts['seconds']:.0f} s ({facts['tokens_per_second']:.0f}/s)"
+    )
+
+
+def follow(config: TrainerConfig, run: Run, world: World) -> None:
+    """What every other process does: what the first one says, if there is anything to do."""
+    told = json.loads(world.hear())
+    if told is None:
+        return
+    inputs = {role: run.registry.get(digest) for role, digest in told["inputs"].items()}
+    data, development = prepared(config, run, inputs, check=False)
+    work, target = Path(told["work"]), Path(told["target"])
+    carry_out(config, inputs, data, development, work, target, world)
+
+
+def prepared(
+    config: TrainerConfig, run: Run, inputs: Mapping[str, Artifact], *, check: bool = True
+) -> tuple[Data, Development]:
+    """Rows to train on, and what the model is scored on.
+
+    Args:
+        config: of the training.
+        run: its surroundings.
+        inputs: base, corpus, development parts and replayed texts, by role.
+        check: off where another process has compared hashes.
+    """
+    from bedside_models import footprint, likelihood, load
+    from bedside_trainer.data import separator
+    from bedside_trainer.data.prepare import prepare
+    from bedside_trainer.development import Development
+
+    base = inputs["base"]
     load.check_context(
         base.path,
         trainer__sequence_length=config.sequence_length,
@@ -57,56 +178,63 @@ def train(config: TrainerConfig, run: Run) -> None:
     data = prepare(
         config,
         base=base,
-        corpus=corpus,
+        corpus=inputs["corpus"],
         tokenizer=tokenizer,
         vocabulary=shape.vocabulary,
         room=run.registry.workrooms[0],
-        replay=replay.get("replay"),
+        replay=inputs.get("replay"),
+        check=check,
     )
-    packing = packing_report(data, config)
     say(separator.explain(data.separator, tokenizer, base.path))
-    say(str(packing))
-    files = [artifact.file(PARQUET) for artifact in (corpus, *replay.values())]
     exams = config.milestones.exams if config.milestones else ()
     development = Development(
-        likelihood.encode(read_set(parts, config.heldout), tokenizer),
+        likelihood.encode(read_set(inputs["heldout"], config.heldout), tokenizer),
         config.heldout_max_length,
         tokenizer,
-        {name: read_exam_part(parts, name) for name in exams},
+        {name: read_exam_part(inputs["heldout"], name) for name in exams},
     )
+    return data, development
 
-    demand = footprint.Demand(
-        "training",
-        shape.training,
-        batch=("trainer.batch_size", data.order.batch_size),
-        length=("trainer.sequence_length", config.sequence_length),
-    )
-    with (
-        demand.granted(),
-        run.registry.work(recipe.sha256) as work,
-        run.write("checkpoint", recipe) as artifact,
-    ):
+
+def carry_out(
+    config: TrainerConfig,
+    inputs: Mapping[str, Artifact],
+    data: Data,
+    development: Development,
+    work: Path,
+    target: Path,
+    world: World,
+) -> Outcome:
+    """Train, in all processes, and write the weights into `target`."""
+    from bedside_models.load import load_model
+    from bedside_trainer import checkpoint, loop
+    from bedside_trainer.naming import names_of
+    from bedside_trainer.parallel.mesh import device_mesh, load_sharded
+    from bedside_trainer.step.kernels import check_kernels
+    from bedside_trainer.step.precision import compute_in
+
+    base = inputs["base"]
+    check_kernels(config.step, world.device)
+    compute = compute_in(config.step.compute, world.device, sharded=world.size > 1)
+    if world.size > 1:
+        if config.method == "lora":
+            raise ConfigError("trainer.method lora trains in one process - start it alone")
+        model = load_sharded(base.path, device_mesh(world, config.parallel.shard), compute)
+    else:
         # Weights that stay as they are may be stored as the card computes.
-        frozen = config.method == "lora" and torch.cuda.is_available()
-        model = load.load_model(base.path, "bfloat16" if frozen else "float32")
-        outcome = loop.train(
-            model,
-            data.rows,
-            data.order,
-            development,
-            lambda rows: names_of(files, data.rows.documents_in(rows)),
-            config,
-            work,
-        )
-        checkpoint.save(model, base, artifact.path)
-        report.write_report(artifact.path, outcome)
-        packing.write(artifact.path, data.rows)
-        lineage.write(artifact.path, data, steps=outcome.steps)
-        outcome.course.write(artifact.path, outcome.before)
-        artifact.facts.update(describe(artifact.path), **report.facts(outcome, packing))
-    facts = artifact.facts
-    say(
-        f"held-out perplexity {facts['perplexity_before']:.2f} -> {facts['perplexity_after']:.2f} "
-        f"({outcome.after.estimand}); "
-        f"{facts['tokens']} tokens in {facts['seconds']:.0f} s ({facts['tokens_per_second']:.0f}/s)"
+        frozen = config.method == "lora" and compute.name == "bfloat16"
+        model = load_model(base.path, "bfloat16" if frozen else "float32")
+        model.to(world.device)  # type: ignore[arg-type]
+    files = [inputs[role].file(PARQUET) for role in ("corpus", "replay") if role in inputs]
+    outcome = loop.train(
+        model,
+        data,
+        development,
+        lambda rows: names_of(files, data.rows.documents_in(rows)),
+        config,
+        work,
+        compute=compute,
+        world=world,
     )
+    checkpoint.save(model, base, target, world)
+    return outcome

@@ -28,13 +28,18 @@ from bedside_trainer.step.precision import Compute
 from bedside_trainer.step.settings import Shard
 
 
+def sharers(world: World, shard: Shard) -> int:
+    """How many processes hold one copy of the model between them."""
+    return world.local_size if shard == "auto" else shard
+
+
 def device_mesh(world: World, shard: Shard) -> DeviceMesh:
     """One axis along which weights are split, and where there are copies one across them.
 
     Raises:
         ConfigError: the processes cannot be divided so.
     """
-    each = world.local_size if shard == "auto" else shard
+    each = sharers(world, shard)
     if world.size % each:
         raise ConfigError(
             f"trainer.parallel.shard: {world.size} processes cannot hold copies of {each} "

@@ -8,7 +8,7 @@ leads: it alone reads settings, holds locks, writes and speaks, and tells the ot
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,8 @@ import torch.distributed as dist
 
 from bedside_core.errors import ConfigError, InputError
 
+NOTHING = "null"
+"""What is said where there is nothing to do."""
 PATIENCE = timedelta(minutes=10)
 """Until a process that does not answer counts as lost; one that died is noticed at once."""
 PREPARATION = timedelta(days=2)
@@ -50,8 +52,27 @@ class World:
         dist.all_reduce(total)
         return [float(value) for value in total]
 
-    def tell(self, message: str) -> None:
-        """Say something to all others, once."""
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in some process."""
+        return self.summed(flag) != [0]
+
+    @contextmanager
+    def leading(self) -> Iterator[Callable[[str], None]]:
+        """Gives what says something to all others, once; they hear nothing if it is never used."""
+        told = False
+
+        def tell(message: str) -> None:
+            nonlocal told
+            told = True
+            self._tell(message)
+
+        try:
+            yield tell
+        finally:
+            if not told:
+                self._tell(NOTHING)
+
+    def _tell(self, message: str) -> None:
         if self.size > 1:
             raw = message.encode()
             for part in (len(raw).to_bytes(8, "little"), raw):
@@ -67,22 +88,19 @@ class World:
         return bytes(message).decode()
 
 
-def are_several() -> bool:
-    """Whether a launcher started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+def alone(device: torch.device) -> World:
+    """The world of a process that no launcher started."""
+    return World(0, 1, 0, 1, device)
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[World]:
-    """The world of this process, which others may join; alone if no launcher started it.
+    """The world that a launcher started this process in.
 
     Raises:
         ConfigError: a launcher's variable is missing, or is no number.
         InputError: another process was lost.
     """
-    if not are_several():
-        yield World(0, 1, 0, 1, device)
-        return
     rank, size, local, local_size = _places()
     if device.type == "cuda":
         device = torch.device("cuda", local)

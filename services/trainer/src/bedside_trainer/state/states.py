@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 import torch.distributed as dist
@@ -24,6 +24,7 @@ from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import sha256_file
 from bedside_core.memory import available_bytes, gib
+from bedside_trainer.parallel.world import World
 from bedside_trainer.state.config import StatesConfig
 from bedside_trainer.state.pieces import Piece, begin, model_pieces, optimizer_pieces
 from bedside_trainer.state.record import INDEX, RECORD, Index, StateRecord, name_of, parse
@@ -32,14 +33,6 @@ from bedside_trainer.state.shards import Reader, bytes_of
 
 GRACE_SECONDS = 5.0
 """How long a training that ends by an error waits for other processes' shares of a state."""
-
-
-class World(NamedTuple):
-    """The processes of a training."""
-
-    rank: int
-    size: int
-    device: torch.device
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bedside_models.likelihood import IGNORED
+from bedside_trainer.data.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,37 @@ def pieces(ids: Sequence[Sequence[int]], device: torch.device) -> Batch:
         boundaries=torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device),
         longest=max(lengths),
     )
+
+
+NOTHING = Row(
+    input_ids=np.zeros(1, np.int64),
+    labels=np.array([IGNORED]),
+    position_ids=np.zeros(1, np.int64),
+    boundaries=np.array([0, 1], np.int32),
+)
+"""A row that teaches nothing: for a process that has no row left while others have."""
+
+
+def joined_rows(rows: Sequence[Row]) -> Batch:
+    """Rows end to end; the last token of each predicts nothing."""
+    lengths = [len(row.input_ids) for row in rows]
+    starts = [0, *accumulate(lengths)]
+    boundaries = [r.boundaries[:-1] + start for r, start in zip(rows, starts, strict=False)]
+    boundaries.append(np.array([starts[-1]]))
+    targets = [np.append(row.labels[1:], IGNORED) for row in rows]
+    edges = np.concatenate(boundaries).astype(np.int32)
+    return Batch(
+        input_ids=torch.from_numpy(np.concatenate([row.input_ids for row in rows]))[None],
+        position_ids=torch.from_numpy(np.concatenate([row.position_ids for row in rows]))[None],
+        targets=torch.from_numpy(np.concatenate(targets)),
+        boundaries=torch.from_numpy(edges),
+        longest=int(np.diff(edges).max()),
+    )
+
+
+def targets_in(rows: Sequence[Row]) -> int:
+    """Tokens that rows predict."""
+    return sum(int((row.labels[1:] != IGNORED).sum()) for row in rows)
 
 
 def micro_batches(lengths: Sequence[int], limit: int | None) -> list[range]:

@@ -1,6 +1,6 @@
 """How long one training step takes, against its peers in the same run.
 
-    .venvs/dev/bin/python bench/trainer_step.py
+    .venvs/dev/bin/python bench/trainer/step.py
 
 The model has the shape of SmolLM2-135M and random weights: no artifact is needed. Rows of 512
 tokens, batch 1, float32, on the CPU. Ours and a peer take turns (A B A B ...) on the same rows, so
@@ -34,18 +34,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from bedside_core.console import say, table
 from bedside_core.progress import Progress
 from bedside_trainer.config import TrainerConfig
+from bedside_trainer.data.order import Order, Stream
 from bedside_trainer.data.rows import Row
-from bedside_trainer.loop import BETAS, _Step, build_optimizer
+from bedside_trainer.parallel.world import alone
 from bedside_trainer.schedule import Schedule
+from bedside_trainer.step.attention import NAME
+from bedside_trainer.step.precision import Compute
+from bedside_trainer.step.take import BETAS, OptimizerStep, build_optimizer
 
-RESULTS = Path(__file__).parent / "results" / "trainer_step.json"
+RESULTS = Path(__file__).parents[1] / "results" / "trainer_step.json"
 WARM_UP = 2
 SEED = 17
 SHAPE: dict[str, Any] = {
@@ -69,7 +72,7 @@ CONFIG = TrainerConfig(
 
 TakeStep = Callable[[int], float]
 """Takes the training step with this number and gives its loss."""
-BuildOptimizer = Callable[[torch.nn.Module, TrainerConfig], torch.optim.AdamW]
+BuildOptimizer = Callable[[torch.nn.Module, TrainerConfig], torch.optim.Optimizer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,19 @@ def bedside_step(name: str, rows: Any, build: BuildOptimizer) -> Contender:
     """The step of `bedside trainer run`."""
     model = build_model()
     optimizer = build(model, CONFIG)
-    accelerator = Accelerator(cpu=True, mixed_precision="no")
-    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
-    step = _Step(accelerator, prepared, prepared_optimizer, len(rows), rows, CONFIG)
+    model.set_attn_implementation(NAME)
+    order = Order(
+        [Stream(range(len(rows)), len(rows))], np.ones(len(rows), np.int64),
+        batch_size=1, num_epochs=1, max_steps=None, seed=SEED,
+    )  # fmt: skip
+    compute = Compute(torch.float32, sharded=False)
+    world = alone(torch.device("cpu"))
+    step = OptimizerStep.of(model, optimizer, rows, order, CONFIG, compute, world)
 
     def take_step(number: int) -> float:
-        return step(number, np.array([number]), 0).loss
+        point = step(number, np.array([number]), 0, lambda *_: True)
+        assert point is not None
+        return point.loss
 
     return Contender(name, take_step, timed(optimizer))
 
@@ -108,7 +118,8 @@ def plain_step(name: str, rows: Any) -> Contender:
     """The loop that everybody writes first, with our optimizer and schedule."""
     model = build_model()
     optimizer = build_optimizer(model, CONFIG)
-    schedule = LambdaLR(optimizer, lambda step: CONFIG.schedule.rate(step, len(rows)))
+    steps = len(rows)
+    schedule = LambdaLR(optimizer, lambda step: CONFIG.schedule.rate(step, steps))
 
     def take_step(number: int) -> float:
         input_ids = torch.from_numpy(rows.read(number).input_ids)[None]
@@ -204,7 +215,7 @@ def compare_all(rows: Any, pairs: int) -> list[dict[str, Any]]:
     # Schedules and optimizers refer to each other.
     gc.collect()
     loop = compare(
-        bedside_step("bedside loop", rows, build_optimizer),
+        bedside_step("bedside step", rows, build_optimizer),
         plain_step("plain loop", rows),
         pairs,
     )
