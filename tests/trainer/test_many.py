@@ -23,10 +23,17 @@ from bedside_trainer.config import BaseConfig
 TOLERANCE = 2e-5
 """Of losses, between one process and several: sums of float32 in another order."""
 COMMAND = ("trainer", "run", "--config")
-OWN = (
-    "import sys; from bedside_trainer.parallel.launch import run_as_many; "
-    "run_as_many(int(sys.argv[1]), sys.argv[2:])"
-)
+OWN = """
+import sys
+from bedside_core.cli import fail
+from bedside_core.errors import InputError
+from bedside_trainer.parallel.launch import run_as_many
+try:
+    run_as_many(int(sys.argv[1]), sys.argv[2:])
+except InputError as error:
+    sys.exit(fail(str(error), error.exit_code))
+"""
+"""What the verb does where there are so many GPUs."""
 ACCELERATE = (
     "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
     "--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1",

@@ -26,6 +26,7 @@ from transformers import (
 from bedside_core.errors import InputError
 from bedside_core.kinds.model import CONTEXT_FIELDS
 from bedside_core.memory import is_out_of_memory
+from bedside_models.device import ASKED, choose_device
 from bedside_models.scores import Dtype
 from bedside_models.tensors import open_weights
 
@@ -59,10 +60,11 @@ def load_model(path: Path, dtype: Dtype = "float32", *, spread: bool = False) ->
         spread: over all visible GPUs, layer by layer; where there is none, in memory.
 
     Raises:
+        ConfigError: BEDSIDE_DEVICE asks for a GPU, and there is none.
         InputError: it cannot be read, its weights are not exactly the architecture's, or the GPUs
             cannot hold it.
     """
-    if not (spread and torch.cuda.is_available()):
+    if not spread or choose_device("auto", name=ASKED).type == "cpu":
         return _load(path, dtype)
     model = _load(path, dtype, device_map="auto")
     _refuse_offloaded(path, getattr(model, "hf_device_map", {}))

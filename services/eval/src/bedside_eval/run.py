@@ -21,7 +21,7 @@ from bedside_eval.lineup import lineup, shortlisted
 from bedside_eval.plan import read_papers
 from bedside_eval.planned import plan_of
 from bedside_eval.report import markdown, show
-from bedside_models.device import device_kind
+from bedside_models.device import ASKED, choose_device, device_kind
 
 Name = TypeVar("Name", bound=str)
 PLOT = "evidence.png"
@@ -35,6 +35,7 @@ def evaluate(config: EvalConfig, run: Run) -> None:
     An interrupted run goes on with the first model that it had not finished, in the same look.
 
     Raises:
+        ConfigError: BEDSIDE_DEVICE asks for a GPU, and there is none.
         PolicyError: there is no plan, it allows no other look, or something was withdrawn.
         InputError: a held-out set, an exam or a model is unusable or not as planned, an earlier
             step has not run, or there is too little memory.
@@ -48,6 +49,8 @@ def evaluate(config: EvalConfig, run: Run) -> None:
     if _reused(run, recipe):
         report(config, run)
         return
+    # Before a look is spent: a GPU that the environment asks for is there.
+    choose_device("auto", name=ASKED)
     # numpy, scipy and torch: not for a step that is reused.
     from bedside_eval.examination import examine_sealed
 

@@ -25,7 +25,10 @@ def save(model: PreTrainedModel, base: Artifact, target: Path, world: World) -> 
     whole: dict[str, Any] | None = None
     if world.size > 1:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        whole = get_model_state_dict(model, options=options)
+        found = get_model_state_dict(model, options=options)
+        # Weights that are tied have one name, as transformers saves them.
+        every, once = (dict(model.named_parameters(remove_duplicate=r)) for r in (False, True))
+        whole = {name: found[name] for name in found if name not in every or name in once}
     if world.is_first:
         model.save_pretrained(target, state_dict=whole)
         copy_files(base, target)
