@@ -10,22 +10,20 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import torch
 from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 from transformers import PreTrainedModel
 
 from bedside_core.errors import InputError
 from bedside_trainer.step.settings import Checkpointing
 
-_ATEN = torch.ops.aten
 DEAR = {
-    _ATEN.mm.default,
-    _ATEN.addmm.default,
-    _ATEN._scaled_dot_product_flash_attention.default,
-    _ATEN._scaled_dot_product_flash_attention_for_cpu.default,
-    _ATEN._scaled_dot_product_efficient_attention.default,
-    _ATEN._scaled_dot_product_cudnn_attention.default,
-    torch.ops.torch_attn._varlen_attn.default,
+    "aten.mm.default",
+    "aten.addmm.default",
+    "aten._scaled_dot_product_flash_attention.default",
+    "aten._scaled_dot_product_flash_attention_for_cpu.default",
+    "aten._scaled_dot_product_efficient_attention.default",
+    "aten._scaled_dot_product_cudnn_attention.default",
+    "torch_attn._varlen_attn.default",
 }
 """Operations whose outputs `selective` keeps."""
 
@@ -50,5 +48,5 @@ def checkpoint_activations(model: PreTrainedModel, mode: Checkpointing) -> None:
 
 
 def _policy(_: object, operation: object, *__: object, **___: object) -> CheckpointPolicy:
-    dear = operation in DEAR
+    dear = str(operation) in DEAR
     return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
