@@ -22,10 +22,11 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from bedside_models.scores import Estimand, Scores, TextScore
+from bedside_trainer.parallel.world import World
 from bedside_trainer.state import states
 from bedside_trainer.state.config import StatesConfig
 from bedside_trainer.state.record import StateRecord
-from bedside_trainer.state.states import States, World
+from bedside_trainer.state.states import States
 
 BEFORE = Scores(
     estimand=Estimand(prefix_token="<s>", max_length=8, dtype="float32"),
@@ -128,7 +129,7 @@ def two(folder: Path, world: World) -> None:
 def act(scene: Callable[[Path, World], None], folder: Path, rank: int, size: int) -> None:
     store = f"file://{folder / scene.__name__}"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
-    scene(folder, World(rank, size, torch.device("cpu")))
+    scene(folder, World(rank, size, rank, size, torch.device("cpu")))
     dist.destroy_process_group()
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from bedside_trainer.parallel.world import World
 from bedside_trainer.state.config import StatesConfig
-from bedside_trainer.state.states import States, World
+from bedside_trainer.state.states import States
 
 PROGRAM = Path(__file__).with_name("processes.py")
 SPEC = importlib.util.spec_from_file_location("processes", PROGRAM)
@@ -40,7 +41,7 @@ def test_another_number_of_processes_goes_on_from_a_state(tmp_path: Path) -> Non
     for mesh in processes.SHAPES:
         work = tmp_path / f"mesh-{len(mesh)}"
         model, optimizer = processes.made(None)
-        world = World(rank=0, size=1, device=torch.device("cpu"))
+        world = World(0, 1, 0, 1, torch.device("cpu"))
         with States(work, StatesConfig(), world) as all_states:
             found = all_states.newest()
             assert found is not None and found.record.step == 3

@@ -15,12 +15,13 @@ import torch
 
 from bedside_core.errors import ArtifactError
 from bedside_models.scores import Estimand, Scores, TextScore
+from bedside_trainer.parallel.world import World
 from bedside_trainer.state import room, saving, states
 from bedside_trainer.state.config import StatesConfig
 from bedside_trainer.state.record import INDEX, RECORD, Point, StateRecord
-from bedside_trainer.state.states import States, World
+from bedside_trainer.state.states import States
 
-ALONE = World(rank=0, size=1, device=torch.device("cpu"))
+ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 BEFORE = Scores(
     estimand=Estimand(prefix_token="<s>", max_length=8, dtype="float32"),
     texts=(TextScore(id="a", nll=1.5, tokens=2, bytes=5),),

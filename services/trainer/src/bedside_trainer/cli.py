@@ -10,6 +10,7 @@ from bedside_trainer.importing.verb import bootstrap, import_base
 from bedside_trainer.replay import replay
 from bedside_trainer.run import train
 from bedside_trainer.seen import seen
+from bedside_trainer.selftest.trials import SelftestOptions, selftest
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -47,5 +48,12 @@ COMMANDS: tuple[Command, ...] = (
         TrainerConfig,
         words=("document", "model?"),
         examples=("ward/letter-17 --config FILE", "ward/letter-17 demo/merged --config FILE"),
+    ),
+    Command(
+        "selftest",
+        "kill trainings of a tiny model, and see that they go on as if nothing had happened",
+        selftest,
+        arguments=SelftestOptions,
+        examples=("", "--config configs/demo.yaml"),
     ),
 )

@@ -68,6 +68,8 @@ def begin(optimizer: torch.optim.Optimizer) -> None:
 
     An empty step, as in torch's own distributed checkpoints: zero gradients at rate zero.
     """
+    if optimizer.state:
+        return
     rates = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * 0.0

@@ -6,7 +6,6 @@ Tested in tests/trainer/state/test_states.py.
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
 import time
@@ -18,7 +17,6 @@ from types import TracebackType
 from typing import Self
 
 import torch
-import torch.distributed as dist
 
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
@@ -74,7 +72,7 @@ class States:
         self._in_background: bool | None = None
         self._job: Future[None] | None = None
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="states")
-        if world.rank == 0:
+        if world.is_first:
             for left in work.glob(f"{ASIDE}-*"):
                 shutil.rmtree(left)
         self._writer = Writer(
@@ -82,7 +80,7 @@ class States:
             keep=config.keep,
             rank=world.rank,
             size=world.size,
-            token=self._smallest(secrets.randbits(48)),
+            token=int(world.summed(secrets.randbits(32))[0]),
             for_room=self._check_room,
             for_others=self._check_others,
         )
@@ -204,9 +202,9 @@ class States:
                 saved = self._read(path, prefix)
             except (OSError, ValueError) as error:
                 reason = str(error) if type(error) is ValueError else type(error).__name__
-            if self._smallest(int(saved is not None)) and saved is not None:
+            if self._world.summed(saved is None) == [0] and saved is not None:
                 yield saved
-            elif self._world.rank == 0:
+            elif self._world.is_first:
                 say(f"state {path.name} is damaged ({reason}), not used; {older} older left")
                 shutil.rmtree(path)
 
@@ -232,10 +230,10 @@ class States:
     def _has_memory(self, need: int) -> bool:
         """Whether a copy of what this process holds fits into memory; found out once."""
         if self._in_background is None:
-            processes = int(os.environ.get("LOCAL_WORLD_SIZE", self._world.size))
+            processes = self._world.local_size
             room = available_bytes()
             self._in_background = room is None or need * processes <= room
-            if not self._in_background and self._world.rank == 0:
+            if not self._in_background and self._world.is_first:
                 say(
                     f"no memory for a copy of the state ({gib(need * processes)}): training waits "
                     "while a state is written"
@@ -256,14 +254,6 @@ class States:
             buffer.copy_(values, non_blocking=True)
             held.append(replace(piece, local=buffer))
         return held
-
-    def _smallest(self, value: int) -> int:
-        """Of all processes; they ask at the same time."""
-        if self._world.size == 1:
-            return value
-        shared = torch.tensor([value], device=self._world.device)
-        dist.all_reduce(shared, dist.ReduceOp.MIN)
-        return int(shared.item())
 
     def _check_room(self) -> None:
         if self._stopped():

@@ -1,0 +1,1 @@
+"""Trainings that are killed, shown to end as if nothing had happened."""
