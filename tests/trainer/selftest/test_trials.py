@@ -13,7 +13,7 @@ from bedside_core.registry.registry import Registry
 from bedside_trainer.selftest import trials
 from bedside_trainer.selftest.trials import Result, SelftestOptions, Trial, passes, selftest
 
-WHOLE = Result((2.0, 1.0), "a")
+WHOLE = Result((2.0, 1.0), "a", "rows")
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,16 @@ def test_what_passes(
     several: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    result = Result(losses, weights)
+    result = Result(losses, weights, "rows")
     for kind, exact in (("cpu x86_64", alone), ("NVIDIA H200", several)):
         monkeypatch.setattr(trials, "device_kind", lambda kind=kind: kind)
         assert passes(Trial("", (1, 1)), WHOLE, result) == exact
         assert passes(Trial("", (1, 2)), WHOLE, result) == several
+
+
+def test_another_order_of_rows_never_passes() -> None:
+    result = Result(WHOLE.losses, WHOLE.weights, "others")
+    assert not passes(Trial("", (1, 2)), WHOLE, result)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -64,7 +69,7 @@ def test_settings_of_a_run_config_are_tested(tmp_path: Path) -> None:
 def test_a_training_that_ends_otherwise_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = iter([WHOLE, WHOLE, Result((2.0, 1.1), "b"), WHOLE])
+    results = iter([WHOLE, WHOLE, Result((2.0, 1.1), "b", "rows"), WHOLE])
     monkeypatch.setattr(trials, "run", lambda *_: next(results))
     with pytest.raises(PolicyError, match=r"FAIL: two processes go on - .* --seed 5` repeats it"):
         selftest(Registry(tmp_path), SelftestOptions(seed=5))

@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ LEFT_OUT = ("replay", "milestones")
 """Settings that need more than the self-test's registry holds."""
 POLL_SECONDS = 0.002
 ATTEMPTS = 3
+COLUMNS = (
+    "training", "processes", "killed after step", "rows", "loss differs by", "allowed", "weights",
+)  # fmt: skip
 
 
 class SelftestOptions(Config):
@@ -90,6 +94,8 @@ class Result:
     """Of each step, in nats per token."""
     weights: str
     """SHA-256 of the checkpoint's weights."""
+    rows: str
+    """SHA-256 of the list of rows that each step took."""
     killed_at: tuple[int, ...] = ()
     """Steps of the states that were the newest then."""
 
@@ -150,19 +156,29 @@ def settings(path: Path | None) -> dict[str, Any]:
 def passes(trial: Trial, whole: Result, result: Result) -> bool:
     """Whether a training ended as the one that was not killed."""
     same = result.weights == whole.weights or trial.tolerance > 0
-    return same and result.difference(whole) <= trial.tolerance
+    return same and result.rows == whole.rows and result.difference(whole) <= trial.tolerance
 
 
 def report(whole: Result, results: Sequence[Result]) -> str:
     """The table."""
     rows = [
-        ["training", "processes", "killed after step", "loss differs by", "allowed", "weights", ""]
+        [
+            "training",
+            "processes",
+            "killed after step",
+            "rows",
+            "loss differs by",
+            "allowed",
+            "weights",
+            "",
+        ]
     ]
     for trial, result in zip(TRIALS, results, strict=True):
         rows.append([
             trial.name,
             ", then ".join(map(str, trial.processes)),
             ", ".join(map(str, result.killed_at)),
+            "same order" if result.rows == whole.rows else "other",
             f"{result.difference(whole):.1e}",
             f"{trial.tolerance:.0e}" if trial.tolerance else "0",
             "same bytes" if result.weights == whole.weights else "close",
@@ -187,8 +203,8 @@ def run(scratch: Path, config: Path, processes: Sequence[int], chance: random.Ra
             )
         except TooFastError:
             continue
-        started = _start(folder / "home", config, processes[-1])
-        _finish(started)
+        with _started(folder / "home", config, processes[-1]) as last:
+            _finish(last)
         return _result(folder / "home", killed_at)
     raise ArtifactError(f"a training was done before it could be killed, {ATTEMPTS} times")
 
@@ -199,7 +215,9 @@ def _after(number: int, starts: int, chance: random.Random) -> int:
     return chance.randrange(number * share + 1, (number + 1) * share + 1)
 
 
-def _start(home: Path, config: Path, count: int) -> list[subprocess.Popen[str]]:
+@contextmanager
+def _started(home: Path, config: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """A training in so many processes; none outlives the block."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BEDSIDE_")}
     environment = tied(environment | {"BEDSIDE_HOME": str(home), "OMP_NUM_THREADS": "1"})
     command = [sys.executable, "-m", "bedside_core.cli", "trainer", "run", "--config", str(config)]
@@ -214,37 +232,39 @@ def _start(home: Path, config: Path, count: int) -> list[subprocess.Popen[str]]:
             }
             for rank in range(count)
         ]  # fmt: skip
-    return [
-        subprocess.Popen(  # noqa: S603
-            command,
-            env=environment | place,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for place in places
-    ]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(  # noqa: S603
+                    command,
+                    env=environment | place,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for place in places
+        ]
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                process.kill()
 
 
 def _kill(home: Path, config: Path, count: int, after: int) -> int:
     """Start a training, kill it when there is a state of this step or a later one; which one."""
-    started = _start(home, config, count)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
+    with _started(home, config, count) as processes:
         while newest(home) < after and time.monotonic() < deadline:
-            if any(process.poll() is not None for process in started):
-                _finish(started)
+            if any(process.poll() is not None for process in processes):
+                _finish(processes)
                 raise TooFastError
             time.sleep(POLL_SECONDS)
-    finally:
-        for process in started:
+        for process in processes:
             process.kill()
-        codes = [process.wait() for process in started]
-        for process in started:
-            assert process.stderr is not None  # noqa: S101 - it is a pipe
-            process.stderr.close()
-    if -signal.SIGKILL not in codes:
-        raise TooFastError
+        if -signal.SIGKILL not in [process.wait() for process in processes]:
+            raise TooFastError
     return newest(home)
 
 
@@ -269,10 +289,13 @@ def _finish(started: Sequence[subprocess.Popen[str]]) -> None:
 
 
 def _result(home: Path, killed_at: tuple[int, ...]) -> Result:
+    from bedside_trainer.data.lineage import STEPS as ROWS_OF_STEPS
+
     checkpoint = Registry(home).get("selftest/checkpoint")
     lines = checkpoint.file("loss.jsonl").read_text(encoding="utf-8").splitlines()
     return Result(
         losses=tuple(json.loads(line)["loss"] for line in lines),
         weights=sha256_file(checkpoint.file("model.safetensors")),
+        rows=sha256_file(checkpoint.file(ROWS_OF_STEPS)),
         killed_at=killed_at,
     )
