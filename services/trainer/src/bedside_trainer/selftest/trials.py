@@ -25,8 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bedside_core.config import Config, load_document, validate
 from bedside_core.console import say, table
 from bedside_core.errors import ArtifactError, PolicyError
@@ -129,7 +127,7 @@ def selftest(registry: Registry, options: SelftestOptions) -> None:
         (scratch / "base").mkdir()
         furnish(scratch / "new" / "home", scratch / "base")
         config = scratch / "run.yaml"
-        config.write_text(yaml.safe_dump({"name": "selftest", "trainer": section}))
+        config.write_text(json.dumps({"name": "selftest", "trainer": section}))  # YAML, too
         whole = run(scratch, config, (1,), chance)
         results = [run(scratch, config, trial.processes, chance) for trial in TRIALS]
     say(report(whole, results))
