@@ -29,7 +29,7 @@ SHARED = {"bedside_core", "bedside_models"}
 """What services may import besides themselves; core imports nothing of the house."""
 OPERATED = {"bundle", "inference", "registry"}
 """Services with verbs for operators, whose arguments are no settings of a run."""
-WITHOUT_RUN = {("eval", "compare")}
+WITHOUT_RUN = {("eval", "compare"), ("trainer", "selftest")}
 """Verbs of other services that know no run config: their options are all they have."""
 MAX_FUNCTION_LINES = 120
 MAX_SWALLOWED = 0.2
