@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from bedside_core.errors import ConfigError, InputError
-from bedside_trainer.parallel.world import World, _losses, are_several, joined
+from bedside_trainer.parallel.world import World, _losses, alone, joined
 
 CPU = torch.device("cpu")
 
 
-def test_a_process_alone_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert not are_several()
-    with joined(CPU) as world:
-        assert world == World(0, 1, 0, 1, CPU)
-        assert world.is_first
-        assert world.summed(1.5, 2) == [1.5, 2]
-        world.tell("nobody hears")
+def test_a_process_alone_waits_for_others() -> None:
+    world = alone(CPU)
+    assert world == World(0, 1, 0, 1, CPU)
+    assert world.is_first
+    assert world.summed(1.5, 2) == [1.5, 2]
+    assert world.any(True)
+    assert not world.any(False)
+    with world.leading() as tell:
+        tell("nobody hears")
 
 
 def test_a_launcher_that_says_half_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
