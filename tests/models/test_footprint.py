@@ -183,7 +183,11 @@ def limited(
 @pytest.mark.parametrize(
     ("verb", "sentence", "setting"),
     [
-        ("trainer run", "training with 8 sequence(s) of 128 tokens", "trainer.batch_size"),
+        (
+            "trainer run",
+            "training with 8 sequence(s) of 128 tokens",
+            "the rows in trainer.step.micro_batch_tokens",
+        ),
         ("eval run", "examining with 8 sequence(s) of 128 tokens", "eval.batch_size"),
     ],
 )
