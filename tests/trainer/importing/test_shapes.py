@@ -36,6 +36,7 @@ from bedside_models.tensors import open_weights
 from bedside_trainer import checkpoint
 from bedside_trainer.config import BaseConfig
 from bedside_trainer.importing.verb import import_base, look
+from bedside_trainer.parallel.world import World
 
 Tensors = dict[str, torch.Tensor]
 Change = Callable[[Path], object]
@@ -50,6 +51,7 @@ VISION: dict[str, Any] = {
     "image_size": 28, "patch_size": 14,
 }  # fmt: skip
 HALF = {"dtype": torch.float16}
+ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 
 
 def put(path: Path, model: PreTrainedModel, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -374,7 +376,7 @@ def test_whatever_is_imported_comes_through_every_later_step(
     base = imported(ACCEPTED[name])
     assert base.manifest.facts["import"]["proof"]["largest_difference"] < 1e-6
     saved = tmp_path / "checkpoint"
-    checkpoint.save(load_model(base.path), base, saved)
+    checkpoint.save(load_model(base.path), base, saved, ALONE)
     assert stored(saved).keys() == stored(base.path).keys()
     assert check_mergeable(base.path, saved) == 2
     assert served_identity(base, Serving(max_model_len=64)).dtype in ("bfloat16", "float32")

@@ -22,6 +22,7 @@ from bedside_eval.plan import read_papers
 from bedside_eval.planned import plan_of
 from bedside_eval.report import markdown, show
 from bedside_models.device import ASKED, choose_device, device_kind
+from bedside_models.settle import settle
 
 Name = TypeVar("Name", bound=str)
 PLOT = "evidence.png"
@@ -50,6 +51,7 @@ def evaluate(config: EvalConfig, run: Run) -> None:
         report(config, run)
         return
     # Before a look is spent: a GPU that the environment asks for is there.
+    settle()
     choose_device("auto", name=ASKED)
     # numpy, scipy and torch: not for a step that is reused.
     from bedside_eval.examination import examine_sealed
