@@ -155,6 +155,7 @@ OIDC = (
 )
 BROKEN = {
     "base.directory": "base.directory=nix",
+    "trainer.watch.prometheus": "trainer.watch.prometheus=nix",
     "corpus.sources.path": "corpus.sources.0.path=nix",
     "corpus.heldout": "corpus.heldout.0=nix",
     "eval.policy": "eval.policy=nix",

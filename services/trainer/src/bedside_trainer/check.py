@@ -5,6 +5,7 @@ Tested in tests/core/test_preflight.py.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +70,14 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
     states = (config.states.keep + 1) * STATE_BYTES_PER_PARAMETER
     disk = CHECKPOINT_BYTES_PER_PARAMETER + states
     inspection.needs("bytes_of_disk_per_parameter", disk, "trainer")
+    folder = config.watch.prometheus
+    if folder is not None and inspection.extent != "settings":
+        with inspection.looking("trainer.watch.prometheus: a folder that can be written"):
+            if not (folder.is_dir() and os.access(folder, os.W_OK)):
+                raise InputError(
+                    f"{folder} is no folder that can be written - name the one that the "
+                    "textfile collector of node_exporter reads"
+                )
     inspection.needs(
         "bytes_of_memory_per_parameter",
         TRAINED,

@@ -22,6 +22,7 @@ from bedside_trainer.schedule import Schedule
 from bedside_trainer.spikes import Spikes
 from bedside_trainer.state.config import StatesConfig
 from bedside_trainer.step.settings import Parallel, Step
+from bedside_trainer.watch.settings import Watch
 
 NUMBERS = (
     *("model_type", "hidden_size", "intermediate_size", "num_hidden_layers"),
@@ -121,6 +122,8 @@ class TrainerConfig(Config):
     heldout: SetName
     """A set of `eval.heldout`: the perplexity of its development part is measured before and after;
     it is never trained on."""
+    # Not part of the recipe: however it is watched, the same is trained.
+    watch: Watch = Field(default=Watch(), exclude=True)
 
     @model_validator(mode="after")
     def _means_of_whole_weights(self) -> Self:

@@ -16,7 +16,6 @@ import torch
 from transformers import PreTrainedModel
 
 from bedside_core.console import say
-from bedside_core.progress import Progress
 from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.course import Course
@@ -33,6 +32,7 @@ from bedside_trainer.step.precision import Compute
 from bedside_trainer.step.proof import prove_isolation
 from bedside_trainer.step.take import OptimizerStep, build_optimizer
 from bedside_trainer.stopping import StopRequest
+from bedside_trainer.watch.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Outcome:
     """What was left out on the way, and what milestones scored."""
     compute_dtype: str
     """Of the matrix products; weights are float32."""
+    domains: dict[str, tuple[Scores, Scores]]
+    """Every set before and after, `trainer.heldout` among them."""
 
     @property
     def steps(self) -> list[int]:
@@ -67,6 +69,7 @@ def train(
     *,
     compute: Compute,
     world: World,
+    watcher: Watcher,
 ) -> Outcome:
     """Train `model` on the rows in their order, from the newest state in `work` or from the start.
 
@@ -79,6 +82,7 @@ def train(
         work: where states lie.
         compute: what the matrix products are computed in.
         world: the processes that train.
+        watcher: is told of every step.
 
     Raises:
         InputError: documents in a row see each other in this model; too many losses or gradients
@@ -97,24 +101,28 @@ def train(
         record = resume(states, model, optimizer)
         if record is None:
             record = StateRecord(step=0, seconds=0.0, curve=(), before=score("held-out before"))
+            watcher.before(model, record.before)
+            give_back(model)
         course = Course(config, steps, development, documents)
         course.restore(record.extras)
         take_step = OptimizerStep.of(model, optimizer, rows, order, config, compute, world)
         total = sum(int(rows.lengths[order.step_rows(step)].sum()) for step in range(steps))
         curve, seconds = list(record.curve), record.seconds
         seen = curve[-1].tokens if curve else 0
-        with Progress("train", total=total, unit="tok", done=seen) as progress, stop:
+        watching = watcher.training(model, total=total, done=record.step, seen=seen)
+        with watching as watch, stop:
             for step in range(record.step, steps):
-                started = time.monotonic()
-                point = take_step(step, order.step_rows(step), seen, course.admits)
+                started, chosen = time.monotonic(), order.step_rows(step)
+                point = take_step(step, chosen, seen, course.admits)
                 seconds += time.monotonic() - started
                 if point is None:
                     if course.goes_back:
                         record = go_back(states, model, optimizer, course, step + 1)
                         curve = list(record.curve)
                         seen = curve[-1].tokens if curve else 0
+                        watch.go_back(curve[-1].step if curve else 0, seen)
                     continue
-                progress.update(point.tokens - seen, loss=round(point.loss, 4))
+                watch.observe(point, seconds=seconds, squares=int(rows.cost[chosen].sum()))
                 seen = point.tokens
                 curve.append(point)
                 states.poll()
@@ -141,9 +149,11 @@ def train(
         states.wait()
         course.settle(model, partial(load_milestone, states, model))
         after = score("held-out after")
+        domains = watcher.after(model, after)
+        give_back(model)
     if adapters is not None:
         adapters.merge()
-    return Outcome(tuple(curve), seconds, record.before, after, course, compute.name)
+    return Outcome(tuple(curve), seconds, record.before, after, course, compute.name, domains)
 
 
 def measured(

@@ -125,8 +125,8 @@ def lead(
         digests = {role: found.digest for role, found in inputs.items()}
         places = {"work": str(work), "target": str(artifact.path)}
         tell(json.dumps({"inputs": digests, **places}))
-        outcome = carry_out(config, inputs, data, development, work, artifact.path, world)
-        report.write_report(artifact.path, outcome)
+        outcome = carry_out(config, run.name, inputs, data, development, work, artifact.path, world)
+        report.write_report(artifact.path, outcome, work)
         packing.write(artifact.path, data.rows)
         lineage.write(artifact.path, data, steps=outcome.steps)
         outcome.course.write(artifact.path, outcome.before)
@@ -138,6 +138,8 @@ def lead(
         f"({outcome.after.estimand}); "
         f"{facts['tokens']} tokens in {facts['seconds']:.0f} s ({facts['tokens_per_second']:.0f}/s)"
     )
+    for name, change in facts["nll_per_token_change"].items():
+        say(f"{name}: {change:+.3f} nats per token, {'learned' if change < 0 else 'forgotten'}")
 
 
 def follow(config: TrainerConfig, run: Run, world: World) -> None:
@@ -148,7 +150,7 @@ def follow(config: TrainerConfig, run: Run, world: World) -> None:
     inputs = {role: run.registry.get(digest) for role, digest in told["inputs"].items()}
     data, development = prepared(config, run, inputs, check=False)
     work, target = Path(told["work"]), Path(told["target"])
-    carry_out(config, inputs, data, development, work, target, world)
+    carry_out(config, run.name, inputs, data, development, work, target, world)
 
 
 def prepared(
@@ -198,6 +200,7 @@ def prepared(
 
 def carry_out(
     config: TrainerConfig,
+    name: str,
     inputs: Mapping[str, Artifact],
     data: Data,
     development: Development,
@@ -212,6 +215,8 @@ def carry_out(
     from bedside_trainer.parallel.mesh import device_mesh, load_sharded
     from bedside_trainer.step.kernels import check_kernels
     from bedside_trainer.step.precision import compute_in
+    from bedside_trainer.watch import domains
+    from bedside_trainer.watch.watcher import Watcher
 
     base = inputs["base"]
     check_kernels(config.step, world.device)
@@ -226,6 +231,9 @@ def carry_out(
         model = load_model(base.path, "bfloat16" if frozen else "float32")
         model.to(world.device)  # type: ignore[arg-type]
     files = [inputs[role].file(PARQUET) for role in ("corpus", "replay") if role in inputs]
+    others = domains.others(
+        inputs["heldout"], config.heldout, development.tokenizer, config.watch.num_texts
+    )
     outcome = loop.train(
         model,
         data,
@@ -235,6 +243,9 @@ def carry_out(
         work,
         compute=compute,
         world=world,
+        watcher=Watcher(
+            config, run=name, work=work, others=others, first=world.is_first, devices=world.size
+        ),
     )
     checkpoint.save(model, base, target, world)
     return outcome

@@ -54,6 +54,12 @@ def part_files(
     return files
 
 
+def set_names(artifact: Artifact) -> list[str]:
+    """The held-out sets of which the artifact has a development part, sorted."""
+    parts = (Path(entry.path).parts for entry in artifact.manifest.files)
+    return sorted({part[1] for part in parts if part[0] == _SETS})
+
+
 def read_set(artifact: Artifact, name: str) -> list[HeldoutText]:
     """The development part of a held-out set, sorted by file name.
 

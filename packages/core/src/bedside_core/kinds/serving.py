@@ -43,6 +43,7 @@ REPORTS = frozenset(
         *("milestones.json", "spikes.json"),
         *("packing.json", "packing.png"),
         *("lineage/pieces.npy", "lineage/record.json", "lineage/steps.npy"),
+        *("metrics.jsonl", "tensorboard/events.out.tfevents.0.bedside"),
     }
 )
 """What merger and trainer say of a model, beside it."""
