@@ -104,5 +104,8 @@ def test_how_it_is_watched_is_not_what_is_trained(
 ) -> None:
     path = house.train(max_steps=2, watch={"tensorboard": False})
     assert not (path / events.FOLDER).exists()
-    assert re.search(r"ward: -\d\.\d+ nats per token, learned", capsys.readouterr().out)
+    told = capsys.readouterr()
+    assert re.search(r"ward: -\d\.\d+ nats per token, learned", told.out)
+    bars = [json.loads(line) for line in told.err.splitlines() if '"progress": "train"' in line]
+    assert bars[-1]["rate"] > bars[-1]["learning_rate"]  # tokens a second, not hidden by a fact
     assert house.train(max_steps=2, watch={"prometheus": str(tmp_path)}) == path

@@ -124,7 +124,7 @@ class Watcher:
         shown = {
             "loss": round(line.loss, 4),
             "grad_norm": round(line.grad_norm, 3),
-            "rate": line.learning_rate,
+            "learning_rate": line.learning_rate,
             "memory_gib": round(line.memory_bytes / 2**30, 1),
         }
         if line.mfu is not None:
