@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
 from bedside_models.likelihood import (
-    IGNORED,
     encode,
     measure,
-    negative_log_likelihood,
     windows,
 )
 from bedside_models.load import load_model, load_tokenizer
@@ -93,17 +91,6 @@ def test_a_long_text_is_scored_in_full(length: int, make_model: Callable[..., Pa
     assert scores.tokens == len(ids)
     assert scores.texts[0].bytes == len(("Ödem, µg ≥ 5. " * 9).encode())
     assert scores.texts[0].nll == pytest.approx(total, rel=1e-6)
-
-
-def test_padding_does_not_count(make_model: Callable[..., Path]) -> None:
-    model = load_model(make_model()).eval()
-    row = torch.tensor([[1, 2, 3, 4]])
-    labels = torch.tensor([[1, 2, 3, IGNORED]])
-    with torch.no_grad():
-        total, count = negative_log_likelihood(model, row, labels)
-        short, fewer = negative_log_likelihood(model, row[:, :3], labels[:, :3])
-    assert count == fewer == 2
-    assert total.item() == pytest.approx(short.item(), rel=1e-6)
 
 
 def test_perplexity_weighs_texts_by_their_tokens() -> None:

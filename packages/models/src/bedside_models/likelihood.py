@@ -1,4 +1,4 @@
-"""Negative log-likelihood, once for all services: the training loss, and held-out texts.
+"""Negative log-likelihood of held-out texts, once for all services.
 
 `measure` computes what `scores.Estimand` describes; the evaluation's lm-eval computes the same
 (`loglikelihood_rolling`) and is compared with it on a sample of every examination.
@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bedside_core.errors import InputError
@@ -89,31 +88,6 @@ def windows(ids: Sequence[int], prefix_id: int, length: int) -> Iterator[Window]
     for done in range(length, len(ids), length - 1):
         end = min(done + length - 1, len(ids))
         yield Window([prefix_id, *ids[end - length : end]], scored=end - done)
-
-
-def negative_log_likelihood(
-    model: torch.nn.Module,
-    input_ids: Tensor,
-    labels: Tensor,
-    *,
-    position_ids: Tensor | None = None,
-) -> tuple[Tensor, int]:
-    """Sum over targets, in nats and float32, and their number.
-
-    Args:
-        model: a Hugging Face causal language model.
-        input_ids: token ids, shape (batch, length).
-        labels: shape (batch, length), `IGNORED` where there is no target; position t predicts
-            label t + 1.
-        position_ids: shape (batch, length); by default each sequence is one text.
-    """
-    read = model(input_ids=input_ids, position_ids=position_ids, use_cache=False)
-    logits = read.logits[:, :-1]
-    targets = labels[:, 1:]
-    total = F.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    return total, int((targets != IGNORED).sum())
 
 
 def log_likelihood(model: PreTrainedModel, ids: Sequence[int], scored: int) -> float:
