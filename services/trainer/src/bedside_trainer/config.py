@@ -5,10 +5,11 @@ Tested in tests/trainer/test_loop.py.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bedside_core.config import Config
 from bedside_core.kinds.heldout import SetName
@@ -29,6 +30,17 @@ NUMBERS = (
     *("num_attention_heads", "vocab_size", "max_position_embeddings"),
 )
 """What `base.architecture` must say."""
+
+
+_EXPONENT = re.compile(r"[+-]?\d+e[+-]?\d+")
+"""A number without a point is text in YAML 1.1, and so Helm writes them."""
+
+
+def _numbers_in(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbers_in(entry) for name, entry in value.items()}
+    is_number = isinstance(value, str) and _EXPONENT.fullmatch(value)
+    return float(value) if is_number else value
 
 
 class Shrink(Config):
@@ -53,6 +65,11 @@ class BaseConfig(Config):
     where the model itself is not."""
     shrink: Shrink | None = None
     """Instead of the model, a small one of random weights."""
+
+    @field_validator("architecture")
+    @classmethod
+    def _read_as_numbers(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if value is None else _numbers_in(value)
 
     @model_validator(mode="after")
     def _numbers(self) -> Self:
