@@ -67,7 +67,10 @@ def test_a_slip_in_the_last_section_is_found_before_the_first_step(root, tmp_pat
 def test_every_config_of_the_house_is_valid(root, tmp_path):
     for path in sorted(root.glob("configs/*.yaml")):
         done = bedside("check", "--config", str(path), root=root, home=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
+        if path.stem in ("demo", "tiny"):
+            assert (done.returncode, done.stderr) == (0, "")
+        else:  # their texts and machines are a house's own; a wrong config would end with 2
+            assert (path.stem, done.returncode) == (path.stem, 3)
         assert "checked:\n  corpus: every setting\n" in done.stdout
 
 

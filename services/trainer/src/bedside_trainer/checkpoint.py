@@ -39,4 +39,5 @@ def copy_files(base: Artifact, target: Path) -> None:
     for entry in base.manifest.files:
         is_weights = ".safetensors" in entry.path
         if not is_weights and entry.path != "config.json":
+            (target / entry.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(base.path / entry.path, target / entry.path)
