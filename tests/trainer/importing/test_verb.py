@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -17,10 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bedside_core import memory
 from bedside_core.cli import main
 from bedside_core.config import validate
-from bedside_core.errors import ConfigError, InputError
+from bedside_core.errors import ArtifactError, ConfigError, InputError
 from bedside_models.load import load_model
 from bedside_trainer.config import BaseConfig
-from bedside_trainer.importing import gguf_package
+from bedside_trainer.importing import gguf_package, verb
 from bedside_trainer.importing.verb import bootstrap, import_base
 
 
@@ -239,6 +240,22 @@ def test_a_second_import_reuses_the_first_until_a_file_changes(
     edit_json(source / "generation_config.json", max_length=64)
     import_base(config, run)
     assert len(house.registry.artifacts()) == 2
+
+
+def test_a_house_that_may_not_be_written_is_said(
+    model_directory: Path, new_house: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparing makes the base again, so a second import writes, too."""
+    house = new_house()
+    config = BaseConfig(directory=model_directory, licence="MIT")
+    import_base(config, house.run("trainer", "import-base"))
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "no", "tmp")
+
+    monkeypatch.setattr(verb, "new_directory", forbidden)
+    with pytest.raises(ArtifactError, match="no right to write base"):
+        import_base(config, house.run("trainer", "import-base"))
 
 
 @pytest.mark.parametrize("what", ["generation defaults", "weights", "facts"])

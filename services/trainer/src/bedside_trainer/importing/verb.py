@@ -9,7 +9,7 @@ from typing import Any
 from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
-from bedside_core.files import new_directory, sha256_file
+from bedside_core.files import disk_errors, new_directory, sha256_file
 from bedside_core.kinds.model import CONFIG, RANDOM_WEIGHTS
 from bedside_core.licences import licence
 from bedside_core.run import Run
@@ -28,6 +28,7 @@ def import_base(config: BaseConfig, run: Run) -> None:
 
     Raises:
         InputError: the source cannot be used, or a later step could not use it; says which.
+        ArtifactError: the disk is full or must not be written.
     """
     files = source_files(config)
     recipe = run.recipe(config, inputs=files, libraries=LIBRARIES)
@@ -125,7 +126,7 @@ def _is_import(config: BaseConfig, run: Run, known: Artifact) -> bool:
     with a recipe's hash.
     """
     say(f"base {known.digest[:12]} has the same recipe: it is made again, to compare every file")
-    with new_directory(run.registry.home / "tmp", "base") as again:
+    with disk_errors("base"), new_directory(run.registry.home / "tmp", "base") as again:
         facts = make(config, again)
         files = {
             path.relative_to(again).as_posix(): sha256_file(path)
