@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from bedside_corpus.clean import clean
 from bedside_corpus.config import CorpusConfig
+from bedside_corpus.counts import MAX_PLACES
 from bedside_corpus.sources import find_files
-from bedside_corpus.tally import MAX_PLACES, Tally
+from bedside_corpus.tally import Tally
 
 MEDICAL = "Der Patient erhält Ramipril bei Hypertonie."
 OTHER = "Der Garten liegt hinter dem Haus und ist im Mai am schönsten."

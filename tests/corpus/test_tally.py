@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside_corpus.counts import MAX_PLACES
 from bedside_corpus.document import Document
-from bedside_corpus.tally import MAX_PLACES, Tally
+from bedside_corpus.tally import Tally
 
 LICENCES = ("CC-BY-4.0", "CC0-1.0")
 outcomes = st.one_of(
@@ -17,7 +18,7 @@ outcomes = st.one_of(
 
 
 def document(source: str, licence: str, text: str = "eins zwei") -> Document:
-    return Document(id="x", text=text, source=source, licence=licence, language="de", form=text)
+    return Document(id="x", text=text, source=source, licence=licence, language="de", place="s/f")
 
 
 @given(st.lists(outcomes, max_size=40))

@@ -34,7 +34,7 @@ def clean(config: CorpusConfig, files: Sequence[SourceFile], tally: Tally) -> It
                     document = _document(record, file, config.language)
                     gate.admit(document)
                 except Dropped as dropped:
-                    tally.drop(dropped.reason, _place(record, file))
+                    tally.drop(dropped.reason, file.place(record.line))
                 else:
                     tally.keep(document)
                     yield document
@@ -85,7 +85,3 @@ def _document(record: RawRecord, file: SourceFile, language: str) -> Document:
     if record.fields is None:
         raise Dropped(record.damage or "malformed")
     return make_document(record.fields, file, record.line, language)
-
-
-def _place(record: RawRecord, file: SourceFile) -> str:
-    return file.label if record.line is None else f"{file.label}:{record.line}"

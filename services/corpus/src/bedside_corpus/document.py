@@ -6,7 +6,8 @@ Tested in tests/corpus/test_clean.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bedside_core.kinds.corpus import text_sha256
@@ -23,17 +24,24 @@ class Dropped(Exception):  # noqa: N818 - an outcome, not an error
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """One text of the corpus, normalised."""
+    """One text on its way into the corpus; a block that changes it makes another."""
 
     id: str
     text: str
     source: str
     licence: str
     language: str
-    form: str
-    """Its canonical form for matching."""
+    place: str
+    """Where it stands, as statistics and messages call it: `source/file:line`."""
+    scores: Mapping[str, float | str] = field(default_factory=dict)
+    """What blocks measured, by the name of the corpus's column."""
+
+    @cached_property
+    def form(self) -> str:
+        """Its canonical form for matching."""
+        return canonical(self.text)
 
     @property
     def words(self) -> int:
@@ -49,6 +57,13 @@ class Document:
     def matching_sha256(self) -> str:
         """SHA-256 (hex) of the canonical form; documents that differ by signs only share it."""
         return digest(self.form)
+
+    def says_the_same(self, other: Document) -> bool:
+        """Whether all but the scores is as in the other."""
+        return self is other or all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("text", "id", "source", "licence", "language")
+        )
 
 
 def make_document(
@@ -76,7 +91,7 @@ def make_document(
         raise Dropped("empty")
     if licence is None:
         raise Dropped("no_licence")
-    return Document(identifier, text, file.source.name, licence, spoken, canonical(text))
+    return Document(identifier, text, file.source.name, licence, spoken, file.place(line))
 
 
 def _string(fields: Mapping[str, Any], name: str) -> str | None:

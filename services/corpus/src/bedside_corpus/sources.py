@@ -28,6 +28,10 @@ class SourceFile:
         """What messages and statistics call this file."""
         return f"{self.source.name}/{self.name}"
 
+    def place(self, line: int | None) -> str:
+        """What they call one of its records; `line` counts from 1."""
+        return self.label if line is None else f"{self.label}:{line}"
+
 
 def find_files(source: Source) -> list[SourceFile]:
     """The files of a source, sorted by name.

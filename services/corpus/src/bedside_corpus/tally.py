@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedside_core.console import say, table
+from bedside_corpus.counts import MAX_PLACES
 from bedside_corpus.document import Document
-
-MAX_PLACES = 5
-"""Places kept per reason: enough to look at, however many were dropped."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,66 @@
+"""The contract of a block: a document in; kept, changed or dropped with a reason out.
+
+A block is a step of a datatrove pipeline, so it runs in any of its executors: in this process, in
+others, on a cluster. It is made once, from settings, and copied to wherever it runs; what costs
+time or memory to make (an index, a model) it makes when the first document comes. Its attributes
+are settings and paths, never text: datatrove writes them to files beside the work.
+
+    class Emptiness(Block):
+        name = "emptiness"
+
+        def apply(self, document: Document) -> Document:
+            if not document.text.strip():
+                raise Dropped("empty")
+            return document
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, Literal
+
+from datatrove.pipeline.base import PipelineStep
+
+from bedside_corpus.counts import Counts
+from bedside_corpus.document import Document, Dropped
+
+
+class Block(PipelineStep):  # type: ignore[misc]  # datatrove has no types
+    """Decides on documents one at a time, whatever came before; the base counts what it does."""
+
+    type = "block"
+    name: str
+    """Of the block in statistics: small letters and underscores."""
+    columns: ClassVar[Mapping[str, Literal["number", "label"]]] = {}
+    """The scores that the block leaves in `Document.scores`, each a column of the corpus."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = Counts()
+
+    @abstractmethod
+    def apply(self, document: Document) -> Document:
+        """The document as it goes on: the same one, or a changed one (`dataclasses.replace`).
+
+        It is a function of the document and the block's settings alone, so that the corpus is the
+        same however the work is divided.
+
+        Raises:
+            Dropped: the document does not go on, for the reason given.
+            InputError: what the block needs besides documents cannot be read; ends the build.
+        """
+
+    def run(
+        self, data: Iterable[Document], rank: int = 0, world_size: int = 1
+    ) -> Iterator[Document]:
+        """Pass documents on, in order, and count."""
+        for document in data:
+            self.counts.read += 1
+            try:
+                result = self.apply(document)
+            except Dropped as dropped:
+                self.counts.drop(dropped.reason, document.place)
+            else:
+                self.counts.changed += not result.says_the_same(document)
+                yield result
