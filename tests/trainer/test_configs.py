@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from bedside_core.cli import main
+from bedside_core.kinds.milestones import milestones
 from bedside_core.kinds.policy import read_policy
 from bedside_core.registry.registry import Registry
 from bedside_trainer.importing.architecture import parameters
@@ -35,7 +38,7 @@ UNPUBLISHED = {
 SMALL = (
     "base.shrink.layers=2", "trainer.sequence_length=128", "trainer.batch_size=2",
     "trainer.max_steps=2", "trainer.heldout=medical_de", "trainer.heldout_max_length=128",
-    "trainer.milestones={every: 1, choose: likelihood}",
+    "trainer.milestones={every: 1, choose: likelihood, publish: all}",
     "eval.policy=configs/policies/demo.yaml", "eval.exams={}", "eval.max_length=128",
     "eval.heldout={medical_de: demo/heldout/medical_de, general_de: demo/heldout/general_de, "
     "general_en: demo/heldout/general_en}",
@@ -46,6 +49,10 @@ SMALL = (
 def read(root: Path, name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((root / "configs" / f"{name}.yaml").read_text())
     return loaded
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path / "model.safetensors")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -110,3 +117,16 @@ def test_a_shrunk_run_goes_through(
     merged = registry.get(f"{run}/merged")
     assert merged.manifest.facts["num_parameters"] < 1_000_000
     assert registry.slot(run, "corpus") == registry.slot(corpus, "corpus")
+
+    # The trajectory is there, to be averaged or merged from a step that is named.
+    trajectory = milestones(registry.get(f"{run}/checkpoint").path)
+    assert list(trajectory) == [1, 2]
+    first, last = (weights(path) for path in trajectory.values())
+    for merge, mean in (
+        ("preset: average", 0.5),
+        ("method: passthrough, models: [{model: checkpoint/milestones/step-1}]", 0),
+    ):
+        setting = f"--set=merger={{{merge}, dtype: float32}}"
+        assert main(["merger", "run", *options, setting]) == 0
+        for name, value in weights(registry.get(f"{run}/merged").path).items():
+            torch.testing.assert_close(value, first[name] + mean * (last[name] - first[name]))

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from bedside_core.errors import InputError
 from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.milestones import folder_of, milestones
 from bedside_models import load
 from bedside_trainer.course import Course
 
@@ -80,7 +81,8 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: Collection[int]) -> None:
 
 def files(path: Path) -> dict[str, bytes]:
     names = ("model.safetensors", "loss.jsonl", "spikes.json", "milestones.json")
-    return {name: (path / name).read_bytes() for name in names if (path / name).exists()}
+    milestones = (f"{folder_of(step)}/model.safetensors" for step in range(100))
+    return {n: (path / n).read_bytes() for n in (*names, *milestones) if (path / n).exists()}
 
 
 def spikes_of(path: Path) -> list[dict[str, Any]]:
@@ -175,7 +177,8 @@ def test_milestones_are_scored_averaged_and_chosen_also_after_a_kill(
     house.add_heldout(["Fieber und Husten.", "Befund und Therapie."], {"quiz": items})
     two, four, killed = (house.copy(tmp_path / name) for name in ("two", "four", "killed"))
     changes = {
-        **EVEN, "max_steps": 4, "milestones": {"every": 2, "exams": ["quiz"], "average": 2},
+        **EVEN, "max_steps": 4,
+        "milestones": {"every": 2, "exams": ["quiz"], "average": 2, "publish": 1},
     }  # fmt: skip
     path = house.train(**changes)
     report = json.loads((path / "milestones.json").read_text())
@@ -189,6 +192,11 @@ def test_milestones_are_scored_averaged_and_chosen_also_after_a_kill(
     after_four = weights(four.train(**EVEN, max_steps=4))
     for name, value in weights(path).items():
         torch.testing.assert_close(value, (after_two[name] + after_four[name]) / 2)
+    # The mean is the checkpoint; the last milestone is a model beside it.
+    ((step, last),) = milestones(path).items()
+    assert step == 4
+    torch.testing.assert_close(weights(last), after_four)
+    load.load_tokenizer(last)
     cut_at(killed, 4, **changes)
     assert files(killed.train(**changes)) == files(path)
 
@@ -241,6 +249,7 @@ def test_lora_publishes_full_weights_also_after_a_kill(house: Any, tmp_path: Pat
     assert files(killed.train(**changes)) == files(path)
 
 
-def test_a_mean_of_adapters_is_refused(house: Any) -> None:
-    with pytest.raises(ValueError, match=r"milestones\.average needs method full"):
-        house.config(method="lora", milestones={"every": 1, "average": 2})
+def test_models_of_adapters_on_the_way_are_refused(house: Any) -> None:
+    for setting, value in (("average", 2), ("publish", "all")):
+        with pytest.raises(ValueError, match=rf"milestones\.{setting} needs method full"):
+            house.config(method="lora", milestones={"every": 1, setting: value})

@@ -52,6 +52,15 @@ def test_the_last_is_taken_unless_asked_otherwise_and_of_equals_the_later() -> N
     assert choose(Milestones(every=1, choose="likelihood"), equal).step == 2
 
 
+@pytest.mark.parametrize(
+    ("publish", "steps"),
+    [("none", []), ("all", [720, 1440, 2160]), (2, [1440, 2160]), (9, [720, 1440, 2160])],
+)
+def test_those_that_are_published(publish: Any, steps: list[int]) -> None:
+    setting = Milestones.model_validate({"every": 720, "publish": publish})
+    assert setting.published(CANDIDATES) == steps
+
+
 def test_parcomed_has_six_milestones() -> None:
     setting = Milestones(every=720)
     assert [s for s in range(1, 4321) if setting.at(s, 4320)] == [720 * n for n in range(1, 7)]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bedside_core.artifacts import Artifact
 from bedside_core.config import sha256_of
 from bedside_core.errors import ConfigError, InputError
+from bedside_core.kinds.milestones import folder_of
 from bedside_core.kinds.model import TOKENIZER_FILES
 from bedside_core.kinds.serving import (
     ENGINE_VERSION,
@@ -75,6 +76,13 @@ def test_the_record_names_everything(put: Put) -> None:
     )  # fmt: skip
     assert ServedIdentity.model_validate_json(identity.model_dump_json()) == identity
     assert differences(identity, identity) == []
+
+
+def test_what_is_served_of_a_checkpoint_is_not_its_milestones(put: Put) -> None:
+    folder = {f"{folder_of(720)}/{name}": content for name, content in MODEL.items()}
+    assert served_identity(put(files=MODEL | folder), Serving()) == served_identity(
+        put(files=MODEL), Serving()
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """What is merged and how: a method, its parameters and its models, in mergekit's words.
 
-A model is named, not found: `base`, `checkpoint`, or a folder of the checkpoint artifact such as
-`checkpoint/milestones/*` (each that fits, by name). The same merge is a document for mergekit with
-the directories of this machine, and one with the names, which goes into the artifact.
+A model is named, not found: `base`, `checkpoint`, a milestone of the checkpoint's training as
+`checkpoint/milestones/step-1440`, or all of them as `checkpoint/milestones/*`. The same merge is a
+document for mergekit with the directories of this machine, and one with the names, which goes into
+the artifact.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from bedside_core.config import Config
 from bedside_core.errors import InputError
-from bedside_core.kinds.model import CONFIG
+from bedside_core.kinds.milestones import folder_of, milestones
 from bedside_core.messages import did_you_mean
 from bedside_merger.methods import METHODS, MethodName
 
 BASE, CHECKPOINT = "base", "checkpoint"
+EVERY_MILESTONE = f"{CHECKPOINT}/milestones/*"
 SHARES = ("density", "t")
 """Parameters that are shares in every method that has them."""
 
@@ -75,25 +77,17 @@ def _is_condition(value: Any) -> bool:
     )
 
 
-def _no_way_out(name: str) -> str:
-    if ".." in name.split("/"):
-        raise ValueError("must be a folder of the checkpoint, without ..")
-    return name
-
-
 Settings = dict[str, Annotated[Any, AfterValidator(_setting), WithJsonSchema(_SCHEMA)]]
 """Values by parameter. Numbers in a list stand at equal distances over the layers and are
 interpolated linearly; of filters, the first that is a part of the tensor's name counts."""
-ModelName = Annotated[
-    str, Field(pattern=r"^(base|checkpoint(/[\w.*-]+)*)$"), AfterValidator(_no_way_out)
-]
+ModelName = Annotated[str, Field(pattern=r"^(base|checkpoint(/milestones/(\*|step-[0-9]+))?)$")]
 
 
 class Source(Config):
     """A model of a merge."""
 
     model: ModelName
-    """`base`, `checkpoint`, or folders of the checkpoint: `checkpoint/milestones/*`."""
+    """`base`, `checkpoint`, `checkpoint/milestones/step-1440` or, for all, `.../milestones/*`."""
     parameters: Settings = Field(default_factory=dict)
     """Of this model alone; they come before those of the merge."""
 
@@ -176,7 +170,7 @@ def models_of(merge: Merge, base: Path, checkpoint: Path) -> Models:
         checkpoint: the artifact's directory.
 
     Raises:
-        InputError: a folder is not there, or the method takes another number of models.
+        InputError: a milestone is not there, or the method takes another number of models.
     """
     known = METHODS[merge.method]
     found = [
@@ -196,7 +190,7 @@ def models_of(merge: Merge, base: Path, checkpoint: Path) -> Models:
         raise InputError(
             f"{merge.method} takes at least {known.fewest}{most} model(s)"
             f"{' beside the base' if origin else ''}, merger.models gives {len(found)} - name "
-            "others, or train with milestones"
+            "others, or publish milestones (trainer.milestones.publish)"
         )
     return Models(((origin,) if origin else ()) + tuple(found), origin)
 
@@ -244,11 +238,15 @@ def _default(base: str) -> tuple[Source, ...]:
 def _found(name: str, base: Path, checkpoint: Path) -> list[tuple[str, Path]]:
     if name in (BASE, CHECKPOINT):
         return [(name, base if name == BASE else checkpoint)]
-    pattern = name.removeprefix(f"{CHECKPOINT}/")
-    paths = [path for path in sorted(checkpoint.glob(pattern)) if (path / CONFIG).is_file()]
-    if not paths:
+    every = {
+        f"{CHECKPOINT}/{folder_of(step)}": path for step, path in milestones(checkpoint).items()
+    }
+    found = [(one, path) for one, path in every.items() if name in (one, EVERY_MILESTONE)]
+    if not found:
+        there = ", ".join(every) or "none"
         raise InputError(
-            f"merger.models: {name} is no model in the checkpoint artifact {checkpoint.name[:12]} "
-            "- train with milestones (section trainer), or name what is there"
+            f"merger.models: {name} is not in the checkpoint artifact {checkpoint.name[:12]} "
+            f"(milestones: {there}) - set trainer.milestones.publish and train, or name one that "
+            "is there"
         )
-    return [(f"{CHECKPOINT}/{path.relative_to(checkpoint).as_posix()}", path) for path in paths]
+    return found

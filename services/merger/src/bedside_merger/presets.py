@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from bedside_merger.merge import Merge, Source
+from bedside_merger.merge import EVERY_MILESTONE, Merge, Source
 
 PresetName = Literal["definemed", "parcomed", "average", "ties", "dare"]
 DEFAULT: PresetName = "definemed"
@@ -36,11 +36,12 @@ PRESETS: Mapping[PresetName, Merge] = {
     # PARCOMED, section 4: SLERP of base and checkpoint. The fraction is not published; this is the
     # middle, as in mergekit's own examples.
     "parcomed": Merge(method="slerp", parameters={"t": 0.5}),
-    # Wortsman et al. 2022 ("Model soups"), here of one training: its milestones and its end.
+    # Wortsman et al. 2022 ("Model soups"), here of one training: its milestones, of which the last
+    # is its end.
     "average": Merge(
         method="linear",
         parameters={"weight": 1},
-        models=(Source(model="checkpoint/milestones/*"), Source(model="checkpoint")),
+        models=(Source(model=EVERY_MILESTONE),),
     ),
     # Yadav et al. 2023: the largest 20 % of the update are kept.
     "ties": Merge(method="ties", parameters={"weight": 1, "density": 0.2}),

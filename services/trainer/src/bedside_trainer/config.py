@@ -144,11 +144,16 @@ class TrainerConfig(Config):
 
     @model_validator(mode="after")
     def _means_of_whole_weights(self) -> Self:
-        if self.method == "lora" and self.milestones and self.milestones.average:
-            raise ValueError(
-                "milestones.average needs method full - the mean of adapters is not the mean of "
-                "what they do"
-            )
+        if self.method == "lora" and self.milestones:
+            if self.milestones.average:
+                raise ValueError(
+                    "milestones.average needs method full - the mean of adapters is not the mean "
+                    "of what they do"
+                )
+            if self.milestones.publish != "none":
+                raise ValueError(
+                    "milestones.publish needs method full - milestones of adapters are no models"
+                )
         return self
 
     @model_validator(mode="after")

@@ -109,16 +109,25 @@ class Course:
             say(f"ends at step {self.candidates[-1].step}: no gain on the development part")
         return stalled
 
-    def settle(self, model: PreTrainedModel, load: Callable[[int], None]) -> None:
-        """Put the candidate that is chosen into the model.
+    def settle(
+        self,
+        model: PreTrainedModel,
+        load: Callable[[int], None],
+        publish: Callable[[int], None],
+    ) -> None:
+        """Publish milestones as configured, and put the candidate that is chosen into the model.
 
         Args:
             model: is changed.
             load: puts the weights of a milestone into it.
+            publish: writes what it holds as the milestone of that step.
         """
         found = self.config.milestones
         if found is None or not self.candidates:
             return
+        for step in found.published(self.candidates):
+            load(step)
+            publish(step)
         steps = tuple(one.step for one in self.candidates[-(found.average or 1) :])
         if len(steps) > 1:
             average(model, steps, load)

@@ -70,6 +70,7 @@ def train(
     compute: Compute,
     world: World,
     watcher: Watcher,
+    publish: Callable[[int], None],
 ) -> Outcome:
     """Train `model` on the rows in their order, from the newest state in `work` or from the start.
 
@@ -83,6 +84,7 @@ def train(
         compute: what the matrix products are computed in.
         world: the processes that train.
         watcher: is told of every step.
+        publish: writes what the model holds as the milestone of a step.
 
     Raises:
         InputError: documents in a row see each other in this model; too many losses or gradients
@@ -147,7 +149,7 @@ def train(
         if not curve:
             raise course.lost(steps)
         states.wait()
-        course.settle(model, partial(load_milestone, states, model))
+        course.settle(model, partial(load_milestone, states, model), publish)
         after = score("held-out after")
         domains = watcher.after(model, after)
         give_back(model)

@@ -47,6 +47,9 @@ class Milestones(Config):
     with the best likelihood, or the most right answers, on the development parts."""
     average: Annotated[int, Field(ge=2)] | None = None
     """The uniform mean of the weights of so many last milestones is a candidate, too."""
+    publish: Literal["none", "all"] | Annotated[int, Field(ge=1)] = "none"
+    """Which of them the checkpoint keeps as models of their own, for merges over the trajectory: so
+    many last ones, or all. Each takes 4 bytes of a parameter."""
     early_stop: EarlyStop | None = None
     """By default the training goes on to its last step."""
 
@@ -59,6 +62,16 @@ class Milestones(Config):
     def at(self, step: int, steps: int) -> bool:
         """Whether there is a milestone after step `step` (from 1) of `steps`."""
         return step % self.every == 0 or step == steps
+
+    def published(self, candidates: Sequence[Candidate]) -> list[int]:
+        """Steps of the milestones that the checkpoint keeps."""
+        steps = [one.step for one in candidates if not one.mean_of]
+        match self.publish:
+            case "none":
+                return []
+            case "all":
+                return steps
+        return steps[-self.publish :]
 
 
 class _Record(BaseModel):

@@ -21,6 +21,7 @@ from bedside_core.console import say
 from bedside_core.errors import ConfigError
 from bedside_core.kinds.corpus import PARQUET
 from bedside_core.kinds.heldout import read_exam_part, read_set
+from bedside_core.kinds.milestones import folder_of
 from bedside_core.run import Run
 from bedside_models.device import choose_device, describe_device, device_kind
 from bedside_models.settle import settle
@@ -246,6 +247,7 @@ def carry_out(
         watcher=Watcher(
             config, run=name, work=work, others=others, first=world.is_first, devices=world.size
         ),
+        publish=lambda step: checkpoint.save(model, base, target / folder_of(step), world),
     )
     checkpoint.save(model, base, target, world)
     return outcome

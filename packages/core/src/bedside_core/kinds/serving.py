@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config, sha256_of, validate
 from bedside_core.errors import InputError
+from bedside_core.kinds.milestones import is_of_milestone
 from bedside_core.kinds.model import (
     CONFIG,
     GENERATION,
@@ -116,7 +117,11 @@ def served_identity(
     Raises:
         InputError: it could not be served, or not as the evaluation would read it.
     """
-    hashes = {entry.path: entry.sha256 for entry in model.manifest.files}
+    hashes = {
+        entry.path: entry.sha256
+        for entry in model.manifest.files
+        if not is_of_milestone(entry.path)
+    }
     weights = _weight_files(model, hashes)
     others = {
         name: digest

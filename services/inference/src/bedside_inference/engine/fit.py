@@ -11,6 +11,7 @@ from __future__ import annotations
 from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import InputError
+from bedside_core.kinds.milestones import is_of_milestone
 from bedside_core.kinds.model import tensor_shapes
 from bedside_core.kinds.serving import Dtype
 from bedside_core.registry.registry import Registry
@@ -57,7 +58,11 @@ def check_memory(engine: EngineConfig, dtype: Dtype, model: Artifact) -> None:
     Raises:
         InputError: there is less.
     """
-    stored = sum(e.size for e in model.manifest.files if e.path.endswith(".safetensors"))
+    stored = sum(
+        entry.size
+        for entry in model.manifest.files
+        if entry.path.endswith(".safetensors") and not is_of_milestone(entry.path)
+    )
     widened = WIDENED.get(str(model.manifest.facts.get("dtype")), 1)
     weights = stored * (widened if dtype == "float32" else 1)
     available = memory.available_bytes()
