@@ -25,12 +25,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from peer import installed, version_in
 
 from bedside_core.console import say, table
 from bedside_trainer.data.packing import Packing
@@ -130,22 +131,6 @@ def in_a_process(count: int, scale: float) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def peer_environment(directory: Path) -> Path:
-    """Where TRL is, installed if need be."""
-    lock = HERE / "peers.lock"
-    if not (directory / "bin" / "pip").exists():
-        venv.create(directory, with_pip=True)
-    subprocess.run(
-        [
-            *(str(directory / "bin" / "pip"), "install", "--quiet", "--no-deps"),
-            *("--require-hashes", "--only-binary", ":all:", "-r", str(lock)),
-        ],
-        check=True,
-    )
-    (packages,) = (directory / "lib").glob("python3*/site-packages")
-    return packages
-
-
 def compare(count: int, environment: Path) -> dict[str, Any]:
     """TRL and ours on the same documents."""
     lengths = lengths_of(count)
@@ -196,17 +181,12 @@ def trl(lengths: np.ndarray, folder: Path, environment: Path) -> dict[str, Any]:
     chunks = rows.data.column("input_ids").chunks
     placed = int(sum(np.diff(chunk.offsets.to_numpy()).sum() for chunk in chunks))
     return {
-        "version": distribution_version(environment),
+        "version": version_in(environment),
         "rows": len(rows),
         "fill": placed / (len(rows) * CAPACITY),
         "tokens_lost": int(lengths.sum()) - placed,
         "packing": packing.figures(),
     }
-
-
-def distribution_version(environment: Path) -> str:
-    (info,) = environment.glob("trl-*.dist-info")
-    return info.name.removesuffix(".dist-info").removeprefix("trl-")
 
 
 def machine() -> dict[str, Any]:
@@ -231,7 +211,7 @@ def main() -> None:
         say(json.dumps(index(int(given.index[0]), given.index[1])))
         return
     about = machine()
-    environment = peer_environment(given.peer_environment.absolute())
+    environment = installed(given.peer_environment.absolute())
     whole = in_a_process(given.documents, 1.0)
     peer = compare(given.peer_documents, environment)
     rates = [part["documents_per_cpu_second"] for part in (whole, peer["trl"])]

@@ -1,58 +1,65 @@
-"""How long one training step takes, against its peers in the same run.
+"""A training beside TRL's SFTTrainer: tokens per second and peak memory, on the CPU.
 
     .venvs/dev/bin/python bench/trainer/step.py
 
-The model has the shape of SmolLM2-135M and random weights: no artifact is needed. Rows of 512
-tokens, batch 1, float32, on the CPU. Ours and a peer take turns (A B A B ...) on the same rows, so
-that a busy machine slows both; a ratio is peer / ours of one pair, above 1 where ours is faster.
+Both train a model of SmolLM2-135M's width (random weights, fewer layers) in float32 on the same
+documents (lognormal lengths), packed into rows of 512 by each itself: ours by `isolated` and
+`paper`, TRL by its best packing that loses no token (`bfd_split`), with its chunked loss, fused
+AdamW and without gradient checkpointing, as ours. Besides, what single techniques give: ours with
+torch's default AdamW, with the logits of a row at once, with checkpointing (TRL's with it, too).
 
-Others at work on the same cores distort even ratios, because threads wait for each other: judge by
-the load before the run and the cores used, both printed.
+Each contender is a process of its own; all of them take turns, once for each seed of the documents,
+so that a busy machine slows all. A ratio is of one round, above 1 where ours is faster. Memory is
+the process's peak (VmHWM) above what it held before its first step.
 
-1. Fused AdamW, as `build_optimizer` has it, against torch's default AdamW over the same groups. The
-   time of `optimizer.step` is taken inside the training step, where the caches are as in training.
-2. Our whole step against a plain transformers loop with the same optimizer and schedule. Both start
-   from the same weights, so equal losses show that both did the same work.
-
-Nothing is asserted. The figures go to `bench/results/trainer_step.json`.
+On a processor TRL leaves isolation to what transformers finds out by itself. Whether documents of a
+row see each other there is looked at in its own batch and written down. Nothing is asserted. The
+figures go to `bench/results/trainer_step.json`.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import platform
+import re
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.optim.lr_scheduler import LambdaLR
+from peer import installed, version_in
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from bedside_core.console import say, table
 from bedside_core.progress import Progress
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.data.order import Order, Stream
-from bedside_trainer.data.rows import Row
+from bedside_trainer.data.packing import Packing
+from bedside_trainer.data.rows import packed
 from bedside_trainer.parallel.world import alone
 from bedside_trainer.schedule import Schedule
 from bedside_trainer.step.attention import NAME
+from bedside_trainer.step.checkpointing import checkpoint_activations
 from bedside_trainer.step.precision import Compute
+from bedside_trainer.step.settings import Step
 from bedside_trainer.step.take import BETAS, OptimizerStep, build_optimizer
 
 RESULTS = Path(__file__).parents[1] / "results" / "trainer_step.json"
-WARM_UP = 2
-SEED = 17
+WARM_UP = 3
+BATCH = 2
+CAPACITY = 512
+RATE = 5e-5
+MEDIAN, SIGMA = 110, 0.9
 SHAPE: dict[str, Any] = {
-    "num_hidden_layers": 30,
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_attention_heads": 9,
@@ -60,250 +67,303 @@ SHAPE: dict[str, Any] = {
     "vocab_size": 49152,
     "tie_word_embeddings": True,
 }
-# As in configs/demo.yaml; the held-out folder is never opened here.
-CONFIG = TrainerConfig(
-    sequence_length=512,
-    batch_size=1,
-    learning_rate=5e-5,
-    schedule=Schedule(warmup_share=0.06),
-    seed=SEED,
-    heldout="unused",
+OURS: dict[str, dict[str, Any]] = {
+    "isolated": {},
+    "paper": {"mode": "paper"},
+    "isolated, default AdamW": {"fused": False},
+    "isolated, logits at once": {"loss_chunk_tokens": 1 << 20},
+    "isolated, full checkpointing": {"activation_checkpointing": "full"},
+}
+TRL: dict[str, dict[str, Any]] = {
+    "TRL": {"gradient_checkpointing": False},
+    "TRL, gradient checkpointing": {"gradient_checkpointing": True},
+}
+PAIRS = (
+    ("isolated", "TRL"),
+    ("paper", "TRL"),
+    ("isolated", "isolated, default AdamW"),
+    ("isolated", "isolated, logits at once"),
+    ("isolated, full checkpointing", "TRL, gradient checkpointing"),
 )
 
-TakeStep = Callable[[int], float]
-"""Takes the training step with this number and gives its loss."""
-BuildOptimizer = Callable[[torch.nn.Module, TrainerConfig], torch.optim.Optimizer]
+
+def documents_of(seed: int, steps: int) -> list[np.ndarray]:
+    """Random ids, enough for so many steps."""
+    random = np.random.default_rng(seed)
+    found, tokens = [], 0
+    while tokens < (steps + 2) * BATCH * CAPACITY:
+        length = int(np.clip(random.lognormal(np.log(MEDIAN), SIGMA), 8, 4 * CAPACITY))
+        found.append(random.integers(3, SHAPE["vocab_size"], length).astype(np.uint16))
+        tokens += length
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One way to train, with its own model; all begin with the same weights."""
+class Documents:
+    """As `data.store` has them, in memory."""
 
-    name: str
-    take_step: TakeStep
-    optimizer_seconds: list[float]
-    """Of each `optimizer.step`, filled while training."""
-    step_seconds: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
+    stores = ()
 
-    def run(self, step: int) -> None:
-        started = time.perf_counter()
-        loss = self.take_step(step)
-        self.step_seconds.append(time.perf_counter() - started)
-        self.losses.append(loss)
+    def __init__(self, documents: list[np.ndarray]) -> None:
+        self._documents = documents
+
+    def lengths(self) -> np.ndarray:
+        return np.array([len(document) for document in self._documents], np.int64)
+
+    def read(self, document: int, start: int, end: int) -> np.ndarray:
+        return self._documents[document][start:end]
 
 
-def bedside_step(name: str, rows: Any, build: BuildOptimizer) -> Contender:
-    """The step of `bedside trainer run`."""
-    model = build_model()
-    optimizer = build(model, CONFIG)
-    model.set_attn_implementation(NAME)
-    order = Order(
-        [Stream(range(len(rows)), len(rows))], np.ones(len(rows), np.int64),
-        batch_size=1, num_epochs=1, max_steps=None, seed=SEED,
-    )  # fmt: skip
-    compute = Compute(torch.float32, sharded=False)
-    world = alone(torch.device("cpu"))
-    step = OptimizerStep.of(model, optimizer, rows, order, CONFIG, compute, world)
-
-    def take_step(number: int) -> float:
-        point = step(number, np.array([number]), 0, lambda *_: True)
-        assert point is not None
-        return point.loss
-
-    return Contender(name, take_step, timed(optimizer))
-
-
-def plain_step(name: str, rows: Any) -> Contender:
-    """The loop that everybody writes first, with our optimizer and schedule."""
-    model = build_model()
-    optimizer = build_optimizer(model, CONFIG)
-    steps = len(rows)
-    schedule = LambdaLR(optimizer, lambda step: CONFIG.schedule.rate(step, steps))
-
-    def take_step(number: int) -> float:
-        input_ids = torch.from_numpy(rows.read(number).input_ids)[None]
-        loss = model(input_ids=input_ids, labels=input_ids).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CONFIG.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        return float(loss.item())
-
-    return Contender(name, take_step, timed(optimizer))
-
-
-def default_adamw(model: torch.nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
-    """Torch's AdamW as it comes (foreach and fused unset), with the groups of `build_optimizer`."""
-    ours = build_optimizer(model, config).param_groups
-    groups = [{key: group[key] for key in ("params", "weight_decay")} for group in ours]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS)
-
-
-def timed(optimizer: torch.optim.Optimizer) -> list[float]:
-    """A list that receives the seconds of every later `optimizer.step`."""
-    seconds: list[float] = []
-    started = 0.0
-
-    def before(*_: Any) -> None:
-        nonlocal started
-        started = time.perf_counter()
-
-    def after(*_: Any) -> None:
-        seconds.append(time.perf_counter() - started)
-
-    optimizer.register_step_pre_hook(before)
-    optimizer.register_step_post_hook(after)
-    return seconds
-
-
-def build_model() -> PreTrainedModel:
-    torch.manual_seed(SEED)
-    # Without the cache, of no use in training, also in the plain loop: a peer at its best.
-    config = LlamaConfig(**SHAPE, use_cache=False)
-    model: PreTrainedModel = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+def build_model(layers: int) -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = LlamaConfig(**SHAPE, num_hidden_layers=layers, use_cache=False)
+    model: PreTrainedModel = LlamaForCausalLM(config)
     model.train()
     return model
 
 
-class RandomRows:
-    """Full rows of random token ids, each a document."""
+class Measured:
+    """Time and tokens of the steps after the warm-up, and the peak memory of all."""
 
-    def __init__(self, count: int) -> None:
-        shape = (count, CONFIG.sequence_length)
-        self.ids = np.random.default_rng(SEED).integers(SHAPE["vocab_size"], size=shape)
-        self.lengths = np.full(count, CONFIG.sequence_length)
+    def __init__(self) -> None:
+        # Writing 5 resets the peak (proc(5), clear_refs).
+        Path("/proc/self/clear_refs").write_text("5")
+        self.before = status("VmRSS")
+        self.started, self.tokens, self.steps, self.seconds = 0.0, 0, 0, 0.0
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    def begin(self) -> None:
+        if self.steps == WARM_UP:
+            self.started, self.tokens = time.perf_counter(), 0
 
-    def read(self, row: int) -> Row:
-        ids, length = self.ids[row], CONFIG.sequence_length
-        return Row(ids, ids, np.arange(length), np.array([0, length], np.int32))
+    def end(self) -> None:
+        self.steps += 1
+        self.seconds = time.perf_counter() - self.started
 
-
-def compare(ours: Contender, peer: Contender, pairs: int) -> dict[str, Any]:
-    """Let the two take turns; the figures of the pairs after the warm-up."""
-    total = WARM_UP + pairs
-    started, cpu_started = time.perf_counter(), time.process_time()
-    with Progress(f"{ours.name} / {peer.name}", total=total, unit="pair") as progress:
-        for step in range(total):
-            ours.run(step)
-            peer.run(step)
-            progress.update(1)
-    cores = (time.process_time() - cpu_started) / (time.perf_counter() - started)
-    differences = [abs(a - b) for a, b in zip(ours.losses, peer.losses, strict=True)]
-    return {
-        "ours": ours.name,
-        "peer": peer.name,
-        "cores_used": round(cores, 2),
-        "largest_loss_difference": max(differences),
-        "optimizer": figures(ours.optimizer_seconds[WARM_UP:], peer.optimizer_seconds[WARM_UP:]),
-        "step": figures(ours.step_seconds[WARM_UP:], peer.step_seconds[WARM_UP:]),
-        "tokens_per_second": {"ours": speed(ours), "peer": speed(peer)},
-    }
+    def figures(self) -> dict[str, Any]:
+        return {
+            "tokens_per_second": round(self.tokens / self.seconds, 1),
+            "peak_bytes": status("VmHWM") - self.before,
+            "tokens": self.tokens,
+        }
 
 
-def compare_all(rows: Any, pairs: int) -> list[dict[str, Any]]:
-    """Both comparisons, one after the other: their four models together are too much for 8 GB."""
-    adamw = compare(
-        bedside_step("fused AdamW", rows, build_optimizer),
-        bedside_step("default AdamW", rows, default_adamw),
-        pairs,
+def status(name: str) -> int:
+    """Bytes of this process's memory."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def train_ours(settings: dict[str, Any], seed: int, steps: int, layers: int) -> dict[str, Any]:
+    fused, mode = settings.pop("fused", True), settings.pop("mode", "isolated")
+    documents = Documents(documents_of(seed, steps))
+    config = TrainerConfig(
+        sequence_length=CAPACITY,
+        batch_size=BATCH,
+        max_steps=steps,
+        learning_rate=RATE,
+        schedule=Schedule(warmup_share=0.06),
+        packing=Packing(mode=mode),
+        step=Step(**settings),
+        seed=seed,
+        heldout="unused",
     )
-    # Schedules and optimizers refer to each other.
-    gc.collect()
-    loop = compare(
-        bedside_step("bedside step", rows, build_optimizer),
-        plain_step("plain loop", rows),
-        pairs,
-    )
-    return [adamw, loop]
+    model = build_model(layers)
+    optimizer = build_optimizer(model, config) if fused else default_adamw(model, config)
+    model.set_attn_implementation(NAME)
+    checkpoint_activations(model, config.step.activation_checkpointing)
+    with tempfile.TemporaryDirectory(prefix="bedside-step-") as folder:
+        streams = {"all": np.arange(len(documents.lengths()))}
+        rows = packed(
+            Path(folder), documents, streams,
+            capacity=CAPACITY, packing=config.packing, seed=seed,
+        )  # fmt: skip
+        order = Order(
+            [Stream(range(len(rows)), len(rows))], rows.cost,
+            batch_size=BATCH, num_epochs=1, max_steps=steps, seed=seed,
+        )  # fmt: skip
+        compute, world = Compute(torch.float32, sharded=False), alone(torch.device("cpu"))
+        step = OptimizerStep.of(model, optimizer, rows, order, config, compute, world)
+        measured, losses = Measured(), []
+        for number in range(steps):
+            measured.begin()
+            chosen = order.step_rows(number)
+            point = step(number, chosen, 0, lambda *_: True)
+            measured.tokens += point.tokens
+            losses.append(point.loss)
+            measured.end()
+    return measured.figures() | {"last_loss": round(losses[-1], 3)}
 
 
-def figures(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
-    ratios = [b / a for a, b in zip(ours, peer, strict=True)]
+def default_adamw(model: torch.nn.Module, config: TrainerConfig) -> torch.optim.Optimizer:
+    """Torch's AdamW as it comes (foreach and fused unset), with the groups of ours."""
+    groups = [
+        {key: group[key] for key in ("params", "weight_decay")}
+        for group in build_optimizer(model, config).param_groups
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS)
+
+
+def train_trl(settings: dict[str, Any], seed: int, steps: int, layers: int) -> dict[str, Any]:
+    from datasets import Dataset, disable_progress_bars
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    disable_progress_bars()
+    words = {"<pad>": 0, "<eos>": 1, "<unk>": 2}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, unk_token="<unk>")),
+        pad_token="<pad>", eos_token="<eos>", unk_token="<unk>",
+    )  # fmt: skip
+    dataset = Dataset.from_dict({"input_ids": [d.tolist() for d in documents_of(seed, steps)]})
+    with tempfile.TemporaryDirectory(prefix="bedside-step-") as folder:
+        arguments = SFTConfig(
+            output_dir=folder, max_steps=steps, per_device_train_batch_size=BATCH,
+            learning_rate=RATE, lr_scheduler_type="linear", warmup_steps=0.06,
+            adam_beta1=BETAS[0], adam_beta2=BETAS[1], weight_decay=0.1, max_grad_norm=1.0,
+            max_length=CAPACITY, packing=True, packing_strategy="bfd_split", seed=seed,
+            bf16=False, use_cpu=True, report_to="none", logging_steps=1, save_strategy="no",
+            disable_tqdm=True, **settings,
+        )  # fmt: skip
+        trainer = SFTTrainer(
+            model=build_model(layers), args=arguments, train_dataset=dataset,
+            processing_class=tokenizer,
+        )  # fmt: skip
+        collate, measured = trainer.data_collator, Measured()
+
+        def counted(examples: list[dict[str, Any]]) -> Any:
+            measured.tokens += sum(len(example["input_ids"]) for example in examples)
+            return collate(examples)
+
+        class Clock(TrainerCallback):
+            def on_step_begin(self, *_: Any, **__: Any) -> None:
+                measured.begin()
+
+            def on_step_end(self, *_: Any, **__: Any) -> None:
+                measured.end()
+
+        trainer.data_collator = counted
+        trainer.add_callback(Clock())
+        result = trainer.train()
+        return measured.figures() | {
+            # The batches are fetched one ahead.
+            "tokens": (steps - WARM_UP) * BATCH * CAPACITY,
+            "last_loss": round(result.training_loss, 3),
+            "documents_see_each_other": leaks(trainer.model, collate, trainer.train_dataset),
+        }
+
+
+@torch.no_grad()
+def leaks(model: PreTrainedModel, collate: Callable[[Any], Any], rows: Iterable[Any]) -> bool:
+    """Whether another first document changes what the model says of the last one in a row."""
+    model.eval()
+    row = next(row for row in rows if len(row["seq_lengths"]) > 1)
+    batch = {k: v for k, v in collate([row]).items() if k != "labels"}
+    other = batch | {"input_ids": batch["input_ids"].clone()}
+    other["input_ids"][0, : row["seq_lengths"][0]] = 7
+    last = row["seq_lengths"][-1]
+    one, two = (model(**inputs).logits[0, -last:] for inputs in (batch, other))
+    return not torch.allclose(one, two, atol=1e-5)
+
+
+def in_a_process(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    command = [
+        *(sys.executable, __file__, "--child", name, "--seeds", str(seed)),
+        *("--steps", str(options.steps), "--layers", str(options.layers)),
+        *("--threads", str(options.threads), "--peer-environment", str(options.peer_environment)),
+    ]
+    quiet = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet)
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def child(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    name, seed = options.child, options.seeds
+    if name in OURS:
+        found = train_ours(dict(OURS[name]), seed, options.steps, options.layers)
+    else:
+        sys.path.append(str(installed(options.peer_environment)))
+        found = train_trl(dict(TRL[name]), seed, options.steps, options.layers)
+    sys.stdout.write("\n" + json.dumps(found) + "\n")
+
+
+def compare(rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ratios of each round, by pair."""
+    found = []
+    for ours, peer in PAIRS:
+        speed = [r[ours]["tokens_per_second"] / r[peer]["tokens_per_second"] for r in rounds]
+        memory = [r[ours]["peak_bytes"] / r[peer]["peak_bytes"] for r in rounds]
+        found.append({"ours": ours, "peer": peer, "speed": spread(speed), "memory": spread(memory)})
+    return found
+
+
+def spread(values: list[float]) -> dict[str, Any]:
     return {
-        "ours_seconds": spread(ours),
-        "peer_seconds": spread(peer),
-        "peer_over_ours": spread(ratios),
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
     }
-
-
-def speed(contender: Contender) -> float:
-    """Tokens per second of the median step."""
-    seconds = statistics.median(contender.step_seconds[WARM_UP:])
-    return round(CONFIG.batch_size * CONFIG.sequence_length / seconds, 1)
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    return {
-        "median": round(statistics.median(values), 4),
-        "min": round(min(values), 4),
-        "max": round(max(values), 4),
-        "all": [round(value, 4) for value in values],
-    }
-
-
-def report(comparisons: Sequence[dict[str, Any]], load: float) -> None:
-    """Print the table."""
-    rows = [["what", "who", "median s", "min s", "max s", "tokens/s", "peer / ours, pair by pair"]]
-    for comparison in comparisons:
-        for part, name in (("optimizer", "optimizer.step"), ("step", "whole step")):
-            ratio = comparison[part]["peer_over_ours"]
-            ratios = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
-            for who in ("ours", "peer"):
-                seconds = comparison[part][f"{who}_seconds"]
-                rows.append(
-                    [
-                        name,
-                        comparison[who],
-                        *(f"{seconds[key]:.3f}" for key in ("median", "min", "max")),
-                        f"{comparison['tokens_per_second'][who]:.0f}" if part == "step" else "",
-                        ratios if who == "peer" else "",
-                    ]
-                )
-    say(table(rows))
-    say(f"load average before the run: {load:.2f}")
-    for comparison in comparisons:
-        say(
-            f"{comparison['ours']} / {comparison['peer']}: "
-            f"losses differ by {comparison['largest_loss_difference']:.1e} at most, "
-            f"{comparison['cores_used']:.2f} cores used"
-        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--pairs", type=int, default=6, help="counted pairs (default 6)")
+    parser.add_argument("--seeds", type=int, default=3, help="rounds (default 3)")
+    parser.add_argument("--steps", type=int, default=15, help=f"{WARM_UP} of them not counted")
+    parser.add_argument("--layers", type=int, default=12, help="of the model (default 12)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
-    arguments = parser.parse_args()
-    if arguments.pairs < 1 or arguments.threads < 1:
-        parser.error("--pairs and --threads must be at least 1")
-    torch.set_num_threads(arguments.threads)
-    load = os.getloadavg()[0]
-    comparisons = compare_all(RandomRows(WARM_UP + arguments.pairs), arguments.pairs)
-    report(comparisons, load)
+    parser.add_argument(
+        "--peer-environment", type=Path, default=Path(tempfile.gettempdir()) / "bedside-peers",
+        help="where TRL is installed",
+    )  # fmt: skip
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options)
+        return
+    options.peer_environment = options.peer_environment.absolute()
+    packages = installed(options.peer_environment)
+    load, names = os.getloadavg()[0], [*OURS, *TRL]
+    rounds = []
+    with Progress("step", total=options.seeds * len(names), unit="training") as progress:
+        for seed in range(options.seeds):
+            rounds.append({})
+            for name in names:
+                rounds[-1][name] = in_a_process(name, seed, options)
+                progress.update(1)
+    compared = compare(rounds)
     result = {
-        "model": SHAPE,
-        "sequence_length": CONFIG.sequence_length,
-        "batch_size": CONFIG.batch_size,
+        "machine": {
+            "cores": os.cpu_count(), "threads": options.threads,
+            "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "load_average_before": round(load, 2),
+        },
+        "model": SHAPE | {"num_hidden_layers": options.layers},
+        "rows": {"tokens": CAPACITY, "a_step": BATCH},
         "dtype": "float32",
-        "warm_up_pairs": WARM_UP,
-        "counted_pairs": arguments.pairs,
-        "threads": torch.get_num_threads(),
-        "load_average_before": round(load, 2),
-        "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "steps": {"warm_up": WARM_UP, "counted": options.steps - WARM_UP},
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "transformers", "accelerate")},
+            "trl": version_in(packages),
         },
-        "comparisons": comparisons,
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
+        "compared": compared,
+        "rounds": rounds,
+    }  # fmt: skip
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    say(f"written: {RESULTS.relative_to(RESULTS.parents[2])}")
+    report = [["ours", "peer", "speed, ours / peer", "peak memory, ours / peer"]]
+    for pair in compared:
+        cells = [
+            f"{pair[what]['median']:.2f} ({pair[what]['min']:.2f} to {pair[what]['max']:.2f})"
+            for what in ("speed", "memory")
+        ]
+        report.append([pair["ours"], pair["peer"], *cells])
+    say(table(report))
+    say(f"load average before: {load:.2f}; written: {RESULTS.relative_to(RESULTS.parents[2])}")
 
 
 if __name__ == "__main__":
