@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from peer import installed, version_in
 
 from bedside_core.console import say, table
