@@ -113,6 +113,8 @@ def test_changes_nothing(house, tmp_path):
         ("inference.engine.max_model_len=5000", 3, "inference.engine.max_model_len: 5000 is long"),
         ("merger.probe.heldout=nix", 2,
          "merger.probe.heldout: 'nix' is not in eval.heldout - known are: general, ward"),
+        ("merger.search={exam: nix, general: [ward]}", 2,
+         "merger.search.exam: 'nix' is not in eval.exams - known are: exam"),
         ("merger.probe.heldout=demo/ward", 2,
          "merger.probe.heldout: must be the name of a set in eval.heldout, not a folder"),
         ("eval.heldout.ward=copies", 3,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from bedside_core.kinds.exam import ExamItem
 from bedside_models.load import load_model, load_tokenizer
-from bedside_models.options import likeliest, log_likelihoods
+from bedside_models.options import answer, likeliest, log_likelihoods
 
 
 def test_an_option_is_scored_after_the_prompt(make_model: Callable[..., Path]) -> None:
@@ -22,6 +23,16 @@ def test_an_option_is_scored_after_the_prompt(make_model: Callable[..., Path]) -
             log_p = model(ids).logits[0].double().log_softmax(-1)
         expected = sum(float(log_p[i - 1, ids[0, i]]) for i in range(start, ids.shape[1]))
         assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_answer_is_the_likeliest_per_character(make_model: Callable[..., Path]) -> None:
+    path = make_model()
+    model, tokenizer = load_model(path).eval(), load_tokenizer(path)
+    options = ["Ödem", "ja", "5 mg täglich", "nein"]
+    item = ExamItem(id="q", question="Wer?", options=options, answer=0, topic="t")
+    scores = log_likelihoods(model, tokenizer, "Frage: Wer?\nAntwort:", options)
+    shares = [score / len(option) for score, option in zip(scores, options, strict=True)]
+    assert answer(model, tokenizer, item) == shares.index(max(shares))
 
 
 def test_the_choice() -> None:

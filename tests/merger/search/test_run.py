@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bedside_core.config import Config, load_section
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.heldout import HeldoutText
+from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.heldout import part_files
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Search
@@ -49,9 +50,18 @@ def put_heldout(run: Run, count: int) -> None:
         "ward": [HeldoutText(f"w{n}", f"Ein Befund, Nummer {n}. ") for n in range(count)],
         "news": [HeldoutText(f"n{n}", f"Was neu ist am Tag {n}.") for n in range(count)],
     }
+    # The right answer is in the language of the ward, in which only the checkpoint was trained.
+    others = ["Vq, xj wyz?", "Zzz qqq kkkk", "%%% &&& ###"]
+    items = [
+        ExamItem(
+            id=f"q{n}", question=f"Was ist {n}?", options=[f"Ein Befund, Nummer {n}.", *others],
+            answer=0, topic="t",
+        )
+        for n in range(count)
+    ]  # fmt: skip
     maker = Run(run.name, "eval", "plan", run.registry)
     with maker.write("heldout", maker.recipe(Config())) as artifact:
-        for name, content in part_files(sets, {}).items():
+        for name, content in part_files(sets, {"quiz": items}).items():
             (artifact.path / name).parent.mkdir(parents=True, exist_ok=True)
             (artifact.path / name).write_bytes(content)
 
@@ -86,7 +96,10 @@ def test_a_search_that_was_killed_goes_on(searching, monkeypatch, capsys):
     assert checked["checkpoint"]["gain"] > 0.5
     assert 0 < checked["definemed"]["share_of_training"] < 1
     above = checked["best_above_definemed"]
-    assert above["low"] <= above["mean"] <= above["high"]
+    if report["best"]["number"] == 0:  # it is DeFineMed's schedule: nothing differs
+        assert (above["mean"], above["low"], above["high"]) == (0, None, None)
+    else:
+        assert above["low"] <= above["mean"] <= above["high"]
     assert above["mean"] == pytest.approx(
         checked["best"]["gain"] - checked["definemed"]["gain"], abs=1e-6
     )
@@ -96,6 +109,41 @@ def test_a_search_that_was_killed_goes_on(searching, monkeypatch, capsys):
     assert not list(searching.registry.home.glob("work/*"))
     search(config.model_copy(update={"preset": "ties"}), searching)
     assert "reused" in capsys.readouterr().out  # what is merged in the end does not matter
+
+
+@pytest.mark.parametrize("searching", [train], indirect=True)
+def test_an_exam_is_what_the_merge_shall_gain_in(searching, monkeypatch, capsys):
+    """Killed after the first trial; each trial has its right answers above the base's."""
+    settings = Search(exam="quiz", general=("news",), trials=3, max_length=64)
+    really, seen = search_run.propose, []
+
+    def killed(trials: Any, *rest: Any) -> Any:
+        if trials and not seen:
+            seen.append(trials)
+            raise KeyboardInterrupt
+        return really(trials, *rest)
+
+    monkeypatch.setattr(search_run, "propose", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(MergerConfig(search=settings), searching)
+    search(MergerConfig(search=settings), searching)
+    out = capsys.readouterr().out
+    assert "going on after 1 trials" in out
+    report = json.loads(searching.input("search").file("search.json").read_bytes())
+    assert (report["target"], report["unit"]) == ("quiz", "right answers")
+    assert len(report["trials"]) == 3
+    checked = report["check"]
+    assert checked["checkpoint"]["gain"] > 0.4  # of 2 items that chose nothing
+    half = [trial["gain"] * 3 for trial in report["trials"]]
+    assert half == pytest.approx([round(value) for value in half])
+    assert checked["best_above_definemed"]["clusters"] == 2
+    assert "gain in right answers" in out
+
+
+def test_the_aim_is_one() -> None:
+    for wrong in ({}, {"target": "ward", "exam": "quiz"}, {"target": "news"}):
+        with pytest.raises(ValidationError, match=r"name either|in which the model shall gain"):
+            Search(general=("news",), **wrong)
 
 
 def test_without_a_section_there_is_a_way_out(searching):

@@ -8,6 +8,7 @@ from itertools import takewhile
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bedside_core.kinds.exam import ExamItem
 from bedside_models.likelihood import log_likelihood
 
 
@@ -36,6 +37,12 @@ def log_likelihoods(
     """Log-likelihood of each option after the prompt and a blank, in nats; see `cut`."""
     context, endings = cut(tokenizer, prompt, [f" {option}" for option in options])
     return [log_likelihood(model, [*context, *ending], len(ending)) for ending in endings]
+
+
+def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, item: ExamItem) -> int:
+    """Index of the option that is likeliest per character: the choice of lm-eval's `acc_norm`."""
+    scores = log_likelihoods(model, tokenizer, item.prompt, item.options)
+    return likeliest(scores, item.options, per_character=True)
 
 
 def likeliest(scores: Sequence[float], options: Sequence[str], *, per_character: bool) -> int:

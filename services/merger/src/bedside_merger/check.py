@@ -1,4 +1,4 @@
-"""What `bedside check` looks at for the section `merger`: the sets of probe and search.
+"""What `bedside check` looks at for the section `merger`: the sets and exams of probe and search.
 
 Tested in tests/core/test_preflight.py.
 """
@@ -6,7 +6,7 @@ Tested in tests/core/test_preflight.py.
 from __future__ import annotations
 
 from bedside_core.inspection import Inspection
-from bedside_core.kinds.heldout import check_set
+from bedside_core.kinds.heldout import check_exam, check_set
 from bedside_core.memory import WEIGHTS
 from bedside_merger.config import MergerConfig
 
@@ -17,7 +17,10 @@ DISK_BYTES_PER_PARAMETER = 4
 def check(config: MergerConfig, inspection: Inspection) -> None:
     """See that every set is one; say what the probe will write."""
     if config.search:
-        check_set(config.search.target, "merger.search.target", inspection)
+        if config.search.target is not None:
+            check_set(config.search.target, "merger.search.target", inspection)
+        if config.search.exam is not None:
+            check_exam(config.search.exam, "merger.search.exam", inspection)
         for number, name in enumerate(config.search.general):
             check_set(name, f"merger.search.general.{number}", inspection)
         inspection.needs("tokens", config.search.max_length, "merger.search.max_length")

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from bedside_core.config import Config
 from bedside_core.kinds.heldout import SetName
+from bedside_core.kinds.policy import Name
 from bedside_merger.merge import Merge, Settings, Source, check
 from bedside_merger.methods import MethodName
 from bedside_merger.presets import DEFAULT, PRESETS, PresetName
@@ -37,8 +38,10 @@ Bound = Literal["drift", "loss"]
 class Search(Config):
     """What `bedside merger search` looks for, and on what."""
 
-    target: SetName
+    target: SetName | None = None
     """The set of `eval.heldout` in which the model shall gain; development texts are taken."""
+    exam: Name | None = None
+    """Instead of it an exam of `eval.exams`, by option scoring; development items are taken."""
     general: tuple[SetName, ...] = Field(min_length=1)
     """Sets in which it shall not drift."""
     trials: int = Field(default=24, ge=2)
@@ -54,6 +57,19 @@ class Search(Config):
     """Of the interval of the gain over DeFineMed's schedule."""
     seed: NonNegativeInt = 0
     """Of the halves of the texts, and of mutations."""
+
+    @property
+    def aim(self) -> str:
+        """The name of the set or the exam in which the model shall gain."""
+        return self.target or self.exam or ""
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> Self:
+        if (self.target is None) == (self.exam is None):
+            raise ValueError("name either a target, a set of texts, or an exam")
+        if self.aim in self.general:
+            raise ValueError(f"general names {self.aim}, in which the model shall gain")
+        return self
 
 
 class MergerConfig(Config):

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bedside_core.kinds.exam import ExamItem
 from bedside_models.likelihood import EncodedSet, measure
-from bedside_models.options import likeliest, log_likelihoods
+from bedside_models.options import answer
 from bedside_models.scores import Scores
 from bedside_trainer.milestones import Candidate, Sitting
 
@@ -49,9 +49,5 @@ class Development:
         )
 
     def _sit(self, model: PreTrainedModel, items: Sequence[ExamItem]) -> Sitting:
-        right = sum(self._answer(model, item) == item.answer for item in items)
+        right = sum(answer(model, self.tokenizer, item) == item.answer for item in items)
         return Sitting(items=len(items), right=right)
-
-    def _answer(self, model: PreTrainedModel, item: ExamItem) -> int:
-        scores = log_likelihoods(model, self.tokenizer, item.prompt, item.options)
-        return likeliest(scores, item.options, per_character=True)

@@ -39,7 +39,7 @@ class Trial(Config):
     family: FamilyName
     point: Point
     gain: float
-    """In the target: nats per token less than the base, mean over texts."""
+    """In the target, above the base, mean over texts or items: nats per token, or right answers."""
     drift: float
     """Mean absolute change of a token's log-likelihood against the base, in the general set where
     it is largest."""

@@ -1,8 +1,8 @@
-"""`bedside merger search`: try merges on development texts, keep the best, say what it is worth.
+"""`bedside merger search`: try merges on development parts, keep the best, say what it is worth.
 
-The best of many is partly luck. So half of the texts choose, and the other half, which no trial
-saw, says by how much the choice is better than DeFineMed's schedule. The verdict's sealed texts are
-seen by neither.
+The best of many is partly luck. So half of the texts or items choose, and the other half, which no
+trial saw, says by how much the choice is better than DeFineMed's schedule. What is sealed for the
+verdict is seen by neither.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 from bedside_core import memory
 from bedside_core.console import say, table
 from bedside_core.errors import ConfigError
-from bedside_core.kinds.heldout import read_set
+from bedside_core.kinds.heldout import read_exam_part, read_set
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Search
 from bedside_merger.merge import Merge
@@ -28,11 +28,12 @@ from bedside_models.device import device_kind
 from bedside_models.settle import settle
 
 if TYPE_CHECKING:
-    from bedside_merger.search.score import Interval, Predicted
+    from bedside_merger.search.score import Half, Interval, Predicted
 
 REPORT, TRIALS, BEST = "search.json", "trials.jsonl", "merger.yaml"
 LIBRARIES = ("mergekit", "numpy", "safetensors", "scipy", "tokenizers", "torch", "transformers")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 knew no exam."""
 SHOWN = 8
 """Trials in the table, the best first."""
 
@@ -76,14 +77,15 @@ def search(config: MergerConfig, run: Run) -> None:
 
     Raises:
         ConfigError: the section has no `search`.
-        InputError: an earlier step has not run, the models cannot be merged, a set has too few
-            texts, or there is too little memory.
+        InputError: an earlier step has not run, the models cannot be merged, a set or the exam has
+            too few texts or items, or there is too little memory.
         ArtifactError: an input was tampered with, or the disk is full.
     """
     settings = config.search
     if settings is None:
         raise ConfigError(
-            "merger.search: is missing - name a target and general sets, see docs/merging.md"
+            "merger.search: is missing - name a target or an exam, and general sets, see "
+            "docs/merging.md"
         )
     base, checkpoint, heldout = run.input("base"), run.input("checkpoint"), run.development()
     recipe = run.recipe(
@@ -105,16 +107,24 @@ def search(config: MergerConfig, run: Run) -> None:
 
         load.check_context(base.path, merger__search__max_length=settings.max_length)
         check_mergeable(base.path, checkpoint.path)
-        sets = {name: read_set(heldout, name) for name in (settings.target, *settings.general)}
-        halves = halve(sets, settings.seed)
+        names = (*((settings.target,) if settings.target else ()), *settings.general)
+        sets = {name: read_set(heldout, name) for name in names}
+        exams = {name: read_exam_part(heldout, name) for name in (settings.exam,) if name}
+        halves = halve({**sets, **exams}, settings.seed)
         tokenizer = load.load_tokenizer(base.path)
 
-        def measure_on(half: dict[str, Any]) -> Measure:
+        def measure_on(half: Half) -> Measure:
             from bedside_merger.search.score import predict
 
-            encoded = {name: likelihood.encode(texts, tokenizer) for name, texts in half.items()}
+            encoded = {name: likelihood.encode(half[name], tokenizer) for name in sets}
+            items = {name: half[name] for name in exams}
             return lambda path, name: predict(
-                load.load_model(path), encoded, length=settings.max_length, name=name
+                load.load_model(path),
+                encoded,
+                items,
+                tokenizer,
+                length=settings.max_length,
+                name=name,
             )
 
         need = footprint.read_shape(base.path).scoring(settings.max_length)
@@ -149,7 +159,7 @@ def _trials(settings: Search, bench: Bench, measure: Measure, path: Path) -> lis
         found = bench.measured(trial.merge, measure, f"trial {number + 1}/{settings.trials}")
         trial = trial.model_copy(
             update={
-                "gain": gain(base, found, settings.target),
+                "gain": gain(base, found, settings.aim),
                 "drift": drift(base, found, settings.general),
                 "change": {name: -gain(base, found, name) for name in settings.general},
             }
@@ -175,12 +185,12 @@ def _recorded(path: Path) -> list[Trial]:
 
 
 def _checked(
-    settings: Search, bench: Bench, measure: Measure, trials: list[Trial], half: dict[str, Any]
+    settings: Search, bench: Bench, measure: Measure, trials: list[Trial], half: Half
 ) -> dict[str, Any]:
-    """The best of the trials, measured on texts that chose nothing."""
+    """The best of the trials, measured on texts and items that chose nothing."""
     from bedside_merger.search.score import drift, gain, gains, interval
 
-    target, first = settings.target, trials[0]
+    target, first = settings.aim, trials[0]
     best = best_of(trials, _rule(settings)) or first
     base = measure(bench.base, "check base")
     trained = measure(bench.checkpoint, "check checkpoint")
@@ -204,6 +214,7 @@ def _checked(
     return {
         "schema_version": SCHEMA_VERSION,
         "target": target,
+        "unit": "right answers" if settings.exam else "nats per token",
         "general": list(settings.general),
         "num_trials": len(trials),
         "bound": settings.bound,
@@ -244,9 +255,10 @@ def _show(report: dict[str, Any]) -> None:
         ]
         for t in ordered[:SHOWN]
     ]
-    say(f"{report['num_trials']} trials on the texts that choose, nats per token:")
+    unit = report["unit"]
+    say(f"{report['num_trials']} trials on what chooses, gain in {unit}, else nats per token:")
     say(table(rows))
-    say("on the texts that chose nothing:")
+    say("on what chose nothing:")
     rows = [["model", f"gain in {report['target']}", "of the training's", "drift", "loss"]]
     for name in ("checkpoint", "definemed", "best"):
         one = report["check"][name]
@@ -262,9 +274,13 @@ def _show(report: dict[str, Any]) -> None:
         )
     say(table(rows))
     above = report["check"]["best_above_definemed"]
+    spread = (
+        "no interval, as all are alike"
+        if above["low"] is None
+        else f"{above['confidence']:.0%} interval {above['low']:+.4f} to {above['high']:+.4f}"
+    )
     say(
-        f"best above DeFineMed's schedule: {above['mean']:+.4f} nats per token "
-        f"({above['confidence']:.0%} interval {above['low']:+.4f} to {above['high']:+.4f}, "
-        f"{above['clusters']} independent texts); where it was chosen, {bound} was at most "
-        f"{limit:.4f}"
+        f"best above DeFineMed's schedule: {above['mean']:+.4f} {unit} ({spread}, "
+        f"{above['clusters']} independent texts or items); where it was chosen, {bound} was at "
+        f"most {limit:.4f}"
     )
