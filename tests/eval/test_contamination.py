@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bedside_core.artifacts import Artifact
 from bedside_core.cli import main
@@ -29,7 +27,7 @@ from bedside_core.kinds.exam import ExamItem
 from bedside_core.matching import canonical
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
-from bedside_corpus.normalise import normalise
+from bedside_corpus.cleaning.clean import clean
 from bedside_eval.contamination import contamination
 from bedside_eval.exam import Paper
 from bedside_eval.records import Found
@@ -115,12 +113,7 @@ def test_every_kind_of_dirt_is_seen_through_before_and_after_cleaning(kind: str)
     assert len(LETTERS) == 12
     for text in LETTERS.values():
         spoilt = DIRT[kind](text)
-        assert canonical(spoilt) == canonical(text) == canonical(normalise(spoilt))
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_the_cleaner_of_the_corpus_leaves_the_canonical_form_alone(text: str) -> None:
-    assert canonical(normalise(text)) == canonical(text)
+        assert canonical(spoilt) == canonical(text) == canonical(clean(spoilt).text)
 
 
 def test_twelve_of_twelve_dirty_letters_are_found(registry: Registry, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bedside_core.kinds.corpus import text_sha256
 from bedside_core.matching import canonical, digest
-from bedside_corpus.normalise import normalise
+from bedside_corpus.cleaning.clean import clean
 from bedside_corpus.sources import SourceFile
 
 
@@ -69,12 +69,12 @@ class Document:
 def make_document(
     fields: Mapping[str, Any], file: SourceFile, line: int | None, language: str
 ) -> Document:
-    """Check the fields of a record and normalise its text.
+    """Check the fields of a record and clean its text.
 
     Raises:
         Dropped: `no_text` (missing, or not a string), `bad_field` (an id, licence or language that
             is not a string), `not_utf8` (half a surrogate pair, which JSON can spell),
-            `empty` (nothing is left after normalisation) or `no_licence`.
+            `empty` (nothing is left after cleaning) or `no_licence`.
     """
     text = fields.get("text")
     if not isinstance(text, str):
@@ -86,7 +86,7 @@ def make_document(
         "".join((text, identifier, licence or "", spoken)).encode()
     except UnicodeEncodeError:
         raise Dropped("not_utf8") from None
-    text = normalise(text)
+    text = clean(text).text
     if not text:
         raise Dropped("empty")
     if licence is None:
