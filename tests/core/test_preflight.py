@@ -48,7 +48,8 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     header = b'{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}'
     weights = len(header).to_bytes(8, "little") + header + bytes(16)
     (model / "model.safetensors").write_bytes(weights)
-    source = {"name": "letters", "path": "ward", "format": "text", "licence": "CC0-1.0"}
+    source = {"name": "letters", "path": "ward", "format": "text", "licence": "CC0-1.0",
+              "personal_data": "none"}  # fmt: skip
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

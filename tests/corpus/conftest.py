@@ -48,4 +48,5 @@ def letters(tmp_path: Path) -> dict[str, Any]:
     folder.mkdir()
     (folder / "a.txt").write_text(LETTER)
     (folder / "b.txt").write_text(REPORT)
-    return {"name": "letters", "path": str(folder), "format": "text", "licence": "CC0-1.0"}
+    return {"name": "letters", "path": str(folder), "format": "text", "licence": "CC0-1.0",
+            "personal_data": "none"}  # fmt: skip

@@ -25,7 +25,15 @@ def run(tmp_path):
         config = CorpusConfig.model_validate(
             {
                 "language": "de",
-                "sources": [{"name": "s", "path": path, "format": "jsonl", "licence": licence}],
+                "sources": [
+                    {
+                        "name": "s",
+                        "path": path,
+                        "format": "jsonl",
+                        "licence": licence,
+                        "personal_data": "none",
+                    }
+                ],
                 "heldout": heldout,
                 "medical_filter": {"min_density": 0.03} if medical else None,
             }
@@ -45,7 +53,6 @@ def run(tmp_path):
         ({"text": None}, "no_text"),
         ({"text": " \u200b\n\x00"}, "empty"),
         ({"text": "a", "licence": ["CC0-1.0"]}, "bad_field"),
-        ({"text": "a", "id": True}, "bad_field"),
         (b'{"text": "half a pair \\ud800"}', "not_utf8"),
         (b'{"text": "a", "id": "\\udfff"}', "not_utf8"),
         (b'{"text": ', "malformed"),

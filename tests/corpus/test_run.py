@@ -21,7 +21,10 @@ MEDICAL = "Patient mit Hypertonie, Therapie: Ramipril 5 mg."
 def jsonl(path, *lines):
     raw = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
     path.write_bytes(b"\n".join(raw) + b"\n")
-    return {"name": path.stem, "path": str(path), "format": "jsonl", "licence": "CC0-1.0"}
+    return {
+        "name": path.stem, "path": str(path), "format": "jsonl", "licence": "CC0-1.0",
+        "personal_data": "none",
+    }  # fmt: skip
 
 
 def corpus(registry):
@@ -80,6 +83,28 @@ def test_a_run_takes_the_corpus_of_another(build, registry, letters, tmp_path, c
     assert "sources is missing" in capsys.readouterr().err
 
 
+def test_what_is_declared_of_a_source_is_in_the_facts(build, registry, letters, tmp_path):
+    said = {"licence": "cc-by-4.0", "attribution": "Klinik A", "permitted_uses": ["research"],
+            "language": "fr", "type": "letter", "personal_data": "pseudonymised"}  # fmt: skip
+    own = {"text": MEDICAL, "license": "cc-by-nc-4.0", "id": 1}
+    other = {**jsonl(tmp_path / "o.jsonl", own, {"text": "x", "id": 2}), **said}
+    assert build(letters, other) == 0
+    artifact = corpus(registry)
+    assert artifact.manifest.facts["declared"]["o"] == said | {"licence": "CC-BY-4.0"}
+    assert artifact.manifest.facts["declared"]["letters"]["personal_data"] == "none"
+    rows = pq.read_table(artifact.file("corpus.parquet")).to_pylist()[-2:]
+    assert [row["language"] for row in rows] == ["fr", "fr"]
+    assert [row["licence"] for row in rows] == ["CC-BY-NC-4.0", "CC-BY-4.0"]
+
+
+def test_encodings_are_said(build, registry, letters, tmp_path, capsys):
+    (tmp_path / "letters/c.TXT").write_bytes("Für Übelkeit: 5 µg".encode("cp1252"))
+    assert build(letters) == 0
+    assert "encoding cp1252: 1 records" in capsys.readouterr().out
+    stats = json.loads(corpus(registry).file("stats.json").read_text())
+    assert stats["notes"] == {"encoding cp1252": 1}
+
+
 def test_licences_of_dropped_documents_do_not_flow_in(build, registry, letters, tmp_path):
     garden = jsonl(tmp_path / "g.jsonl", {"text": "Ein Garten.", "licence": "CC-BY-NC-4.0"})
     assert build(letters, garden, medical_filter={"min_density": 0.03}) == 0
@@ -117,10 +142,17 @@ def test_a_second_run_reuses_and_a_changed_file_makes_a_new_corpus(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": "csv"}, "corpus.sources.0.format"),
+        ({"format": "doc"}, "corpus.sources.0.format"),
         ({"colour": "red"}, "corpus.sources.0.colour: unknown name"),
         ({"name": "a b"}, "corpus.sources.0.name"),
-        ({"path": "FILE", "format": "jsonl"}, "is not a .jsonl or .jsonl.gz file"),
+        (
+            {"licence": "CC BY 4.O"},
+            "is no SPDX licence identifier - did you mean CC-BY-4.0?",
+        ),
+        ({"personal_data": "identified"}, "pseudonymise these texts first"),
+        ({"encoding": "dos"}, "'dos' is no encoding"),
+        ({"fields": {"text": "a"}}, "fields is for jsonl, csv, parquet, not text"),
+        ({"path": "FILE", "format": "jsonl"}, "is not a .jsonl or .jsonl.gz or"),
     ],
 )
 def test_a_wrong_config_ends_with_2(build, registry, letters, tmp_path, capsys, change, words):

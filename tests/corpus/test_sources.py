@@ -8,7 +8,7 @@ from bedside_corpus.sources import find_files, input_files
 
 
 def source(path, kind="text"):
-    return Source(name="s", path=path, format=kind, licence="CC0-1.0")
+    return Source(name="s", path=path, format=kind, licence="CC0-1.0", personal_data="none")
 
 
 def test_finds_files_of_the_format_in_subfolders_in_order(tmp_path, capsys):
@@ -18,7 +18,7 @@ def test_finds_files_of_the_format_in_subfolders_in_order(tmp_path, capsys):
         path.write_text("x")
     files = find_files(source(tmp_path, "jsonl"))
     assert [file.label for file in files] == ["s/a/c.jsonl.gz", "s/b.jsonl"]
-    assert "1 files that are not .jsonl or .jsonl.gz are passed over" in capsys.readouterr().out
+    assert "source s: passed over: 1 .md" in capsys.readouterr().out
 
 
 def test_one_file_is_a_source(tmp_path):
@@ -38,7 +38,7 @@ def test_a_folder_without_files_of_the_format_is_an_input_error(tmp_path):
 
 def test_a_file_of_another_format_is_a_config_error(tmp_path):
     (tmp_path / "a.csv").write_text("x")
-    with pytest.raises(ConfigError, match=r"a\.csv is not a \.jsonl or \.jsonl\.gz file"):
+    with pytest.raises(ConfigError, match=r"a\.csv is not a \.jsonl or "):
         find_files(source(tmp_path / "a.csv", "jsonl"))
 
 

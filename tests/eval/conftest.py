@@ -132,9 +132,10 @@ def add(
 
 def write_corpus(path: Path, texts: list[str]) -> None:
     """The files of a corpus artifact that the evaluation reads, by the service's own hand."""
-    source = SourceFile(Source(name="s", path=path, format="text", licence="CC0-1.0"), path, "d")
+    source = Source(name="s", path=path, format="text", licence="CC0-1.0", personal_data="none")
+    file = SourceFile(source, path, "d")
     write_documents(
-        path, [make_document({"text": x, "id": n}, source, n, "de") for n, x in enumerate(texts)]
+        path, [make_document({"text": x, "id": n}, file, n, "de") for n, x in enumerate(texts)]
     )
 
 

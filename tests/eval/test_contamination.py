@@ -66,7 +66,8 @@ def build(registry: Registry, folder: Path, texts: list[str], **settings: Any) -
     source = folder / "source.jsonl"
     lines = [json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(texts)]
     source.write_text("\n".join(lines) + "\n")
-    documents = {"name": "d", "path": str(source), "format": "jsonl", "licence": "CC0-1.0"}
+    documents = {"name": "d", "path": str(source), "format": "jsonl", "licence": "CC0-1.0",
+                 "personal_data": "none"}  # fmt: skip
     corpus = {"language": "de", "sources": [documents], **settings}
     config = folder / "corpus.yaml"
     config.write_text(yaml.safe_dump({"name": "tiny", "corpus": corpus}))

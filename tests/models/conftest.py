@@ -127,7 +127,8 @@ name: one
 base: {{directory: {here}/model, licence: CC0-1.0}}
 corpus:
   language: de
-  sources: [{{name: letters, path: {here}/letters, format: text, licence: CC0-1.0}}]
+  sources: [{{name: letters, path: {here}/letters, format: text, licence: CC0-1.0,
+             personal_data: none}}]
 trainer:
   sequence_length: 32
   batch_size: 2

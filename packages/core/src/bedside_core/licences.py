@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+# What each element of a Creative Commons licence obliges to, by its name.
+_ELEMENTS = {
+    "BY": "attribution", "NC": "non-commercial", "ND": "no-derivatives", "SA": "share-alike",
+}  # fmt: skip
+_COMMONS = {
+    f"CC-{name}-{version}": tuple(sorted(_ELEMENTS[part] for part in name.split("-")))
+    for name in ("BY", "BY-SA", "BY-ND", "BY-NC", "BY-NC-SA", "BY-NC-ND")
+    for version in ("2.0", "2.5", "3.0", "4.0")
+}
 # Obligations in one word each, from the licences' own summaries; SPDX identifiers.
 OBLIGATIONS: dict[str, tuple[str, ...]] = {
     "CC0-1.0": (),
+    "PDDL-1.0": (),
+    "DL-DE-ZERO-2.0": (),
     "Apache-2.0": ("notice",),
     "MIT": ("notice",),
     "BSD-3-Clause": ("notice",),
     "ODC-By-1.0": ("attribution",),
-    "CC-BY-4.0": ("attribution",),
-    "CC-BY-SA-4.0": ("attribution", "share-alike"),
-    "CC-BY-NC-4.0": ("attribution", "non-commercial"),
-    "CC-BY-NC-SA-4.0": ("attribution", "non-commercial", "share-alike"),
+    "ODbL-1.0": ("attribution", "share-alike"),
+    "DL-DE-BY-2.0": ("attribution",),
+    "etalab-2.0": ("attribution",),
+    **_COMMONS,
 }
+_SPELT = {identifier.lower(): identifier for identifier in OBLIGATIONS}
 
 
 class Licence(NamedTuple):
@@ -27,8 +39,9 @@ class Licence(NamedTuple):
 
 
 def licence(identifier: str) -> Licence:
-    """Look a licence up; one that is not in the table obliges to a review by the house."""
-    return Licence(identifier, OBLIGATIONS.get(identifier, ("review",)))
+    """Look a licence up, in any case; one that is not known obliges to a review by the house."""
+    spelt = _SPELT.get(identifier.lower(), identifier)
+    return Licence(spelt, OBLIGATIONS.get(spelt, ("review",)))
 
 
 def union(*groups: Iterable[Licence]) -> tuple[Licence, ...]:

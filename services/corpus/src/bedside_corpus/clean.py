@@ -10,8 +10,9 @@ from bedside_core.overlap import OverlapIndex
 from bedside_core.progress import Progress
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.document import Document, Dropped, make_document
+from bedside_corpus.intake.read import read
+from bedside_corpus.intake.record import RawRecord
 from bedside_corpus.medical_filter import density
-from bedside_corpus.readers import RawRecord, read
 from bedside_corpus.sources import SourceFile
 from bedside_corpus.tally import Tally
 
@@ -30,6 +31,7 @@ def clean(config: CorpusConfig, files: Sequence[SourceFile], tally: Tally) -> It
         for file in files:
             for record in read(file):
                 tally.read += 1
+                tally.notes.update(record.notes)
                 try:
                     document = _document(record, file, config.language)
                     gate.admit(document)

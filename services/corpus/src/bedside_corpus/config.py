@@ -5,28 +5,101 @@ Tested in tests/corpus/test_sources.py.
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bedside_core.config import Config
+from bedside_corpus.intake.licence import named
 
-Format = Literal["jsonl", "parquet", "text"]
+Format = Literal["jsonl", "csv", "parquet", "text"]
+Use = Literal["commercial", "research", "internal"]
+MAPPED: tuple[Format, ...] = ("jsonl", "csv", "parquet")
+"""Formats whose records have fields of their own names."""
+ENCODED: tuple[Format, ...] = ("jsonl", "csv", "text")
+"""Formats that do not say their encoding."""
+
+FieldName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Fields(Config):
+    """What the records of a source call the fields of a document; `a.b` is b inside a."""
+
+    text: FieldName | None = None
+    """Default: `text`. A file none of whose records has it is an error that lists those it has."""
+    id: FieldName | None = None
+    """Default: `id`; a record without one is named by its place."""
+    licence: FieldName | None = None
+    """Default: `licence` or `license`, also in `metadata`."""
+    language: FieldName | None = None
+    """Default: `language`."""
 
 
 class Source(Config):
-    """Documents of one origin, in one format."""
+    """Documents of one origin, in one format, and what is declared of them."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Names the source in the corpus, in the statistics and in `bedside registry lineage`."""
     path: Path
     """A file, or a folder that is searched with its subfolders."""
     format: Format
-    """`jsonl` reads .jsonl and .jsonl.gz, `parquet` reads .parquet, `text` reads .txt."""
+    """docs/corpus.md has the suffixes and what becomes a document."""
+    fields: Fields = Fields()
+    """Other names of the fields, in jsonl, csv and parquet."""
+    encoding: str | None = None
+    """Of jsonl, csv and text that are neither UTF-8, UTF-16 with its mark nor Windows-1252."""
     licence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
-    """SPDX identifier of documents that do not carry their own; without either, a document is
-    dropped."""
+    """SPDX identifier in any case, or `LicenseRef-...` for one of your own. A record's own licence
+    may only tighten it; without either, a document is dropped."""
+    permitted_uses: tuple[Use, ...] = ("commercial", "research", "internal")
+    """What the house may use these texts for, where that is less than the licence permits."""
+    attribution: str | None = None
+    """Whom a model's papers name for these texts, in the words that the licence asks for."""
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = None
+    """ISO 639 code of documents that do not carry their own; default: the corpus's."""
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")] | None = None
+    """What the documents are: letter, abstract, guideline, web, ..."""
+    personal_data: Literal["none", "pseudonymised", "identified"]
+    """What is known of patients and staff in these texts; `identified` is refused."""
+
+    @field_validator("licence")
+    @classmethod
+    def _check_licence(cls, value: str | None) -> str | None:
+        return None if value is None else named(value)
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else codecs.lookup(value).name
+        except LookupError:
+            raise ValueError(f"{value!r} is no encoding - for example cp1252 or cp850") from None
+
+    @field_validator("personal_data")
+    @classmethod
+    def _check_persons(cls, value: str) -> str:
+        if value == "identified":
+            raise ValueError(
+                "a model can repeat what it was trained on - pseudonymise these texts first and "
+                "declare them `pseudonymised`, or take the source out"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        for name, formats in (("fields", MAPPED), ("encoding", ENCODED)):
+            if name in self.model_fields_set and self.format not in formats:
+                raise ValueError(
+                    f"{name} is for {', '.join(formats)}, not {self.format} - leave it out"
+                )
+        return self
+
+    def declared(self) -> dict[str, object]:
+        """What the facts of the corpus say of the source beside its name."""
+        names = ("licence", "permitted_uses", "attribution", "language", "type", "personal_data")
+        return self.model_dump(mode="json", include=set(names), exclude_none=True)
 
 
 class MedicalFilter(Config):

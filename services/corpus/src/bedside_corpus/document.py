@@ -81,7 +81,7 @@ def make_document(
         raise Dropped("no_text")
     identifier = _string(fields, "id") or f"{file.label}:{line}"
     licence = _string(fields, "licence") or file.source.licence
-    spoken = _string(fields, "language") or language
+    spoken = _string(fields, "language") or file.source.language or language
     try:
         "".join((text, identifier, licence or "", spoken)).encode()
     except UnicodeEncodeError:

@@ -64,7 +64,8 @@ def build(config: CorpusConfig, run: Run) -> None:
             )
         write_stats(artifact.path, tally.stats())
         artifact.licences = tuple(map(licence, tally.licence_ids()))
-        artifact.facts.update(tally.facts(), **{MATCHING_VERSION: VERSION})
+        declared = {source.name: source.declared() for source in config.sources}
+        artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,15 @@ from bedside_core.errors import ConfigError, InputError
 from bedside_core.heldout import heldout_files
 from bedside_corpus.config import Source
 
-SUFFIXES = {"jsonl": (".jsonl", ".jsonl.gz"), "parquet": (".parquet",), "text": (".txt",)}
+PACKED = ("", ".gz", ".zst")
+SUFFIXES = {
+    "jsonl": tuple(kind + pack for kind in (".jsonl", ".ndjson", ".json") for pack in PACKED),
+    "csv": tuple(kind + pack for kind in (".csv", ".tsv") for pack in PACKED),
+    "parquet": (".parquet",),
+    "text": (".txt",),
+}
+"""Which files belong to a format, upper case or lower."""
+MAX_SUFFIXES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +41,18 @@ class SourceFile:
         """What they call one of its records; `line` counts from 1."""
         return self.label if line is None else f"{self.label}:{line}"
 
+    @property
+    def stem(self) -> str:
+        """The label less the suffix of the format: the id of a document that is a file."""
+        endings = (s for s in SUFFIXES[self.source.format] if self.label.lower().endswith(s))
+        return self.label[: -len(max(endings, key=len, default="")) or None]
+
 
 def find_files(source: Source) -> list[SourceFile]:
     """The files of a source, sorted by name.
 
-    In a folder, hidden files are passed over; so are other suffixes, and the user is told.
+    In a folder, hidden files are passed over; so are other suffixes, which the user is told of,
+    each with its count.
 
     Raises:
         ConfigError: the path is a file whose suffix does not belong to the format.
@@ -45,7 +61,7 @@ def find_files(source: Source) -> list[SourceFile]:
     suffixes = SUFFIXES[source.format]
     wanted = " or ".join(suffixes)
     if source.path.is_file():
-        if not source.path.name.endswith(suffixes):
+        if not source.path.name.lower().endswith(suffixes):
             raise ConfigError(
                 f"corpus.sources: {source.name}: {source.path} is not a {wanted} file - correct "
                 f"the path or the format {source.format!r}"
@@ -57,14 +73,13 @@ def find_files(source: Source) -> list[SourceFile]:
         )
     found = sorted(p.relative_to(source.path) for p in source.path.rglob("*") if p.is_file())
     visible = [p.as_posix() for p in found if not any(part.startswith(".") for part in p.parts)]
-    files = [
-        SourceFile(source, source.path / name, name) for name in visible if name.endswith(suffixes)
-    ]
-    if len(files) < len(visible):
-        others = len(visible) - len(files)
-        say(f"source {source.name}: {others} files that are not {wanted} are passed over")
-    if not files:
+    names = [name for name in visible if name.lower().endswith(suffixes)]
+    others = set(visible) - set(names)
+    if others:
+        say(f"source {source.name}: passed over: {_by_suffix(others)}")
+    if not names:
         raise InputError(f"source {source.name!r}: no {wanted} files in {source.path}")
+    files = [SourceFile(source, source.path / name, name) for name in names]
     for file in files:
         _check_name(file)
     return files
@@ -81,6 +96,15 @@ def input_files(files: Iterable[SourceFile], heldout: Iterable[Path]) -> dict[st
         for name, path in heldout_files(folder).items():
             inputs[f"heldout/{folder}/{name}"] = path
     return inputs
+
+
+def _by_suffix(names: Iterable[str]) -> str:
+    """`3 .pdf, 2 .docx`: the most frequent first."""
+    counts = Counter(Path(name).suffix.lower() or "without a suffix" for name in names)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    listed = [f"{count} {suffix}" for suffix, count in ordered[:MAX_SUFFIXES]]
+    rest = sum(count for _, count in ordered[MAX_SUFFIXES:])
+    return ", ".join([*listed, *([f"{rest} others"] if rest else [])])
 
 
 def _check_name(file: SourceFile) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from bedside_core.console import say, table
 from bedside_corpus.counts import MAX_PLACES
 from bedside_corpus.document import Document
+from bedside_corpus.intake.licence import each
 
 
 @dataclass(slots=True)
@@ -20,6 +21,8 @@ class Tally:
     licences: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Kept documents per source and licence."""
     dropped: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    """What intake says of records that it could read, for example `encoding cp1252`."""
     places: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Per reason, where its first records stand: `source/file:line`."""
 
@@ -40,7 +43,9 @@ class Tally:
 
     def licence_ids(self) -> list[str]:
         """The licences of the kept documents, each once."""
-        return sorted({name for counts in self.licences.values() for name in counts})
+        return sorted(
+            {n for counts in self.licences.values() for name in counts for n in each(name)}
+        )
 
     def reasons(self) -> str:
         """The counted reasons in one line, the most frequent first."""
@@ -72,6 +77,7 @@ class Tally:
             "kept": self.kept,
             "words": self.words,
             "sources": {name: dict(counts) for name, counts in self.licences.items()},
+            "notes": dict(sorted(self.notes.items())),
             "dropped": {
                 reason: {"count": count, "first": self.places[reason]}
                 for reason, count in sorted(self.dropped.items())
@@ -85,6 +91,8 @@ class Tally:
         for source, counts in self.licences.items():
             rows += [[source, name, f"{count:,}"] for name, count in sorted(counts.items())]
         say(table(rows))
+        for note, count in self.notes.most_common():
+            say(f"{note}: {count:,} records")
         if self.dropped:
             rows = [["dropped", "records", "first at"]]
             rows += [

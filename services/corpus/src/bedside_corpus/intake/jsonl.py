@@ -1,0 +1,113 @@
+"""JSON: an object per line, or one array of objects."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from bedside_core.errors import InputError
+from bedside_corpus.intake.encoding import marked
+from bedside_corpus.intake.fields import Mapper
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, RawRecord
+from bedside_corpus.intake.stream import HEAD_BYTES, lines, opened
+from bedside_corpus.sources import SourceFile
+
+_ARRAY = re.compile(rb"\s*\[\s*\{")
+_BETWEEN = " \t\r\n,"
+
+
+def read_jsonl(file: SourceFile) -> Iterator[RawRecord]:
+    """One record per line that is not blank, or per object of the array.
+
+    Raises:
+        InputError: a torn compressed stream or array, or no record has a text.
+    """
+    mapper = Mapper(file)
+    with opened(file.path) as (_, content):
+        head = content.peek(HEAD_BYTES)
+    mark = marked(head)
+    shown = head.decode(mark or "utf-8", "ignore").encode()
+    if _ARRAY.match(shown):
+        yield from _array(file, mapper, mark)
+    else:
+        yield from _lines(file, mapper)
+    mapper.finish()
+
+
+def _lines(file: SourceFile, mapper: Mapper) -> Iterator[RawRecord]:
+    size = 0
+    for line in lines(file.path, file.source.encoding):
+        size += line.size
+        if line.text is None:
+            yield RawRecord(line.number, size, None, line.damage)
+        elif line.text.strip():
+            fields = _object(line.text)
+            if fields is None:
+                yield RawRecord(line.number, size, None, "malformed")
+            else:
+                yield mapper.record(line.number, size, fields, line.encoding)
+        else:
+            continue
+        size = 0
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _array(file: SourceFile, mapper: Mapper, mark: str | None) -> Iterator[RawRecord]:
+    encoding = mark or file.source.encoding or "utf-8"
+    with opened(file.path) as (raw, content):
+        done = number = 0
+        try:
+            for value in _elements(content, encoding):
+                number += 1
+                size, done = raw.tell() - done, raw.tell()
+                if isinstance(value, dict):
+                    yield mapper.record(number, size, value, encoding.removesuffix("-sig"))
+                else:
+                    yield RawRecord(number, size, None, "malformed")
+        except (ValueError, RecursionError):
+            raise InputError(
+                f"{file.path}: the JSON array cannot be read after entry {number} - repair it, or "
+                "export one object per line"
+            ) from None
+
+
+def _elements(content: io.BufferedReader | BinaryIO, encoding: str) -> Iterator[Any]:
+    """The values of an array, of which one at a time is in memory.
+
+    Raises:
+        ValueError: the array is not whole, in another encoding, or an entry is too large.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    parse = json.JSONDecoder().raw_decode
+    rest, step, ended = "", HEAD_BYTES, False
+    opening = True
+    while True:
+        rest = rest.lstrip(_BETWEEN)
+        if opening and rest:
+            rest, opening = rest[1:], False
+            continue
+        if rest.startswith("]"):
+            return
+        try:
+            value, end = parse(rest)
+        except json.JSONDecodeError:
+            if ended or len(rest) > MAX_DOCUMENT_BYTES:
+                raise
+            data = content.read(step)
+            ended = not data
+            rest += decoder.decode(data, final=ended)
+            step = min(2 * step, MAX_DOCUMENT_BYTES)  # each try begins anew: few and growing
+            continue
+        yield value
+        rest, step = rest[end:], HEAD_BYTES

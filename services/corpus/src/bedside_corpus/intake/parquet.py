@@ -1,0 +1,86 @@
+"""Parquet: a document per row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedside_core.errors import InputError
+from bedside_corpus.intake.fields import Mapper
+from bedside_corpus.intake.record import RawRecord
+from bedside_corpus.sources import SourceFile
+
+BATCH_ROWS = 256
+
+
+def read_parquet(file: SourceFile) -> Iterator[RawRecord]:
+    """One record per row; only the mapped columns are read, a batch of rows at a time.
+
+    Texts may be strings, dictionaries or views of them, lists of paragraphs, or bytes without the
+    mark that they are UTF-8 (Spark, Impala).
+
+    Raises:
+        InputError: not a Parquet file, a damaged one, one without the column of the texts, or with
+            something else in it.
+    """
+    mapper = Mapper(file)
+    try:
+        with pq.ParquetFile(file.path, page_checksum_verification=True) as table:
+            schema = table.schema_arrow
+            mapper.require(schema.names)
+            columns = [name for name in schema.names if _is_mapped(name, mapper)]
+            _check_type(schema, mapper)
+            size = file.path.stat().st_size // max(1, table.metadata.num_rows)
+            row = 0
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns):
+                for index in range(batch.num_rows):
+                    row += 1
+                    fields, damage = _row(batch, index)
+                    if fields is None:
+                        yield RawRecord(row, size, None, damage)
+                    else:
+                        yield mapper.record(row, size, fields)
+    except MemoryError:  # pyarrow's is one of its other exceptions as well
+        raise
+    # pyarrow raises a bare OSError, without an error number, for a page that does not unpack.
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(
+            f"{file.path}: not a Parquet file, or a damaged one - copy the file again"
+        ) from None
+
+
+def _is_mapped(column: str, mapper: Mapper) -> bool:
+    paths = [path for paths in mapper.paths.values() for path in paths]
+    return column in paths or any(path.startswith(f"{column}.") for path in paths)
+
+
+def _check_type(schema: pa.Schema, mapper: Mapper) -> None:
+    """A million counts of `no_text` say less than this."""
+    name = mapper.paths["text"][0]
+    if name not in schema.names:
+        return
+    kind = schema.field(name).type
+    inner = kind.value_type if pa.types.is_dictionary(kind) or pa.types.is_list(kind) else kind
+    if not _holds_text(inner):
+        raise InputError(
+            f"{mapper.file.path}: the column {name!r} holds {kind}, no text - set fields.text of "
+            f"source {mapper.file.source.name!r} to the one with the text"
+        )
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in tests) or pa.types.is_null(kind)
+
+
+def _row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, Any] | None, str | None]:
+    # Value by value: one string that is not UTF-8 would fail the conversion of the whole batch.
+    try:
+        return {name: batch.column(name)[index].as_py() for name in batch.schema.names}, None
+    except UnicodeDecodeError:
+        return None, "not_utf8"

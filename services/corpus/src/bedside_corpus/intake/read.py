@@ -1,0 +1,40 @@
+"""The way in: the records of a file, whatever its format.
+
+Tested in tests/corpus/intake/test_jsonl.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bedside_core.errors import InputError
+from bedside_corpus.intake.csv_table import read_csv
+from bedside_corpus.intake.jsonl import read_jsonl
+from bedside_corpus.intake.parquet import read_parquet
+from bedside_corpus.intake.record import RawRecord
+from bedside_corpus.intake.text import read_text
+from bedside_corpus.sources import SourceFile
+
+READERS: dict[str, Callable[[SourceFile], Iterator[RawRecord]]] = {
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "text": read_text,
+    "parquet": read_parquet,
+}
+
+
+def read(file: SourceFile) -> Iterator[RawRecord]:
+    """The records of a file, in order, one at a time.
+
+    A damaged document is a record with a reason, and its neighbours survive. Damage to a container
+    (a torn gzip stream, a Parquet file without its footer) is an error instead: how much is missing
+    cannot be known.
+
+    Raises:
+        InputError: the file cannot be read, is a damaged container or has no field for the text.
+    """
+    try:
+        yield from READERS[file.source.format](file)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{file.path}: cannot be read ({reason})") from None

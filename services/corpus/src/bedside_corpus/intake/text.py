@@ -1,0 +1,36 @@
+"""Plain text: a document per file.
+
+Tested in tests/corpus/intake/test_encoding.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bedside_corpus.intake.encoding import UndecodableError, decode
+from bedside_corpus.intake.fields import noted
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, RawRecord
+from bedside_corpus.sources import SourceFile
+
+
+def read_text(file: SourceFile) -> Iterator[RawRecord]:
+    """One record: the file, with its source and its name, less the suffix, as id."""
+    with file.path.open("rb") as content:
+        data = content.read(MAX_DOCUMENT_BYTES + 1)
+    if len(data) > MAX_DOCUMENT_BYTES:
+        yield RawRecord(None, file.path.stat().st_size, None, "too_large")
+        return
+    try:
+        text, encoding = decode(data, file.source.encoding)
+    except UndecodableError as error:
+        yield RawRecord(None, len(data), None, str(error))
+    else:
+        yield RawRecord(None, len(data), document(file, text), notes=noted(encoding))
+
+
+def document(file: SourceFile, text: str) -> dict[str, str]:
+    """The fields of a document that is a whole file."""
+    fields = {"text": text, "id": file.stem}
+    if file.source.licence is not None:
+        fields["licence"] = file.source.licence
+    return fields
