@@ -232,6 +232,35 @@ def test_too_little_room(house, capsys, monkeypatch, what, advice):
     assert advice in line
 
 
+def test_the_probe_of_a_large_model_needs_nothing(house, capsys):
+    assert check(house) == 0
+    assert "memory (merger)" in capsys.readouterr().out
+    assert check(house, "merger.probe.max_parameters=3") == 0  # the model has 4
+    assert "memory (merger)" not in capsys.readouterr().out
+
+
+def test_the_disk_holds_milestones_and_the_corpus(house, capsys, monkeypatch):
+    """4 parameters: base 4, checkpoint 4, three states of 12 and the probe's merge of 4 bytes."""
+    text = 3 * sum(path.stat().st_size for path in Path("ward").iterdir())
+    for milestones, copies in (
+        ("null", 0),
+        ("{every: 720}", 3),
+        ("{every: 720, publish: 2}", 5),
+        ("{every: 720, publish: all}", 6),
+    ):
+        need = 4 * (4 + 4 + 36 + 4 + 4 * copies) + text
+        overrides = ("trainer.max_steps=2000", f"trainer.milestones={milestones}")
+        for free, code in ((need, 0), (need - 1, 3)):
+            monkeypatch.setattr(
+                preflight.shutil, "disk_usage", lambda path, free=free: shutil_usage(free)
+            )
+            assert check(house, *overrides) == code, (milestones, free)
+    capsys.readouterr()
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: shutil_usage(10**12))
+    assert check(house, "trainer.milestones={every: 720}") == 0
+    assert "trainer.milestones: their number follows from the corpus" in capsys.readouterr().out
+
+
 def test_an_image_of_one_service_says_little_of_the_machine(house, capsys, monkeypatch):
     """As the chart's checks, which mount no registry and get no GPU."""
     there = dispatch.installed
@@ -291,7 +320,9 @@ def test_what_a_later_step_cannot_use_is_seen_without_loading(house, capsys, con
 def test_a_corpus_of_another_run_may_come_later(house, capsys):
     house["corpus"] = {"existing": "elsewhere"}
     assert check(house) == 0
-    assert "corpus.existing: run 'elsewhere' has no corpus yet" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "disk: what the corpus takes, whose size is not known" in out
+    assert "corpus.existing: run 'elsewhere' has no corpus yet" in out
 
 
 def test_a_model_that_does_not_say_its_context_is_not_guessed(house, capsys):

@@ -18,7 +18,12 @@ from bedside_core.errors import BedsideError, ConfigError
 
 Kind = Literal["checked", "unsure", "fault", "has", "needs"]
 Thing = Literal[
-    "tokens", "parameters", "bytes_of_disk_per_parameter", "bytes_of_memory_per_parameter"
+    "tokens",
+    "parameters",
+    "bytes_of_text",
+    "bytes_of_disk_per_parameter",
+    "bytes_of_disk_per_byte_of_text",
+    "bytes_of_memory_per_parameter",
 ]
 """What one step has and others need; only core sees both."""
 
@@ -33,6 +38,8 @@ class Finding(Config):
     """Of a fault: the exit code."""
     thing: Thing | None = None
     amount: int = 0
+    most_parameters: int | None = None
+    """Of a need: larger models do without."""
 
 
 Extent = Literal["settings", "files", "machine"]
@@ -97,6 +104,16 @@ class Inspection:
         """What this step brings, for others to be measured against."""
         self.findings.append(Finding(kind="has", text=text, thing=thing, amount=amount))
 
-    def needs(self, thing: Thing, amount: int, text: str) -> None:
-        """What this step needs of what another one has."""
-        self.findings.append(Finding(kind="needs", text=text, thing=thing, amount=amount))
+    def needs(
+        self, thing: Thing, amount: int, text: str, *, most_parameters: int | None = None
+    ) -> None:
+        """What this step needs of what another one has; models above `most_parameters` do not."""
+        self.findings.append(
+            Finding(
+                kind="needs",
+                text=text,
+                thing=thing,
+                amount=amount,
+                most_parameters=most_parameters,
+            )
+        )

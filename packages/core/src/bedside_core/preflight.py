@@ -186,20 +186,32 @@ def _nearest(path: Path) -> Path:
 
 def _side_by_side(found: list[Finding], registry: Registry, *, lenient: bool) -> Iterable[Finding]:
     yield from _context(found)
-    parameters = _one(found, "parameters")
-    disk = [f for f in found if f.thing == "bytes_of_disk_per_parameter"]
-    most = [f for f in found if f.thing == "bytes_of_memory_per_parameter"]
+    parameters, text = _one(found, "parameters"), _one(found, "bytes_of_text")
     if parameters is None:
-        if disk or most:
+        if any(f.thing == "bytes_of_disk_per_parameter" for f in found):
             yield Finding(kind="unsure", text="disk and memory: the base model is not present yet")
         return
+    size = parameters.amount
+    applies = [f for f in found if f.most_parameters is None or size <= f.most_parameters]
+    disk, by_text, most = (
+        [f for f in applies if f.thing == thing]
+        for thing in (
+            "bytes_of_disk_per_parameter",
+            "bytes_of_disk_per_byte_of_text",
+            "bytes_of_memory_per_parameter",
+        )
+    )
     free = shutil.disk_usage(_nearest(registry.home)).free
-    need = parameters.amount * sum(finding.amount for finding in disk)
+    need = size * sum(finding.amount for finding in disk)
+    if text is not None:
+        need += text.amount * sum(finding.amount for finding in by_text)
+    elif by_text:
+        yield Finding(kind="unsure", text="disk: what the corpus takes, whose size is not known")
     yield _enough("disk", need, free, "make room, or put BEDSIDE_HOME on a larger disk", lenient)
     room = memory.available_bytes()
     for finding in most:
         if room is not None:
-            need = parameters.amount * finding.amount
+            need = size * finding.amount
             service, _, advice = finding.text.partition(": ")
             yield _enough(f"memory ({service})", need, room, advice, lenient or GPU.exists())
 

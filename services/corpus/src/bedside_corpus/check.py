@@ -5,12 +5,17 @@ Tested in tests/core/test_preflight.py.
 
 from __future__ import annotations
 
+import os
+
 from bedside_core.errors import InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
 from bedside_core.registry.registry import Registry
 from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.sources import find_files
+
+CORPUS_BYTES = 1
+"""Of disk for a byte of text: the artifact, which is compressed."""
 
 
 def check(config: CorpusConfig, inspection: Inspection) -> None:
@@ -20,21 +25,29 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
             inspection.unsure(f"corpus.existing: run {config.existing!r} has no corpus yet")
         else:
             inspection.checked(f"corpus.existing: run {config.existing!r} has a corpus")
+    size = 0
     for source in config.sources:
         with inspection.looking(f"corpus.sources: {source.name}, its files can be read"):
-            _open_each(source)
+            size += _open_each(source)
+    if config.sources:
+        inspection.has("bytes_of_text", size, "corpus")
+    inspection.needs("bytes_of_disk_per_byte_of_text", CORPUS_BYTES, "corpus")
     for folder in config.heldout:
         with inspection.looking(f"corpus.heldout: {folder}"):
             read_heldout(folder)
 
 
-def _open_each(source: Source) -> None:
+def _open_each(source: Source) -> int:
+    """Bytes of its files, compressed ones as they are."""
+    size = 0
     for file in find_files(source):
         try:
             with file.path.open("rb") as content:
                 content.read(1)
+                size += os.fstat(content.fileno()).st_size
         except OSError as error:
             raise InputError(
                 f"source {source.name!r}: {file.path} cannot be read ({error.strerror}) - make it "
                 "readable, or take it out of corpus.sources"
             ) from None
+    return size

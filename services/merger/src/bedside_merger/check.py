@@ -28,9 +28,17 @@ def check(config: MergerConfig, inspection: Inspection) -> None:
         return
     check_set(config.probe.heldout, "merger.probe.heldout", inspection)
     inspection.needs("tokens", config.probe.max_length, "merger.probe.max_length")
-    inspection.needs("bytes_of_disk_per_parameter", DISK_BYTES_PER_PARAMETER, "merger.probe")
+    # The probe of a larger model is left out, which the merge says.
+    most = config.probe.max_parameters
+    inspection.needs(
+        "bytes_of_disk_per_parameter",
+        DISK_BYTES_PER_PARAMETER,
+        "merger.probe",
+        most_parameters=most,
+    )
     inspection.needs(
         "bytes_of_memory_per_parameter",
         WEIGHTS,
         "merger: leave merger.probe out",
+        most_parameters=most,
     )

@@ -5,6 +5,7 @@ Tested in tests/core/test_preflight.py.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +21,14 @@ from bedside_trainer.importing import architecture as sizes
 from bedside_trainer.importing import conditions, gguf_package
 from bedside_trainer.importing.headers import NARROW, width
 from bedside_trainer.importing.verb import look
+from bedside_trainer.parallel.processes import refuse_many
 
 CHECKPOINT_BYTES_PER_PARAMETER = 4
 STATE_BYTES_PER_PARAMETER = 12
 """Weights and two moments in float32."""
+ROW_BYTES = 2
+"""Of disk for a byte of text: a token of three bytes takes four, in the worst case, and the index
+of documents and rows the rest."""
 
 
 class _Model(NamedTuple):
@@ -68,8 +73,12 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
     inspection.needs("tokens", config.heldout_max_length, "trainer.heldout_max_length")
     # One state more than stay while the newest is written.
     states = (config.states.keep + 1) * STATE_BYTES_PER_PARAMETER
-    disk = CHECKPOINT_BYTES_PER_PARAMETER + states
+    disk = CHECKPOINT_BYTES_PER_PARAMETER * (1 + _milestones(config, inspection)) + states
     inspection.needs("bytes_of_disk_per_parameter", disk, "trainer")
+    inspection.needs("bytes_of_disk_per_byte_of_text", ROW_BYTES, "trainer")
+    if inspection.extent == "machine":
+        with inspection.looking("trainer.method: the processes that it trains in"):
+            refuse_many(config)
     folder = config.watch.prometheus
     if folder is not None and inspection.extent != "settings":
         with inspection.looking("trainer.watch.prometheus: a folder that can be written"):
@@ -83,6 +92,26 @@ def check_training(config: TrainerConfig, inspection: Inspection) -> None:
         TRAINED,
         "trainer: train a smaller base, or give the machine or container more memory",
     )
+
+
+def _milestones(config: TrainerConfig, inspection: Inspection) -> int:
+    """How many copies of the weights they are at most, in work and as published."""
+    found = config.milestones
+    if found is None:
+        return 0
+    if config.max_steps is None:
+        inspection.unsure(
+            "trainer.milestones: their number follows from the corpus; each takes "
+            f"{CHECKPOINT_BYTES_PER_PARAMETER} bytes of disk for a parameter, published twice that"
+        )
+        return 0
+    number = math.ceil(config.max_steps / found.every)
+    match found.publish:
+        case "none":
+            return number
+        case "all":
+            return 2 * number
+    return number + min(number, found.publish)
 
 
 def _is_absent(config: BaseConfig) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
-from bedside_core.errors import ConfigError
 from bedside_core.kinds.corpus import PARQUET
 from bedside_core.kinds.heldout import read_exam_part, read_set
 from bedside_core.kinds.milestones import folder_of
@@ -26,6 +24,7 @@ from bedside_core.run import Run
 from bedside_models.device import choose_device, describe_device, device_kind
 from bedside_models.settle import settle
 from bedside_trainer.config import TrainerConfig
+from bedside_trainer.parallel.processes import refuse_many, started, the_first_speaks
 
 if TYPE_CHECKING:
     from bedside_trainer.data.prepare import Data
@@ -41,26 +40,29 @@ def train(config: TrainerConfig, run: Run) -> None:
     """From base and corpus to a checkpoint; goes on where a killed run of the same recipe stopped.
 
     Raises:
-        ConfigError: a GPU was asked for and there is none, or a launcher's variables are wrong.
+        ConfigError: a GPU was asked for and there is none, a launcher's variables are wrong, or
+            adapters were to be trained by several processes.
         InputError: no base, corpus or development part yet, an incomplete base, an empty corpus,
             unusable held-out texts, too little memory, a loss that is not finite, or another
             process was lost.
         ArtifactError: an input does not match its manifest, or the disk is full.
         KeyboardInterrupt: stopped by a signal, with its state saved.
     """
-    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+    if started() == 1:
         lead(config, run)
         return
-    settle()
-    from bedside_trainer.parallel.world import joined
+    with the_first_speaks():
+        refuse_many(config)
+        settle()
+        from bedside_trainer.parallel.world import joined
 
-    with joined(choose_device(config.device, name=DEVICE)) as world:
-        if world.is_first:
-            with world.leading() as tell:
-                lead(config, run, world, tell)
-        else:
-            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-                follow(config, run, world)
+        with joined(choose_device(config.device, name=DEVICE)) as world:
+            if world.is_first:
+                with world.leading() as tell:
+                    lead(config, run, world, tell)
+            else:
+                with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                    follow(config, run, world)
 
 
 def lead(
@@ -105,10 +107,11 @@ def lead(
 
     if world is None:
         device = choose_device(config.device, name=DEVICE)
-        if device.type == "cuda" and torch.cuda.device_count() > 1 and config.method == "full":
-            from bedside_trainer.parallel.launch import run_as_many
+        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+        if gpus > 1 and config.method == "full":
+            from bedside_trainer.parallel import launch
 
-            run_as_many(torch.cuda.device_count(), sys.argv[1:])
+            launch.run_as_many(gpus, sys.argv[1:])
             return
         world = alone(device)
     data, development = prepared(config, run, inputs)
@@ -223,8 +226,6 @@ def carry_out(
     check_kernels(config.step, world.device)
     compute = compute_in(config.step.compute, world.device, sharded=world.size > 1)
     if world.size > 1:
-        if config.method == "lora":
-            raise ConfigError("trainer.method lora trains in one process - start it alone")
         model = load_sharded(base.path, device_mesh(world, config.parallel.shard), compute)
     else:
         # Weights that stay as they are may be stored as the card computes.
