@@ -290,7 +290,17 @@ def test_an_image_has_no_version(compose: Any, gpu: Any, version: str) -> None:
     assert {service["image"] for service in gpu.services.values()} == {
         f"bedside/engine:{version}-cuda",
         f"bedside/trainer:{version}-cuda",
+        f"bedside/eval:{version}-cuda",
     }
+
+
+def test_a_gpu_is_given_to_a_step_that_has_an_image_for_processors(compose: Any, gpu: Any) -> None:
+    # What is built for GPUs is all that carries the image's name: no step is left with the other.
+    for image in ("engine", "trainer", "eval"):
+        used = {n for n, s in compose.services.items() if f"bedside/{image}:" in s["image"]}
+        assert {n for n, s in gpu.services.items() if f"bedside/{image}:" in s["image"]} == used
+    computing = {name for name, service in gpu.services.items() if "deploy" in service}
+    assert computing == {"engine", "engine-next", "trainer", "eval"}
 
 
 def test_an_image_of_somebody_else_is_fetched(compose: Any) -> None:

@@ -135,11 +135,11 @@ def test_a_tool_of_the_build_stays_in_an_image(dockerfiles: Any) -> None:
 def test_a_compiler_is_in_an_image_for_processors(dockerfiles: Any, compose: Any, gpu: Any) -> None:
     runs = [words for key, words in dockerfiles["Dockerfile"].stages["runtime"] if key == "RUN"]
     (compiler,) = (run for run in runs if "gcc" in run)
-    assert re.match(r'if \[ "\$\{DEVICE\}" = cuda \]; then', compiler)
+    assert re.match(r'if \[ "\$\{SERVICE\}-\$\{DEVICE\}" = trainer-cuda \]; then', compiler)
     built = [s["build"]["args"] for s in compose.services.values() if "build" in s]
     assert [arguments for arguments in built if "DEVICE" in arguments] == []
     built = [s["build"].get("args", {}) for s in gpu.services.values() if "build" in s]
-    assert {"TORCH": "general", "DEVICE": "cuda"} in built
+    assert built.count({"TORCH": "general", "DEVICE": "cuda"}) == 2  # trainer and evaluation
 
 
 def test_what_triton_compiles_cannot_be_loaded(dockerfiles: Any, gpu: Any) -> None:

@@ -140,11 +140,20 @@ def test_a_gpu_is_not_asked_for(render: Any) -> None:
     assert shm["emptyDir"] == {"medium": "Memory", "sizeLimit": "8Gi"}
 
 
-def test_a_gpu_is_asked_for_where_only_training_needs_it(render: Any) -> None:
-    pod = render("air-gap").pods["adapt"]
-    gpus = {c["name"] for c in pod.containers if "nvidia.com/gpu" in c["resources"]["limits"]}
-    assert gpus == {"trainer"}
+def test_a_gpu_is_asked_for_where_only_training_and_measuring_need_it(render: Any) -> None:
+    pod = render("air-gap", "--set", "trainer.gpu.count=4").pods["adapt"]
+    limits = {c["name"]: c["resources"]["limits"].get("nvidia.com/gpu") for c in pod.containers}
+    assert {name: count for name, count in limits.items() if count} == {"trainer": 4, "eval": 1}
     assert pod.spec["runtimeClassName"] == "nvidia"
+    cuda = {c["name"] for c in pod.containers if c["image"].endswith("-cuda")}
+    assert cuda == {"check-trainer", "import-base", "trainer"} | {
+        *("check-eval", "plan", "eval", "promote"),
+    }
+    # NCCL's processes exchange through it, and the runtime's own has 64 MB.
+    (shm,) = (v["emptyDir"] for v in pod.spec["volumes"] if v["name"] == "shm")
+    assert shm == {"medium": "Memory", "sizeLimit": "4Gi"}
+    mounts = {c["name"] for c in pod.containers if "shm" in {m["name"] for m in c["volumeMounts"]}}
+    assert mounts == {"trainer"}
 
 
 def test_placement_of_pod_and_gpu_is_not_combined(render: Any) -> None:

@@ -152,11 +152,7 @@ def test_the_gateway_may_reach_everything_by_half_a_rule(helm: Any, rule: str, p
         ),
         (
             "engine.gpu.count=2",
-            "engine.gpu.count: no setting spreads work over several GPUs yet",
-        ),
-        (
-            "trainer.gpu.count=2",
-            "trainer.gpu.count: no setting spreads work over several GPUs yet",
+            "engine.gpu.count: no setting spreads the engine over several GPUs yet",
         ),
         (
             "engine.shmSize=16Gi",

@@ -13,7 +13,7 @@ metadata:
 spec:
   {{- include "bedside.pod" . | nindent 2 }}
   {{- include "bedside.noDns" . | nindent 2 }}
-  {{- with include "bedside.placement" (list . .Values.adapt .Values.trainer.gpu) | trim }}
+  {{- with include "bedside.placement" (list . .Values.adapt .Values.trainer.gpu .Values.eval.gpu) | trim }}
   {{- . | nindent 2 }}
   {{- end }}
   restartPolicy: Never
@@ -63,7 +63,7 @@ spec:
     {{- include "bedside.scratchVolume" (list . "tmp") | nindent 4 }}
 {{- end }}
 
-{{/* One step of it: list root service verb... Only training gets GPUs, only the evaluation the key that
+{{/* One step of it: list root service verb... Only training and evaluation get GPUs, only the latter the key that
 signs evidence, only the plan the operator's. Neither training nor merging is given the volume with the sealed texts. */}}
 {{- define "bedside.adaptStep" -}}
 {{- $root := index . 0 -}}
@@ -87,7 +87,7 @@ env:
   {{- end }}
 {{- end }}
 resources:
-  {{- if $trains }}
+  {{- if or $trains (eq (join " " $verb) "eval run") }}
   {{- include "bedside.gpuResources" $values | nindent 2 }}
   {{- else }}
   {{- toYaml $values.resources | nindent 2 }}
