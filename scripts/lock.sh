@@ -31,9 +31,11 @@ for name in requirements/verify "$clients"/{openai2,openai3,node}; do
   echo "$name.lock"
 done
 
-# The peer of bench/trainer, over the libraries of the dev environment.
-"$uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-  --no-annotate --no-deps --only-binary :all: bench/trainer/peers.in -o bench/trainer/peers.lock
+# The peers of bench/trainer and bench/corpus, over the libraries of the dev environment.
+for peers in bench/{trainer,corpus}/peers; do
+  "$uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+    --no-annotate --no-deps --only-binary :all: "$peers.in" -o "$peers.lock"
+done
 
 # torch stands apart, because it comes as a CPU build or as the general build with CUDA libraries.
 torch=(--quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate)

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedside_core.matching import canonical
+from bedside_corpus.blocks.cleaning import Cleaning
 from bedside_corpus.cleaning.clean import clean
+from bedside_corpus.document import Document
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "../shared/data"
@@ -148,6 +151,26 @@ def test_counts_name_code_points_and_never_words():
         "space: U+00A0 to U+0020": 1,
         "url: url": 1,
     }
+
+
+def test_the_block_counts_and_keeps_the_form_for_matching_as_it_came():
+    raw = ["Kalium 3–5", "Kalium 3\x965\xad", "\x00\u200b ", "5\u00a0mg FÃ¤lle"]
+    documents = [Document(f"d{n}", t, "s", "CC0-1.0", "de", f"s/a:{n}") for n, t in enumerate(raw)]
+    block = Cleaning()
+    plain, dash, mojibake = block.run(documents)
+    assert plain is documents[0]
+    assert [dash.text, mojibake.text] == ["Kalium 3–5", "5 mg Fälle"]
+    assert [d.as_read for d in (plain, dash, mojibake)] == [None, raw[1], raw[3]]
+    assert dash.form == canonical(raw[1]) == "kalium 35"
+    assert dash.forms == ("kalium 35", "kalium 3 5")
+    assert plain.forms == ("kalium 3 5",)
+    assert (block.counts.read, block.counts.changed, dict(block.counts.dropped)) == (
+        4,
+        2,
+        {"empty": 1},
+    )
+    assert block.counts.noted["windows_control: U+0096 to U+2013"] == 1
+    assert block.counts.noted["mojibake: sequence to U+00E4"] == 1
 
 
 @pytest.mark.parametrize("name", ["grascco/letters", "gnad/articles", "morfitt/abstracts"])

@@ -37,11 +37,21 @@ class Document:
     """Where it stands, as statistics and messages call it: `source/file:line`."""
     scores: Mapping[str, float | str] = field(default_factory=dict)
     """What blocks measured, by the name of the corpus's column."""
+    as_read: str | None = None
+    """The text before it was cleaned, where that changed it."""
 
     @cached_property
     def form(self) -> str:
-        """Its canonical form for matching."""
-        return canonical(self.text)
+        """The canonical form for matching of the text as it came, which no cleaner has touched."""
+        return canonical(self.text if self.as_read is None else self.as_read)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """That and, where cleaning changed the text, the form of what is trained on.
+
+        Mojibake hides a copy before it is decoded; a mistake of the cleaner would hide one after.
+        """
+        return (self.form,) if self.as_read is None else (self.form, canonical(self.text))
 
     @property
     def words(self) -> int:

@@ -1,0 +1,27 @@
+"""Cleans each text.
+
+Tested in tests/corpus/cleaning/test_clean.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bedside_corpus.blocks.base import Block
+from bedside_corpus.cleaning.clean import clean
+from bedside_corpus.document import Document, Dropped
+
+
+class Cleaning(Block):
+    """Changes what `cleaning.clean` changes, and counts it; drops `empty`."""
+
+    name = "cleaning"
+
+    def apply(self, document: Document) -> Document:
+        text, changes = clean(document.text)
+        self.counts.noted.update(changes)
+        if not text:
+            raise Dropped("empty")
+        if text == document.text:
+            return document
+        return replace(document, text=text, as_read=document.text)

@@ -1,0 +1,1 @@
+"""Which language a document is written in, found without a network."""

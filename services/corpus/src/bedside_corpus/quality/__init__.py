@@ -1,0 +1,1 @@
+"""Whether a text looks like one: counts of its words and lines, with limits per language."""
