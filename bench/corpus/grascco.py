@@ -60,3 +60,17 @@ def read(half: Half, path: Path = LETTERS) -> list[Letter]:
         for record in records
         if side[record["id"]] == half
     ]
+
+
+def read_marked(path: Path) -> Letter:
+    """A letter that we invented, with its spans marked as `[[NAME:Anna Muster]]`."""
+    pieces, spans, at = [], [], 0
+    for index, piece in enumerate(re.split(r"\[\[([A-Z]+):(.*?)\]\]", path.read_text("utf-8"))):
+        if index % 3 == 1:
+            label = piece
+            continue
+        if index % 3 == 2:
+            spans.append((at, at + len(piece), label))
+        pieces.append(piece)
+        at += len(piece)
+    return Letter(path.name, "".join(pieces), tuple(spans))

@@ -1,0 +1,1 @@
+"""What German and French letters look like: patterns and the words around them."""
