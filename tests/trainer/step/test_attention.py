@@ -109,3 +109,17 @@ def test_a_call_without_boundaries_is_answered() -> None:
     states = torch.zeros(1, 2, 4, 8)
     with pytest.raises(InputError, match="does not hand the boundaries"):
         attend(torch.nn.Identity(), states, states, states, None)
+
+
+def test_queries_have_the_type_that_kernels_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rotations give float32 under autocast, and on a GPU no kernel was ever found for it."""
+    seen = set()
+    found = attending._has_kernel
+    monkeypatch.setattr(
+        attending, "_has_kernel", lambda query, *rest: seen.add(query.dtype) or found(query, *rest)
+    )
+    torch.manual_seed(0)
+    model = MODELS["Llama"]()
+    with attention(model, NAME), torch.autocast("cpu", torch.bfloat16):
+        summed_nll(model, predicting([[1, 2, 3], [4, 5]]), 8).backward()
+    assert seen == {torch.bfloat16}

@@ -97,13 +97,11 @@ def lead(
     import torch
 
     from bedside_models.describe import describe
-    from bedside_models.footprint import read_shape
     from bedside_trainer import report
     from bedside_trainer.data import lineage
     from bedside_trainer.data.report import packing_report
-    from bedside_trainer.parallel.mesh import sharers
     from bedside_trainer.parallel.world import alone
-    from bedside_trainer.step.need import demand
+    from bedside_trainer.plan.need import need_here, room_here
 
     if world is None:
         device = choose_device(config.device, name=DEVICE)
@@ -117,12 +115,9 @@ def lead(
     data, development = prepared(config, run, inputs)
     packing = packing_report(data, config)
     say(str(packing))
-    need = demand(
-        read_shape(base.path), config,
-        longest=int(data.rows.lengths.max()), sharers=sharers(world, config.parallel.shard),
-    )  # fmt: skip
+    need = need_here(base.path, config, longest=int(data.rows.lengths.max()), world=world)
     with (
-        need.granted(),
+        need.granted(room_here(world)),
         run.registry.work(recipe.sha256) as work,
         run.write("checkpoint", recipe) as artifact,
     ):

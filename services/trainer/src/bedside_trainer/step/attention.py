@@ -45,6 +45,7 @@ def attend(
     softcap: float | None = None,
     cu_seq_lens_q: Tensor | None = None,
     max_length_q: int | None = None,
+    on_gpu: bool | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention of each piece to itself, as transformers calls it.
@@ -61,6 +62,7 @@ def attend(
         softcap: scores stay between -softcap and softcap (Gemma 2, section 2).
         cu_seq_lens_q: where pieces begin and the last one ends, int32, shape (pieces + 1,).
         max_length_q: tokens of the longest piece.
+        on_gpu: whether it is a GPU's; by default whether `query` is there.
 
     Returns:
         Shape (1, tokens, heads, width), and no weights.
@@ -73,7 +75,12 @@ def attend(
             "this model's code does not hand the boundaries of documents to its attention - "
             "choose another base"
         )
-    if _has_kernel(query, dropout, softcap):
+    kind = query.device.type
+    if torch.is_autocast_enabled(kind):
+        # Rotations leave queries and keys in float32, for which there are no kernels.
+        dtype = torch.get_autocast_dtype(kind)
+        query, key, value = (states.to(dtype) for states in (query, key, value))
+    if _has_kernel(query, dropout, softcap, query.is_cuda if on_gpu is None else on_gpu):
         window = (-1, 0) if sliding_window is None else (sliding_window - 1, 0)
         flat = varlen_attn(
             query[0].transpose(0, 1),
@@ -99,9 +106,9 @@ def attend(
     return torch.cat(pieces, dim=2).transpose(1, 2).contiguous(), None
 
 
-def _has_kernel(query: Tensor, dropout: float, softcap: float | None) -> bool:
+def _has_kernel(query: Tensor, dropout: float, softcap: float | None, on_gpu: bool) -> bool:
     return (
-        query.is_cuda
+        on_gpu
         and query.dtype in (torch.bfloat16, torch.float16)
         and query.shape[-1] <= WIDEST_HEAD
         and dropout == 0

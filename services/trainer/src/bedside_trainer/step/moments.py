@@ -56,14 +56,24 @@ class SmallAdamW(torch.optim.Optimizer):
     def _step(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
-            state["step"] = torch.zeros(())
-            for name in ("exp_avg", "exp_avg_sq"):
-                state.update(self._empty(parameter, name))
+            state.update(step=torch.zeros(()), **self.empty(parameter))
         state["step"] += 1
+        moments = {name: value for name, value in state.items() if name != "step"}
+        self.update(parameter, gradient, moments, count=state["step"].item(), group=group)
+
+    def update(
+        self,
+        parameter: Tensor,
+        gradient: Tensor,
+        moments: dict[str, Tensor],
+        *,
+        count: float,
+        group: dict[str, Any],
+    ) -> None:
+        """Change a parameter and its moments in place; `count` is the number of this step."""
         beta1, beta2 = group["betas"]
-        count = state["step"].item()
         weights, gradients = _rows(parameter), _rows(gradient)
-        local = {name: _rows(value) for name, value in state.items() if name != "step"}
+        local = {name: _rows(value) for name, value in moments.items()}
         size = max(1, PIECE // max(1, weights.shape[1]))
         for start in range(0, weights.shape[0], size):
             rows = slice(start, start + size)
@@ -77,6 +87,10 @@ class SmallAdamW(torch.optim.Optimizer):
             weight.addcdiv_(first, root, value=-group["lr"] / (1 - beta1**count))
             _store(part, "exp_avg", first)
             _store(part, "exp_avg_sq", second)
+
+    def empty(self, parameter: Tensor) -> dict[str, Tensor]:
+        """The moments of a parameter before its first step."""
+        return self._empty(parameter, "exp_avg") | self._empty(parameter, "exp_avg_sq")
 
     def _empty(self, parameter: Tensor, name: str) -> dict[str, Tensor]:
         if parameter.dim() < 2:
