@@ -79,7 +79,13 @@ def test_files_that_are_named_exist(name: str) -> None:
 
 def test_modules_of_the_recipes_exist() -> None:
     places = {
-        "services/corpus/src/bedside_corpus": ("run", "cli", "config", "document", "clean"),
+        "services/corpus/src/bedside_corpus": (
+            "run",
+            "cli",
+            "config",
+            "blocks/base",
+            "engine/build",
+        ),
         "services/eval/src/bedside_eval": ("records", "harness", "conclude", "report"),
         "services/inference/src/bedside_inference": ("gateway/errors",),
     }

@@ -251,7 +251,7 @@ def promote_model(
 ) -> dict[str, Artifact]:
     """A promoted model with a lineage; the run has slots for all of it."""
     base = put_artifact(registry, "base")
-    corpus = put_artifact(registry, "corpus", files={"documents.jsonl": b"{}\n"})
+    corpus = put_artifact(registry, "corpus", files={"documents/00000.jsonl": b"{}\n"})
     model = put_artifact(registry, "merged", parents={"base": base, "corpus": corpus})
     body = {"candidate": model.digest, "base": base.digest, "verdict": "PROMOTE", "reasons": [],
             **make_basis(registry, model.digest, base.digest)}  # fmt: skip

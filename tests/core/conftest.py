@@ -110,7 +110,7 @@ def chain(put: Put, judge: Judge) -> dict[str, Artifact]:
     base = put("base")
     corpus = put(
         "corpus",
-        files={"documents.jsonl": "".join(json.dumps(d) + "\n" for d in documents).encode()},
+        files={"documents/00000.jsonl": "".join(json.dumps(d) + "\n" for d in documents).encode()},
         facts={"sources": [{"name": "letters", "documents": 1, "licences": "CC0-1.0"}]},
     )
     checkpoint = put("checkpoint", parents={"base": base, "corpus": corpus})

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from bedside_core import artifacts, files
-from bedside_core.artifacts import MANIFEST, Artifact, hash_inputs
+from bedside_core.artifacts import (
+    MANIFEST,
+    Artifact,
+    FileEntry,
+    Producer,
+    Recipe,
+    hash_inputs,
+    write_artifact,
+)
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, sha256_file, sweep, write_atomic
 from bedside_core.registry.registry import Registry
@@ -295,3 +303,26 @@ def test_a_large_artifact_shows_how_far_its_verification_is(put, capsys, monkeyp
     artifact.verify()
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (line["progress"], line["done"], line["total"]) == ("verify base", 4000, 4000)
+
+
+def test_a_file_that_is_taken_over_is_neither_copied_nor_read(registry, tmp_path, monkeypatch):
+    made = tmp_path / "home" / "work" / "shard"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_bytes(b"texts")
+    entry = FileEntry(path="data/0.bin", size=5, sha256=hashlib.sha256(b"texts").hexdigest())
+    hashed = []
+    real = artifacts.sha256_file
+    monkeypatch.setattr(
+        artifacts, "sha256_file", lambda path: hashed.append(path.name) or real(path)
+    )
+    recipe = Recipe(verb="t", version="1", config={}, parents={}, inputs={})
+    producer = Producer(service="t", version="1", git_revision=None, image_digest=None)
+    with write_artifact(
+        registry.store, "corpus", recipe=recipe, producer=producer, licences=()
+    ) as writer:
+        (writer.path / "stats.json").write_bytes(b"{}")
+        writer.take(made, entry)
+    assert hashed == ["stats.json"]
+    monkeypatch.undo()
+    writer.result.verify()
+    assert writer.result.file("data/0.bin").samefile(made)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import stat
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from bedside_core.errors import ArtifactError
-from bedside_core.files import disk_errors, locked, sweep, write_atomic
+from bedside_core.files import Hashed, appearing, disk_errors, locked, sweep, write_atomic
 
 HOLDER = """
 import sys
@@ -72,3 +73,18 @@ def test_what_killed_processes_left_is_swept_and_what_runs_stays(start, tmp_path
     holder.wait()
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    with pytest.raises(RuntimeError), appearing(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert list(path.parent.iterdir()) == []
+    with appearing(path) as file:
+        hashed = Hashed(file)
+        for piece in (b"a", memoryview(b"bc")):
+            hashed.write(piece)
+        assert not path.exists()
+    assert path.read_bytes() == b"abc"
+    assert (hashed.size, hashed.sha256) == (3, sha256(b"abc").hexdigest())

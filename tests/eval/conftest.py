@@ -32,8 +32,8 @@ from bedside_core.run import Run
 from bedside_core.signing import Keys
 from bedside_corpus.config import Source
 from bedside_corpus.document import make_document
+from bedside_corpus.engine.writing import write_files
 from bedside_corpus.sources import SourceFile
-from bedside_corpus.store import write_documents
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper
 from bedside_eval.records import ModelScores
@@ -134,9 +134,8 @@ def write_corpus(path: Path, texts: list[str]) -> None:
     """The files of a corpus artifact that the evaluation reads, by the service's own hand."""
     source = Source(name="s", path=path, format="text", licence="CC0-1.0", personal_data="none")
     file = SourceFile(source, path, "d")
-    write_documents(
-        path, [make_document({"text": x, "id": n}, file, n, "de") for n, x in enumerate(texts)]
-    )
+    documents = [make_document({"text": x, "id": n}, file, n, "de") for n, x in enumerate(texts)]
+    write_files(path, 0, documents, {})
 
 
 def exam_lines(count: int = 9) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from bedside_core.cli import main
 from bedside_core.config import Config
 from bedside_core.errors import ArtifactError
 from bedside_core.heldout import read_heldout
-from bedside_core.kinds.corpus import DOCUMENTS
+from bedside_core.kinds.corpus import listing_name
 from bedside_core.kinds.exam import ExamItem
 from bedside_core.matching import canonical
 from bedside_core.registry.registry import Registry
@@ -216,7 +216,9 @@ def test_a_corpus_without_hashes_for_matching_is_refused(
 ) -> None:
     run = Run("old", "eval", "test-corpus", registry)
     with run.write("corpus", run.recipe(Step())) as artifact:
-        (artifact.path / DOCUMENTS).write_text("{}\n")
+        path = artifact.path / listing_name(0)
+        path.parent.mkdir()
+        path.write_text("{}\n")
     model = checkpoint(registry, corpus=artifact.result)
     with pytest.raises(ArtifactError, match=r"version 0 .* build the corpus again") as error:
         contamination(registry, [model], Paper({}, {}))
@@ -227,9 +229,9 @@ def test_a_changed_corpus_is_refused(registry: Registry, tmp_path: Path) -> None
     assert build(registry, tmp_path, list(LETTERS.values())) == 0
     corpus = registry.get("tiny/corpus")
     model = checkpoint(registry, corpus=corpus)
-    path = corpus.file("corpus.parquet")
+    path = corpus.file("data/00000.parquet")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(ArtifactError, match=r"corpus\.parquet was changed"):
+    with pytest.raises(ArtifactError, match=r"data/00000\.parquet was changed"):
         contamination(registry, [model], Paper({}, {}))
 
 

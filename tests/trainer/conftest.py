@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bedside_core.config import Config
 from bedside_core.heldout import HeldoutText
+from bedside_core.kinds.corpus import data_name
 from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.heldout import part_files
 from bedside_core.licences import licence
@@ -68,7 +69,8 @@ class House:
             columns = {"id": ids, "text": texts, "source": sources or [name] * len(texts)}
             types = pyarrow.schema([(column, pyarrow.string()) for column in columns])
             table = pyarrow.table(columns, types)
-            pyarrow.parquet.write_table(table, artifact.path / "corpus.parquet")
+            (artifact.path / "data").mkdir()
+            pyarrow.parquet.write_table(table, artifact.path / data_name(0))
 
     def add_heldout(self, texts: list[str], exams: dict[str, list[ExamItem]] | None = None) -> None:
         run = self.run("eval", "plan")

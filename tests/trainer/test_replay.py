@@ -113,7 +113,7 @@ def test_what_the_base_writes_becomes_a_corpus_of_its_own(
     assert found.kind == "corpus"
     assert found.manifest.parents["base"] == base.digest
     assert found.manifest.licences == base.manifest.licences
-    rows = pyarrow.parquet.read_table(found.file("corpus.parquet")).to_pylist()
+    rows = pyarrow.parquet.read_table(found.file("data/00000.parquet")).to_pylist()
     assert [row["text"] for row in rows] == [TEXTS[17], TEXTS[22]]
     assert [row["id"] for row in rows] == ["replay/17", "replay/22"]
     facts = found.manifest.facts

@@ -80,7 +80,7 @@ def fixed_models(store: Path) -> dict[str, Artifact]:
     base = write_fixed(store, "base", service="trainer", verb="import-base", facts=described)
     corpus = write_fixed(
         store, "corpus", service="corpus", verb="build",
-        files={"corpus.parquet": b"texts", "documents.jsonl": b"{}\n"},
+        files={"data/00000.parquet": b"texts", "documents/00000.jsonl": b"{}\n"},
         licences=[["CC-BY-4.0", ["attribution"]], ["LicenseRef-house", ["review"]]],
         facts={
             "documents": 40, "words": 21000,

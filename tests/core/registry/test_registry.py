@@ -245,10 +245,10 @@ def test_lineage_of_nothing(registry, chain, capsys, what):
 
 
 def test_lineage_does_not_trust_a_changed_document_list(registry, chain, capsys):
-    file = chain["corpus"].path / "documents.jsonl"
+    file = chain["corpus"].path / "documents/00000.jsonl"
     file.write_text(file.read_text().splitlines()[0] + "\n")
     assert bedside("lineage", "lexikon-1") == 4
-    assert "documents.jsonl was changed" in capsys.readouterr().err
+    assert "documents/00000.jsonl was changed" in capsys.readouterr().err
 
 
 def redate(artifact: Artifact, change: timedelta) -> Artifact:

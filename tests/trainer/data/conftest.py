@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from bedside_core.files import sha256_file
+from bedside_core.kinds.corpus import Shard
 from bedside_models.load import load_tokenizer
 from bedside_trainer.data.separator import find
 from bedside_trainer.data.texts import Texts
@@ -34,6 +35,6 @@ def write_texts(tmp_path: Path) -> Callable[..., Texts]:
         types = pyarrow.schema([(name, pyarrow.string()) for name in columns])
         table = pyarrow.table(columns, types)
         pyarrow.parquet.write_table(table, path, row_group_size=group)
-        return Texts(path, sha256_file(path))
+        return Texts([Shard(path, sha256_file(path))])
 
     return write

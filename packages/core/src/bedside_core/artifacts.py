@@ -6,7 +6,9 @@ renamed into place, so that a half-written one is never visible, whatever kills 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -203,6 +205,26 @@ class ArtifactWriter:
         self.licences: tuple[Licence, ...] = ()
         self.seal: Seal | None = None
         self.artifact: Artifact | None = None
+        self._taken: dict[str, FileEntry] = {}
+
+    def take(self, file: Path, entry: FileEntry) -> None:
+        """Take over a finished file, which is not read: `entry` has its name here and its hash.
+
+        It is the same file under a second name where the file system has such, else a copy.
+        """
+        target = self.path / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(file)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+                raise
+            shutil.copyfile(file, target)
+        self._taken[entry.path] = entry
+
+    def entries(self) -> tuple[FileEntry, ...]:
+        """Of all files in the directory; the hash is made of those that were not taken over."""
+        return tuple(self._taken.get(name) or _entry(self.path, name) for name in _files(self.path))
 
     @property
     def result(self) -> Artifact:
@@ -234,7 +256,7 @@ def write_artifact(
             manifest = Manifest(
                 schema_version=SCHEMA_VERSION,
                 kind=kind,
-                files=tuple(_entry(path, name) for name in _files(path)),
+                files=writer.entries(),
                 parents=recipe.parents,
                 recipe=recipe,
                 recipe_sha256=recipe.sha256,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from bedside_core.errors import ArtifactError
 
@@ -44,6 +46,49 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             Path(name).unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that has its name only once it is whole and on disk, whatever kills the writer."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+class Hashed(io.RawIOBase):
+    """Writes to a file and keeps the SHA-256 of what it wrote, so that nobody reads it again."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        """Write all of `data` (any buffer of bytes)."""
+        self._digest.update(data)
+        self.size += (count := self._file.write(data))
+        return count
+
+    def writable(self) -> bool:
+        """It is, and nothing else."""
+        return True
+
+    @property
+    def sha256(self) -> str:
+        """Hex, of all that was written so far."""
+        return self._digest.hexdigest()
 
 
 def write_synced(path: Path, data: bytes) -> None:

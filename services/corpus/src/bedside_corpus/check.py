@@ -15,7 +15,7 @@ from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.sources import find_files
 
 CORPUS_BYTES = 1
-"""Of disk for a byte of text: the artifact, which is compressed."""
+"""Of disk for a byte of text: what waits between the stages and the artifact, both compressed."""
 
 
 def check(config: CorpusConfig, inspection: Inspection) -> None:

@@ -6,6 +6,7 @@ Tested in tests/corpus/test_sources.py.
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -35,6 +36,11 @@ class Fields(Config):
     """Default: `licence` or `license`, also in `metadata`."""
     language: FieldName | None = None
     """Default: `language`."""
+
+
+def available_cpus() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 class Source(Config):
@@ -109,6 +115,14 @@ class MedicalFilter(Config):
     """Smallest share of words with a medical stem; 0.03 is measured in the service's README."""
 
 
+class Executor(Config):
+    """Where the work is done; it does not change what comes out."""
+
+    workers: int = Field(default_factory=available_cpus, ge=1)
+    """Processes on this machine; default: one for each core that this process may use. Each holds
+    the held-out texts and, of what it reads, a few thousand documents."""
+
+
 class CorpusConfig(Config):
     """What goes into a corpus and what is kept out; or the run whose corpus this one takes."""
 
@@ -122,6 +136,8 @@ class CorpusConfig(Config):
     """Folders of .txt files that are measured on: an equal document is never trained on."""
     medical_filter: MedicalFilter | None = None
     """Leave it out to keep documents of every subject."""
+    executor: Executor = Executor()
+    """How many processes build it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

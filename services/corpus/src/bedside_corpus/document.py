@@ -1,6 +1,6 @@
 """A document, and what a record must hold to become one.
 
-Tested in tests/corpus/test_clean.py.
+Tested in tests/corpus/engine/test_build.py.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Document:
         """Number of blank-separated words, as `wc -w` counts them."""
         return len(self.text.split())
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 (hex) of the text; equal texts are one document."""
         return text_sha256(self.text)
 
-    @property
+    @cached_property
     def matching_sha256(self) -> str:
         """SHA-256 (hex) of the canonical form; documents that differ by signs only share it."""
         return digest(self.form)
@@ -89,7 +89,8 @@ def make_document(
     text = fields.get("text")
     if not isinstance(text, str):
         raise Dropped("no_text")
-    identifier = _string(fields, "id") or f"{file.label}:{line}"
+    given = _string(fields, "id")
+    identifier = file.place(line) if given is None else file.named(given, line)
     licence = _string(fields, "licence") or file.source.licence
     spoken = _string(fields, "language") or file.source.language or language
     try:

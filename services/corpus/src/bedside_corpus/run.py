@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 
 from bedside_core import memory
 from bedside_core.console import say
 from bedside_core.errors import InputError
-from bedside_core.kinds.corpus import MATCHING_VERSION
+from bedside_core.kinds.corpus import MATCHING_VERSION, STATS
 from bedside_core.licences import licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.run import Run
-from bedside_corpus.config import CorpusConfig
+from bedside_corpus.config import CorpusConfig, Executor
+from bedside_corpus.engine.shards import SHARD_BYTES
 from bedside_corpus.sources import find_files, input_files
 
 log = logging.getLogger(__name__)
@@ -41,31 +43,39 @@ def build(config: CorpusConfig, run: Run) -> None:
     files = [file for source in config.sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
     recipe = run.recipe(
-        config, inputs=inputs, formats={"matching": VERSION}, libraries=("pyarrow",)
+        # However many processes build it, it is the same corpus.
+        config.model_copy(update={"executor": Executor(workers=1)}),
+        inputs=inputs,
+        formats={"matching": VERSION, "shard": SHARD_BYTES},
+        libraries=("pyarrow",),
     )
     if run.reuse("corpus", recipe):
         return
 
-    from bedside_corpus.clean import clean
-    from bedside_corpus.store import write_documents, write_stats
+    from bedside_corpus.engine.build import run_stages
     from bedside_corpus.tally import Tally
 
-    tally = Tally()
     with (
         memory.refusing("building the corpus", lambda: SMALLER),
-        run.write("corpus", recipe) as artifact,
+        run.registry.work(recipe.sha256) as room,
     ):
-        write_documents(artifact.path, clean(config, files, tally))
+        read, written = run_stages(config, files, room)
+        tally = Tally.of(read, written)
         if not tally.kept:
             why = tally.reasons() or "the sources hold no records"
             raise InputError(
                 f"no document is left of {tally.read} that were read: {why} - see the reasons in "
                 "the corpus service's README, then correct the documents or corpus.sources"
             )
-        write_stats(artifact.path, tally.stats())
-        artifact.licences = tuple(map(licence, tally.licence_ids()))
-        declared = {source.name: source.declared() for source in config.sources}
-        artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
+        with run.write("corpus", recipe) as artifact:
+            for record in written:
+                for entry in record.files if record.documents else ():
+                    artifact.take(room / "write" / entry.path, entry)
+            stats = json.dumps(tally.stats(), indent=2) + "\n"
+            (artifact.path / STATS).write_text(stats, encoding="ascii")
+            artifact.licences = tuple(map(licence, tally.licence_ids()))
+            declared = {source.name: source.declared() for source in config.sources}
+            artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
 

@@ -41,6 +41,10 @@ class SourceFile:
         """What they call one of its records; `line` counts from 1."""
         return self.label if line is None else f"{self.label}:{line}"
 
+    def named(self, given: str, line: int | None) -> str:
+        """The id of a record that has one: other files may use it as well."""
+        return given if line is None else f"{self.label}#{given}"
+
     @property
     def stem(self) -> str:
         """The label less the suffix of the format: the id of a document that is a file."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bedside_core.console import say, table
-from bedside_corpus.counts import MAX_PLACES
-from bedside_corpus.document import Document
+from bedside_corpus.counts import Counts
+from bedside_corpus.engine.records import Record
 from bedside_corpus.intake.licence import each
 
 
@@ -16,30 +17,52 @@ from bedside_corpus.intake.licence import each
 class Tally:
     """Counts of one pass over the sources."""
 
-    read: int = 0
     words: int = 0
     licences: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Kept documents per source and licence."""
-    dropped: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
-    """What intake says of records that it could read, for example `encoding cp1252`."""
-    places: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Per reason, where its first records stand: `source/file:line`."""
+    steps: dict[str, Counts] = field(default_factory=dict)
+    """What each step did, in their order."""
+
+    @classmethod
+    def of(cls, *stages: Iterable[Record]) -> Tally:
+        """What was recorded of every shard, stage by stage; the last has the documents."""
+        tally = cls()
+        for records in stages:
+            tally.words, tally.licences = 0, defaultdict(Counter)
+            for record in records:
+                tally.words += record.words
+                for source, counts in record.licences.items():
+                    tally.licences[source].update(counts)
+                for name, counted in record.steps.items():
+                    before = tally.steps.get(name, Counts())
+                    tally.steps[name] = before + Counts.from_json(counted)
+        return tally
+
+    @property
+    def read(self) -> int:
+        """Records of the sources."""
+        first = next(iter(self.steps.values()), Counts())
+        return first.read
+
+    @property
+    def notes(self) -> Counter[str]:
+        """What steps counted beside, for example `encoding cp1252`."""
+        return sum((counts.noted for counts in self.steps.values()), Counter())
 
     @property
     def kept(self) -> int:
+        """Documents of the corpus."""
         return sum(counts.total() for counts in self.licences.values())
 
-    def keep(self, document: Document) -> None:
-        """Count a document that goes into the corpus."""
-        self.words += document.words
-        self.licences[document.source][document.licence] += 1
+    @property
+    def dropped(self) -> Counter[str]:
+        """Records that are not in it, per reason."""
+        return sum((counts.dropped for counts in self.steps.values()), Counter())
 
-    def drop(self, reason: str, place: str) -> None:
-        """Count a record that does not, and remember the first few places."""
-        self.dropped[reason] += 1
-        if len(self.places[reason]) < MAX_PLACES:
-            self.places[reason].append(place)
+    @property
+    def places(self) -> dict[str, list[str]]:
+        """Where the first of each reason stand."""
+        return sum(self.steps.values(), Counts()).places
 
     def licence_ids(self) -> list[str]:
         """The licences of the kept documents, each once."""
@@ -82,6 +105,10 @@ class Tally:
                 reason: {"count": count, "first": self.places[reason]}
                 for reason, count in sorted(self.dropped.items())
             },
+            "steps": [
+                {"name": name, "kept": counts.kept, **counts.to_json()}
+                for name, counts in self.steps.items()
+            ],
         }
 
     def report(self) -> None:

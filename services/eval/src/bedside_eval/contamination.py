@@ -2,7 +2,7 @@
 
 Every corpus in the lineage of every model is looked at: that of the candidate's checkpoint, and
 those of a base that was itself adapted. From what the corpus service really wrote: the hashes of
-`documents.jsonl` and, for near copies and n-grams, the texts themselves, streamed past an index of
+its listings and, for near copies and n-grams, the texts themselves, streamed past an index of
 the questions (`bedside_core.overlap` has the definitions).
 
 Not covered: what a base from outside was trained on; nobody here has it.
@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError
-from bedside_core.kinds.corpus import PARQUET, TEXT, matching_documents
+from bedside_core.kinds.corpus import TEXT, matching_documents, shards
 from bedside_core.matching import VERSION, canonical, digest
 from bedside_core.overlap import NEAR, NGRAM, RUN, Overlap, OverlapIndex
 from bedside_core.progress import Progress
@@ -142,11 +142,14 @@ class _Asked:
 
 
 def _forms(corpus: Artifact) -> Iterator[str]:
-    corpus.verify(PARQUET)
-    with pyarrow.parquet.ParquetFile(corpus.file(PARQUET)) as file:
-        total = file.metadata.num_rows
-        with Progress("contamination", total=total, unit="document") as progress:
-            for batch in file.iter_batches(BATCH, columns=[TEXT]):
-                for text in batch.column(TEXT).to_pylist():
-                    yield canonical(text)
-                progress.update(batch.num_rows)
+    files = [shard.path for shard in shards(corpus)]
+    for path in files:
+        corpus.verify(path.relative_to(corpus.path).as_posix())
+    total = sum(pyarrow.parquet.read_metadata(path).num_rows for path in files)
+    with Progress("contamination", total=total, unit="document") as progress:
+        for path in files:
+            with pyarrow.parquet.ParquetFile(path) as file:
+                for batch in file.iter_batches(BATCH, columns=[TEXT]):
+                    for text in batch.column(TEXT).to_pylist():
+                        yield canonical(text)
+                    progress.update(batch.num_rows)

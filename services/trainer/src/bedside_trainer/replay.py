@@ -24,12 +24,12 @@ from bedside_core.config import Config, load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.kinds.corpus import (
-    DOCUMENTS,
     MATCHING_VERSION,
-    PARQUET,
     STATS,
     TEXT,
     ListedDocument,
+    data_name,
+    listing_name,
     text_sha256,
 )
 from bedside_core.kinds.exam import ExamItem
@@ -177,9 +177,12 @@ def write(folder: Path, kept: Iterable[Written], dropped: Counter[str], licence:
                 matching_sha256=digest(one.form),
             )
         )  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), folder / PARQUET, compression="zstd")
+    data, listed = folder / data_name(0), folder / listing_name(0)
+    for path in (data, listed):
+        path.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), data, compression="zstd")
     lines = "".join(json.dumps(line) + "\n" for line in listing)
-    (folder / DOCUMENTS).write_text(lines, encoding="ascii")
+    listed.write_text(lines, encoding="ascii")
     stats = {"kept": len(rows), "dropped": dict(sorted(dropped.items()))}
     (folder / STATS).write_text(json.dumps(stats, indent=2) + "\n", encoding="ascii")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
-from bedside_core.kinds.corpus import PARQUET
+from bedside_core.kinds.corpus import shards
 from bedside_core.kinds.heldout import read_exam_part, read_set
 from bedside_core.kinds.milestones import folder_of
 from bedside_core.run import Run
@@ -227,7 +227,8 @@ def carry_out(
         frozen = config.method == "lora" and compute.name == "bfloat16"
         model = load_model(base.path, "bfloat16" if frozen else "float32")
         model.to(world.device)  # type: ignore[arg-type]
-    files = [inputs[role].file(PARQUET) for role in ("corpus", "replay") if role in inputs]
+    roles = [role for role in ("corpus", "replay") if role in inputs]
+    files = [shard.path for role in roles for shard in shards(inputs[role])]
     others = domains.others(
         inputs["heldout"], config.heldout, development.tokenizer, config.watch.num_texts
     )

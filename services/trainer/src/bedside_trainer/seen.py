@@ -20,7 +20,7 @@ def seen(config: TrainerConfig, run: Run, document: str, model: str | None) -> N
     Args:
         config: not used: the answer lies in the checkpoint.
         run: its checkpoint is asked, where no model is named.
-        document: an id, as in the corpus's `documents.jsonl`.
+        document: an id, as the corpus lists it.
         model: a digest or `run/slot`; of a merged model, the checkpoint that it was made from.
 
     Raises:
@@ -36,7 +36,7 @@ def seen(config: TrainerConfig, run: Run, document: str, model: str | None) -> N
         number = lineage.read_record(checkpoint).documents
         raise InputError(
             f"{name}: none of the {number} documents that it was made from is called {document!r} "
-            "- ids are those in `documents.jsonl` of the corpus"
+            "- ids are those in `documents/` of the corpus"
         )
     for piece in pieces:
         steps = ", ".join(map(str, piece.steps)) or "none: the training ended before"

@@ -1,33 +1,42 @@
 """A corpus artifact: its files, and what is known of its documents without their text.
 
+    data/00000.parquet         documents, a row each, in as many files as it takes
+    documents/00000.jsonl      what is in the file of that number, without the texts
+    stats.json                 what happened to every record that was read
+
 Tested in tests/corpus/test_run.py.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Set
 from hashlib import sha256
-from typing import TypedDict
+from pathlib import Path
+from typing import NamedTuple, TypedDict
 
-from bedside_core.artifacts import Artifact
+from bedside_core.artifacts import Artifact, FileEntry
 from bedside_core.errors import ArtifactError
 from bedside_core.matching import VERSION
 
-PARQUET = "corpus.parquet"
-"""The texts, a row each; `bedside_corpus.store` has the columns."""
 TEXT = "text"
-"""The column of the texts."""
-DOCUMENTS = "documents.jsonl"
-"""What is in it, a `ListedDocument` per line, without the texts."""
+"""The column of the texts; `bedside_corpus.engine.tables` has the others."""
 STATS = "stats.json"
-"""What happened to every record that was read."""
 MATCHING_VERSION = "matching_version"
 """The fact that says which version of `bedside_core.matching` made the hashes for matching."""
+_DATA, _LISTING = re.compile(r"data/(\d+)\.parquet"), re.compile(r"documents/(\d+)\.jsonl")
+
+
+class Shard(NamedTuple):
+    """A file of documents."""
+
+    path: Path
+    sha256: str
 
 
 class ListedDocument(TypedDict):
-    """A line of `documents.jsonl`."""
+    """A line of a listing."""
 
     id: str
     source: str
@@ -36,6 +45,37 @@ class ListedDocument(TypedDict):
     """Of the text as it is stored and trained on (`text_sha256`)."""
     matching_sha256: str
     """Of its canonical form for matching: equal for all copies of a text, whoever cleaned them."""
+
+
+def data_name(number: int) -> str:
+    """What a file of documents is called in the artifact."""
+    return f"data/{number:05d}.parquet"
+
+
+def listing_name(number: int) -> str:
+    """What the listing of that file is called."""
+    return f"documents/{number:05d}.jsonl"
+
+
+def shards(corpus: Artifact) -> list[Shard]:
+    """The files of documents, in the order of the documents.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    entries = _numbered(corpus, _DATA)
+    if not entries:
+        raise ArtifactError(
+            f"corpus {corpus.digest[:12]} has no files of documents under data/ - build it again "
+            "with this version"
+        )
+    return [Shard(corpus.path / entry.path, entry.sha256) for entry in entries]
+
+
+def _numbered(corpus: Artifact, name: re.Pattern[str]) -> list[FileEntry]:
+    fits = ((name.fullmatch(entry.path), entry) for entry in corpus.manifest.files)
+    numbered = [(int(fit[1]), entry) for fit, entry in fits if fit]
+    return [entry for _, entry in sorted(numbered, key=lambda one: one[0])]
 
 
 def text_sha256(text: str) -> str:
@@ -55,10 +95,14 @@ def listed_documents(artifact: Artifact) -> Iterator[ListedDocument]:
     Raises:
         ArtifactError: the list is missing or was changed.
     """
-    artifact.verify(DOCUMENTS)
-    with artifact.file(DOCUMENTS).open(encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
+    listings = _numbered(artifact, _LISTING)
+    if not listings:
+        raise ArtifactError(f"corpus {artifact.digest[:12]} has no listing - build it again")
+    for entry in listings:
+        artifact.verify(entry.path)
+        with (artifact.path / entry.path).open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
 
 
 def matching_documents(artifact: Artifact, digests: Set[str]) -> set[str]:

@@ -1,9 +1,9 @@
 """The contract of a block: a document in; kept, changed or dropped with a reason out.
 
 A block is a step of a datatrove pipeline, so it runs in any of its executors: in this process, in
-others, on a cluster. It is made once, from settings, and copied to wherever it runs; what costs
-time or memory to make (an index, a model) it makes when the first document comes. Its attributes
-are settings and paths, never text: datatrove writes them to files beside the work.
+others, on a cluster. It is made once, from settings and paths, and copied to wherever it runs. What
+costs time or memory to make (an index, a model) is a `cached_property`: made in each process when
+the first document comes, and kept for all of its shards.
 
     class Emptiness(Block):
         name = "emptiness"
@@ -26,18 +26,24 @@ from bedside_corpus.counts import Counts
 from bedside_corpus.document import Document, Dropped
 
 
-class Block(PipelineStep):  # type: ignore[misc]  # datatrove has no types
-    """Decides on documents one at a time, whatever came before; the base counts what it does."""
+class Step(PipelineStep):  # type: ignore[misc]  # datatrove has no types
+    """A part of a pipeline that counts what it does; `run` begins with counts of its own."""
 
-    type = "block"
+    type = "step"
     name: str
-    """Of the block in statistics: small letters and underscores."""
-    columns: ClassVar[Mapping[str, Literal["number", "label"]]] = {}
-    """The scores that the block leaves in `Document.scores`, each a column of the corpus."""
+    """In statistics: small letters and underscores."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counts = Counts()
+
+
+class Block(Step):
+    """Decides on documents one at a time, whatever came before; the base counts what it does."""
+
+    type = "block"
+    columns: ClassVar[Mapping[str, Literal["number", "label"]]] = {}
+    """The scores that the block leaves in `Document.scores`, each a column of the corpus."""
 
     @abstractmethod
     def apply(self, document: Document) -> Document:
@@ -55,6 +61,7 @@ class Block(PipelineStep):  # type: ignore[misc]  # datatrove has no types
         self, data: Iterable[Document], rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:
         """Pass documents on, in order, and count."""
+        self.counts = Counts()
         for document in data:
             self.counts.read += 1
             try:

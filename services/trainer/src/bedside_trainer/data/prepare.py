@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import InputError
-from bedside_core.kinds.corpus import PARQUET
+from bedside_core.kinds.corpus import shards
 from bedside_core.kinds.model import CONFIG
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.data import separator
@@ -71,7 +71,7 @@ def prepare(
     ending = separator.find(config.packing.separator, tokenizer)
     files = {e.path: e.sha256 for e in base.manifest.files if not _is_model(e.path)}
     tokeniser = Tokeniser(tokenizer, ending, vocabulary=vocabulary, files=files)
-    texts = [_texts(artifact) for artifact in (corpus, replay) if artifact is not None]
+    texts = [Texts(shards(artifact)) for artifact in (corpus, replay) if artifact is not None]
     stores = [tokenised(room, each, tokeniser, check=check) for each in texts]
     for store in stores:
         _refuse_unknown(store)
@@ -144,11 +144,6 @@ def taken(rows: Rows, weights: Mapping[str, float], replayed: float) -> list[Str
         streams.append(Stream(range(first, first + part.rows), counts[part.name]))
         first += part.rows
     return streams
-
-
-def _texts(corpus: Artifact) -> Texts:
-    (sha256,) = (entry.sha256 for entry in corpus.manifest.files if entry.path == PARQUET)
-    return Texts(corpus.file(PARQUET), sha256)
 
 
 def _is_model(path: str) -> bool:

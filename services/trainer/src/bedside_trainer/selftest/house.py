@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bedside_core.config import Config
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.corpus import PARQUET
+from bedside_core.kinds.corpus import data_name
 from bedside_core.kinds.heldout import part_files
 from bedside_core.licences import licence
 from bedside_core.registry.house import found
@@ -56,9 +56,9 @@ def furnish(home: Path, scratch: Path) -> None:
     with run.write("corpus", run.recipe(Made()), licences=(licence(LICENCE),)) as artifact:
         texts = [text(generator) for _ in range(DOCUMENTS)]
         ids = [f"document-{number}" for number in range(DOCUMENTS)]
-        pyarrow.parquet.write_table(
-            pyarrow.table({"id": ids, "text": texts}), artifact.path / PARQUET
-        )
+        path = artifact.path / data_name(0)
+        path.parent.mkdir()
+        pyarrow.parquet.write_table(pyarrow.table({"id": ids, "text": texts}), path)
     run = Run(NAME, "eval", "plan", registry)
     held = [HeldoutText(f"text-{number}", text(generator)) for number in range(2)]
     with run.write("heldout", run.recipe(Made())) as artifact:

@@ -1,0 +1,109 @@
+"""The first stage: files of the sources to documents that every block has let through.
+
+Tested in tests/corpus/engine/test_build.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+
+from bedside_core.files import appearing
+from bedside_corpus.blocks.base import Block, Step
+from bedside_corpus.counts import Counts
+from bedside_corpus.document import Document, Dropped, make_document
+from bedside_corpus.engine.keys import write_keys
+from bedside_corpus.engine.progress import Heartbeat
+from bedside_corpus.engine.records import Record, write_record
+from bedside_corpus.engine.shards import Shard
+from bedside_corpus.engine.tables import Scores, grouped, work_schema
+from bedside_corpus.intake.read import read
+from bedside_corpus.intake.record import RawRecord
+from bedside_corpus.sources import SourceFile
+
+KEY_BYTES = 16
+
+
+class Reading(Step):
+    """Reads the records of a shard's files."""
+
+    name = "reading"
+
+    def __init__(self, shards: Sequence[Shard], language: str, beats: Path) -> None:
+        """`language`: of documents that do not say theirs; `beats`: see `Heartbeat`."""
+        super().__init__()
+        self.shards, self.language, self.beats = tuple(shards), language, beats
+
+    def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """The documents of shard number `rank`."""
+        self.counts = Counts()
+        heartbeat = Heartbeat(self.beats, rank)
+        for file in self.shards[rank].files:
+            for record in read(file):
+                self.counts.read += 1
+                self.counts.noted.update(record.notes)
+                heartbeat.update(record.size)
+                try:
+                    yield self._document(record, file)
+                except Dropped as dropped:
+                    self.counts.drop(dropped.reason, file.place(record.line))
+
+    def _document(self, record: RawRecord, file: SourceFile) -> Document:
+        if record.fields is None:
+            raise Dropped(record.damage or "malformed")
+        return make_document(record.fields, file, record.line, self.language)
+
+
+class Keeping(Step):
+    """Writes the documents of a shard for the next stage, and the keys of their texts and ids."""
+
+    name = "keeping"
+
+    def __init__(self, folder: Path, steps: Sequence[Step], scores: Scores) -> None:
+        """`folder`: of the stage; `steps`: those before this one, whose counts go on record."""
+        super().__init__()
+        self.folder, self.steps, self.scores = folder, tuple(steps), dict(scores)
+
+    def run(
+        self, data: Iterable[Document], rank: int = 0, world_size: int = 1
+    ) -> Iterator[Document]:
+        """Take all documents; nothing goes on."""
+        schema = work_schema(self.scores)
+        texts: list[bytes] = []
+        ids: list[bytes] = []
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with (
+            appearing(documents_path(self.folder, rank)) as file,
+            pa.ipc.new_stream(file, schema, options=options) as stream,
+        ):
+            for batch in grouped(data, schema):
+                stream.write_batch(batch)
+                texts += [bytes.fromhex(one)[:KEY_BYTES] for one in _column(batch, "sha256")]
+                ids += [sha256(one.encode()).digest()[:KEY_BYTES] for one in _column(batch, "id")]
+        write_keys(keys_path(self.folder, "text", rank), texts)
+        write_keys(keys_path(self.folder, "id", rank), ids)
+        write_record(self.folder, rank, Record(documents=len(texts)), self.steps)
+        yield from ()
+
+
+def documents_path(folder: Path, rank: int) -> Path:
+    """Where a shard's documents wait for the next stage."""
+    return folder / "documents" / f"{rank:05d}.arrows"
+
+
+def keys_path(folder: Path, what: str, rank: int) -> Path:
+    """Where the keys of a shard's texts or ids are."""
+    return folder / what / f"{rank:05d}.npy"
+
+
+def scores_of(blocks: Iterable[Block]) -> Scores:
+    """The columns that blocks add."""
+    return {name: kind for block in blocks for name, kind in block.columns.items()}
+
+
+def _column(batch: pa.RecordBatch, name: str) -> list[str]:
+    found: list[str] = batch.column(name).to_pylist()
+    return found

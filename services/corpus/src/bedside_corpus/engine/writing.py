@@ -1,0 +1,116 @@
+"""The last stage: documents without repetitions to the files of the corpus.
+
+Tested in tests/corpus/engine/test_build.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from bedside_core.artifacts import FileEntry
+from bedside_core.files import Hashed, appearing
+from bedside_core.kinds.corpus import ListedDocument, data_name, listing_name
+from bedside_corpus.blocks.base import Step
+from bedside_corpus.counts import Counts
+from bedside_corpus.document import Document
+from bedside_corpus.engine.keys import later_rows
+from bedside_corpus.engine.reading import documents_path
+from bedside_corpus.engine.records import Record, write_record
+from bedside_corpus.engine.tables import Scores, corpus_schema, documents_of, grouped
+
+
+class Deduplicating(Step):
+    """Gives what the first stage kept, without texts that stand before, and with ids of their own.
+
+    The first of equal texts stays (`duplicate_text`). A later document of another text whose id is
+    taken goes by its place.
+    """
+
+    name = "deduplicating"
+
+    def __init__(self, kept: Path, texts: Sequence[Path], ids: Sequence[Path]) -> None:
+        """`kept`: folder of the first stage; `texts`, `ids`: rows that repeat (`write_later`)."""
+        super().__init__()
+        self.kept, self.texts, self.ids = kept, tuple(texts), tuple(ids)
+
+    def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """The documents of shard number `rank`."""
+        self.counts = Counts()
+        repeated = set(later_rows(self.texts, rank).tolist())
+        taken = set(later_rows(self.ids, rank).tolist())
+        with (
+            documents_path(self.kept, rank).open("rb") as file,
+            pa.ipc.open_stream(file) as batches,
+        ):
+            for batch in batches:
+                for document in documents_of(batch):
+                    row = self.counts.read
+                    self.counts.read += 1
+                    if row in repeated:
+                        self.counts.drop("duplicate_text", document.place)
+                    elif row in taken:
+                        self.counts.changed += 1
+                        self.counts.noted["id_taken"] += 1
+                        yield replace(document, id=document.place)
+                    else:
+                        yield document
+
+
+class Writing(Step):
+    """Writes a file of the corpus and its listing; their hashes are made on the way."""
+
+    name = "writing"
+
+    def __init__(self, folder: Path, steps: Sequence[Step], scores: Scores) -> None:
+        """`folder`: of the stage; `steps`: those before this one, whose counts go on record."""
+        super().__init__()
+        self.folder, self.steps, self.scores = folder, tuple(steps), dict(scores)
+
+    def run(
+        self, data: Iterable[Document], rank: int = 0, world_size: int = 1
+    ) -> Iterator[Document]:
+        """Take all documents; nothing goes on."""
+        record = write_files(self.folder, rank, data, self.scores)
+        write_record(self.folder, rank, record, self.steps)
+        yield from ()
+
+
+def write_files(folder: Path, number: int, documents: Iterable[Document], scores: Scores) -> Record:
+    """Write a file of the corpus and its listing; the record has no steps yet."""
+    names = data_name(number), listing_name(number)
+    words, licences = 0, defaultdict[str, Counter[str]](Counter)
+    schema = corpus_schema(scores)
+    with appearing(folder / names[0]) as data, appearing(folder / names[1]) as listed:
+        table, listing = Hashed(data), Hashed(listed)
+        with pq.ParquetWriter(table, schema, compression="zstd") as parquet:
+            for batch in grouped(_listed(documents, listing), schema):
+                parquet.write_table(pa.Table.from_batches([batch]))
+                words += pa.compute.sum(batch.column("words")).as_py()
+                columns = (batch.column(name).to_pylist() for name in ("source", "licence"))
+                for source, licence in zip(*columns, strict=True):
+                    licences[source][licence] += 1
+    return Record(
+        documents=sum(counts.total() for counts in licences.values()),
+        words=words,
+        licences={source: dict(counts) for source, counts in licences.items()},
+        files=tuple(
+            FileEntry(path=name, size=hashed.size, sha256=hashed.sha256)
+            for name, hashed in zip(names, (table, listing), strict=True)
+        ),
+    )
+
+
+def _listed(documents: Iterable[Document], listing: Hashed) -> Iterator[Document]:
+    """Pass the documents on and write their lines."""
+    for document in documents:
+        line = {name: getattr(document, name) for name in ListedDocument.__annotations__}
+        listing.write(json.dumps(line).encode("ascii") + b"\n")
+        yield document

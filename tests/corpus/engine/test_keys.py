@@ -1,0 +1,60 @@
+"""The first of equal keys is kept, whatever the shards and the ranges."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bedside_corpus.engine import keys
+from bedside_corpus.engine.keys import later_rows, ranges, write_keys, write_later
+
+numbers = count()
+
+
+def key(text: str) -> bytes:
+    return sha256(text.encode()).digest()[:16]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.lists(st.sampled_from("abcdefg"), max_size=6), min_size=1, max_size=6),
+    of=st.integers(1, 4),
+)
+def test_all_but_the_first_of_equal_keys_are_later(
+    tmp_path: Path, texts: list[list[str]], of: int
+) -> None:
+    folder = tmp_path / str(next(numbers))
+    files = [folder / f"{shard}.npy" for shard in range(len(texts))]
+    for file, shard in zip(files, texts, strict=True):
+        write_keys(file, [key(text) for text in shard])
+    parts = [folder / f"later-{number}.npy" for number in range(of)]
+    for number, part in enumerate(parts):
+        write_later(part, files, number, of)
+    seen: set[str] = set()
+    for shard, here in enumerate(texts):
+        expected = []
+        for row, text in enumerate(here):
+            if text in seen:
+                expected.append(row)
+            seen.add(text)
+        assert later_rows(parts, shard).tolist() == expected
+
+
+def test_the_last_key_is_in_a_range_and_keys_that_share_their_first_half_are_two(
+    tmp_path: Path,
+) -> None:
+    found = [b"\xff" * 16, b"\xff" * 15 + b"\x00", b"\x00" * 16, b"\xff" * 16]
+    write_keys(tmp_path / "a.npy", found)
+    for number in range(3):
+        write_later(tmp_path / f"{number}.npy", [tmp_path / "a.npy"], number, 3)
+    assert later_rows([tmp_path / f"{number}.npy" for number in range(3)], 0).tolist() == [3]
+
+
+def test_ranges_grow_with_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "RANGE_KEYS", 10)
+    assert [ranges(number) for number in (0, 1, 10, 11, 100)] == [1, 1, 1, 2, 10]
