@@ -7,6 +7,8 @@ from bedside_core.commands import Command
 from bedside_trainer.check import check_base, check_training
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.importing.verb import bootstrap, import_base
+from bedside_trainer.plan.settings import PlanOptions
+from bedside_trainer.plan.verb import plan
 from bedside_trainer.replay import replay
 from bedside_trainer.run import train
 from bedside_trainer.seen import seen
@@ -33,6 +35,14 @@ COMMANDS: tuple[Command, ...] = (
         "let the base write text that its training replays (`trainer.replay`)",
         replay,
         document=True,
+    ),
+    Command(
+        "plan",
+        "time, memory, disk, energy and money of a training, and whether it fits",
+        plan,
+        document=True,
+        arguments=PlanOptions,
+        examples=("--config FILE", "--config FILE --hardware H200 --devices 8"),
     ),
     Command(
         "run",

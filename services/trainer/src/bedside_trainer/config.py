@@ -19,6 +19,7 @@ from bedside_trainer.data.packing import Packing
 from bedside_trainer.lora import Lora
 from bedside_trainer.milestones import Milestones
 from bedside_trainer.mixture import Replay
+from bedside_trainer.plan.settings import Prices
 from bedside_trainer.schedule import Schedule
 from bedside_trainer.spikes import Spikes
 from bedside_trainer.state.config import StatesConfig
@@ -141,6 +142,8 @@ class TrainerConfig(Config):
     it is never trained on."""
     # Not part of the recipe: however it is watched, the same is trained.
     watch: Watch = Field(default=Watch(), exclude=True)
+    # Nor what it costs.
+    prices: Prices = Field(default=Prices(), exclude=True)
 
     @model_validator(mode="after")
     def _means_of_whole_weights(self) -> Self:

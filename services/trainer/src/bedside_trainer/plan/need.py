@@ -63,20 +63,23 @@ class Need:
         """Rows of a step that one process has, at most."""
         return -(-self.config.batch_size // self.processes)
 
-    @cached_property
-    def memory(self) -> Memory:
-        """Bytes at the fullest moment."""
-        lora = self.config.lora if self.config.method == "lora" else None
-        work = Work(
+    @property
+    def work(self) -> Work:
+        """A micro-batch."""
+        return Work(
             tokens=self.rows * self.longest,
             accumulated=self.of_each > self.rows,
             dtype=self.dtype,
             gpu=self.gpu,
             settings=self.config.step,
-            lora=lora,
+            lora=self.config.lora if self.config.method == "lora" else None,
             shards=self.shards,
         )
-        return memory_of(self.model, work)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Bytes at the fullest moment."""
+        return memory_of(self.model, self.work)
 
     @property
     def what(self) -> str:

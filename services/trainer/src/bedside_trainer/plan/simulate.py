@@ -108,7 +108,7 @@ def memory_of(config: PretrainedConfig, work: Work) -> Memory:
     if layers <= FEW or not _are_alike(config):
         seen = _simulated(config, work)
     else:
-        less, more = (_simulated(_with_layers(config, n), work) for n in (FEW - 1, FEW))
+        less, more = (_simulated(with_layers(config, n), work) for n in (FEW - 1, FEW))
         pairs = zip(less, more, strict=True)
         seen = _Seen(*(b + (b - a) * (layers - FEW) for a, b in pairs))
     shards = work.shards or 1
@@ -133,7 +133,8 @@ def _are_alike(config: PretrainedConfig) -> bool:
     return all(layer == layers[0] for layer in layers)
 
 
-def _with_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
+def with_layers(config: PretrainedConfig, layers: int) -> PretrainedConfig:
+    """The same model with the first so many of its layers."""
     changed = copy.deepcopy(config)
     text = changed.get_text_config(decoder=True)
     text.num_hidden_layers = layers
