@@ -21,13 +21,13 @@ from bedside_models.footprint import Demand, Shape, read_shape
 from bedside_models.load import load_model
 from bedside_models.scores import Dtype
 
-SHAPE = Shape(parameters=10**6, vocabulary=1000, hidden=64, layers=2)
+SHAPE = Shape(parameters=10**6, vocabulary=1000, hidden=64)
 
 
 def demand(batch: int, length: int) -> Demand:
     return Demand(
         "training",
-        SHAPE.training,
+        SHAPE.scoring,
         ("trainer.batch_size", batch),
         ("trainer.sequence_length", length),
     )
@@ -38,22 +38,22 @@ def test_what_is_advised_fits(batch: int, length: int, available: int) -> None:
     advice = demand(batch, length).fitting(available)
     words = advice.replace(",", "").split()
     if advice.startswith("set trainer.batch_size to 1 and"):
-        assert SHAPE.training(int(words[7])) <= available < SHAPE.training(length)
+        assert SHAPE.scoring(int(words[7])) <= available < SHAPE.scoring(length)
     elif advice.startswith("set"):
         fits = int(words[3])
-        assert SHAPE.training(fits * length) <= available
-        assert fits == batch or SHAPE.training((fits + 1) * length) > available
+        assert SHAPE.scoring(fits * length) <= available
+        assert fits == batch or SHAPE.scoring((fits + 1) * length) > available
     else:
-        assert SHAPE.training(1) > available
+        assert SHAPE.scoring(1) > available
 
 
 def test_work_that_cannot_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footprint, "room", lambda **_: SHAPE.training(3 * 512))
+    monkeypatch.setattr(footprint, "room", lambda **_: SHAPE.scoring(3 * 512))
     with demand(3, 512).granted():
         pass
     with pytest.raises(InputError) as caught, demand(8, 512).granted():
         pytest.fail("begun")
-    need, room = gib(SHAPE.training(8 * 512)), gib(SHAPE.training(3 * 512))
+    need, room = gib(SHAPE.scoring(8 * 512)), gib(SHAPE.scoring(3 * 512))
     assert str(caught.value) == (
         f"training with 8 sequence(s) of 512 tokens at once needs at least {need} of memory, "
         f"{room} are available - set trainer.batch_size to 3 or less"
@@ -116,7 +116,7 @@ def test_large_models_are_planned_by_their_config(
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     assert model.num_parameters() == parameters
-    shape = Shape(parameters, config.vocab_size, config.hidden_size, config.num_hidden_layers)
+    shape = Shape(parameters, config.vocab_size, config.hidden_size)
     need = shape.scoring(4 * 1024, dtype)
     assert need // 10**9 == pytest.approx(
         gigabytes + 4 * 1024 * config.vocab_size * 8 // 10**9, abs=1
@@ -145,7 +145,7 @@ def test_the_shape_is_the_models(make_model: Callable[..., Path]) -> None:
         path = make_model(kind)
         shape = read_shape(path)
         assert shape.parameters == load_model(path).num_parameters()
-        assert (shape.vocabulary, shape.hidden, shape.layers) == (260, 32, 2), kind
+        assert (shape.vocabulary, shape.hidden) == (260, 32), kind
 
 
 # Everything that is loaded lazily is loaded before the limit is set.

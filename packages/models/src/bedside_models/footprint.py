@@ -14,20 +14,15 @@ from typing import NamedTuple
 import torch
 
 from bedside_core import memory
-from bedside_core.memory import TRAINED, WEIGHTS
+from bedside_core.memory import WEIGHTS
 from bedside_models.load import read_config
 from bedside_models.scores import Dtype
 from bedside_models.tensors import open_weights
 
-ACTIVATIONS = 34
-"""Bytes per token, layer and hidden unit that the backward pass needs (Korthikanti et al. 2022,
-for 16 bits and without the matrix of attention; 32 bits take more)."""
 BYTES: dict[Dtype, int] = {"float32": WEIGHTS, "bfloat16": 2, "float16": 2}
 """Of a parameter."""
 LOGITS_SCORED = 8
 """Bytes per token and entry of the vocabulary: logits and their logarithms of probabilities."""
-LOGITS_TRAINED = 12
-"""The same, and their gradient."""
 
 
 class Shape(NamedTuple):
@@ -36,12 +31,6 @@ class Shape(NamedTuple):
     parameters: int
     vocabulary: int
     hidden: int
-    layers: int
-
-    def training(self, tokens: int) -> int:
-        """Bytes of one optimizer step on so many tokens."""
-        per_token = self.vocabulary * LOGITS_TRAINED + self.layers * self.hidden * ACTIVATIONS
-        return self.parameters * TRAINED + tokens * per_token
 
     def scoring(self, tokens: int, dtype: Dtype = "float32") -> int:
         """Bytes of one forward pass on so many tokens."""
@@ -55,13 +44,12 @@ def read_shape(path: Path) -> Shape:
         InputError: its config or its weights cannot be read.
     """
     config = read_config(path).get_text_config(decoder=True)
-    vocabulary, hidden, layers = (
-        int(getattr(config, name, 0) or 0)
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers")
+    vocabulary, hidden = (
+        int(getattr(config, name, 0) or 0) for name in ("vocab_size", "hidden_size")
     )
     with open_weights(path) as weights:
         parameters = sum(torch.Size(weights.shape(name)).numel() for name in weights.names)
-    return Shape(parameters, vocabulary, hidden, layers)
+    return Shape(parameters, vocabulary, hidden)
 
 
 def gpus() -> list[int]:
