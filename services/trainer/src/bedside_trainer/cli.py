@@ -7,6 +7,7 @@ from bedside_core.commands import Command
 from bedside_trainer.check import check_base, check_training
 from bedside_trainer.config import BaseConfig, TrainerConfig
 from bedside_trainer.importing.verb import bootstrap, import_base
+from bedside_trainer.pilot.verb import pilot
 from bedside_trainer.plan.settings import PlanOptions
 from bedside_trainer.plan.verb import plan
 from bedside_trainer.replay import replay
@@ -50,6 +51,12 @@ COMMANDS: tuple[Command, ...] = (
         train,
         TrainerConfig,
         check=check_training,
+    ),
+    Command(
+        "pilot",
+        "train a hundredth of the steps, and say what all of them would gain and lose",
+        pilot,
+        TrainerConfig,
     ),
     Command(
         "seen",

@@ -19,6 +19,7 @@ from bedside_trainer.data.packing import Packing
 from bedside_trainer.lora import Lora
 from bedside_trainer.milestones import Milestones
 from bedside_trainer.mixture import Replay
+from bedside_trainer.pilot.settings import Pilot
 from bedside_trainer.plan.settings import Prices
 from bedside_trainer.schedule import Schedule
 from bedside_trainer.spikes import Spikes
@@ -144,6 +145,8 @@ class TrainerConfig(Config):
     watch: Watch = Field(default=Watch(), exclude=True)
     # Nor what it costs.
     prices: Prices = Field(default=Prices(), exclude=True)
+    # Nor is this: it says beforehand what the recipe would bring.
+    pilot: Pilot = Field(default=Pilot(), exclude=True)
 
     @model_validator(mode="after")
     def _means_of_whole_weights(self) -> Self:

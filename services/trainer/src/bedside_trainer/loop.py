@@ -91,11 +91,8 @@ def train(
             are not finite, or far above those before.
         KeyboardInterrupt: a signal asked to stop; the state is saved.
     """
-    adapters = Adapters(model, config.lora, config.seed) if config.method == "lora" else None
+    adapters = fitted_out(model, config, compute)
     optimizer = build_optimizer(model, config)
-    prove_isolation(model, compute)
-    checkpoint_activations(model, config.step.activation_checkpointing)
-    use_kernels(model, config.step)
     rows, order, steps = data.rows, data.order, data.order.steps
     score = partial(measured, model, development, compute)
     stop = StopRequest()
@@ -156,6 +153,19 @@ def train(
     if adapters is not None:
         adapters.merge()
     return Outcome(tuple(curve), seconds, record.before, after, course, compute.name, domains)
+
+
+def fitted_out(model: PreTrainedModel, config: TrainerConfig, compute: Compute) -> Adapters | None:
+    """Prove that documents are isolated, and put into the model what the settings ask for.
+
+    Raises:
+        InputError: documents in a row see each other in this model.
+    """
+    adapters = Adapters(model, config.lora, config.seed) if config.method == "lora" else None
+    prove_isolation(model, compute)
+    checkpoint_activations(model, config.step.activation_checkpointing)
+    use_kernels(model, config.step)
+    return adapters
 
 
 def measured(

@@ -27,10 +27,13 @@ from bedside_trainer.config import TrainerConfig
 from bedside_trainer.parallel.processes import refuse_many, started, the_first_speaks
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from bedside_trainer.data.prepare import Data
     from bedside_trainer.development import Development
     from bedside_trainer.loop import Outcome
     from bedside_trainer.parallel.world import World
+    from bedside_trainer.step.precision import Compute
 
 LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
 DEVICE = "trainer.device"
@@ -48,6 +51,16 @@ def train(config: TrainerConfig, run: Run) -> None:
         ArtifactError: an input does not match its manifest, or the disk is full.
         KeyboardInterrupt: stopped by a signal, with its state saved.
     """
+    in_processes(config, run, lead, follow)
+
+
+def in_processes(
+    config: TrainerConfig,
+    run: Run,
+    lead: Callable[..., None],
+    follow: Callable[[TrainerConfig, Run, World], None],
+) -> None:
+    """Call `lead` where no launcher started this process, or this is the first; else `follow`."""
     if started() == 1:
         lead(config, run)
         return
@@ -65,6 +78,31 @@ def train(config: TrainerConfig, run: Run) -> None:
                     follow(config, run, world)
 
 
+def inputs_of(config: TrainerConfig, run: Run) -> dict[str, Artifact]:
+    """What a training takes in, by role, verified."""
+    inputs = {"base": run.input("base"), "corpus": run.input("corpus")}
+    inputs["heldout"] = run.development()
+    if config.replay:
+        inputs["replay"] = run.input("corpus", "replay")
+    return inputs
+
+
+def started_alone(config: TrainerConfig) -> World | None:
+    """This process as all there is; None if this command was done in one process for each GPU."""
+    import torch
+
+    from bedside_trainer.parallel.world import alone
+
+    device = choose_device(config.device, name=DEVICE)
+    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    if gpus > 1 and config.method == "full":
+        from bedside_trainer.parallel import launch
+
+        launch.run_as_many(gpus, sys.argv[1:])
+        return None
+    return alone(device)
+
+
 def lead(
     config: TrainerConfig,
     run: Run,
@@ -79,10 +117,7 @@ def lead(
         world: the processes that a launcher started.
         tell: says to the others what is trained, and where.
     """
-    base, corpus = run.input("base"), run.input("corpus")
-    inputs = {"base": base, "corpus": corpus, "heldout": run.development()}
-    if config.replay:
-        inputs["replay"] = run.input("corpus", "replay")
+    inputs = inputs_of(config, run)
     recipe = run.recipe(
         config,
         parents=inputs,
@@ -94,28 +129,20 @@ def lead(
 
     # torch and transformers take seconds to import: only now that there is work to do.
     settle()
-    import torch
-
     from bedside_models.describe import describe
     from bedside_trainer import report
     from bedside_trainer.data import lineage
     from bedside_trainer.data.report import packing_report
-    from bedside_trainer.parallel.world import alone
     from bedside_trainer.plan.need import need_here, room_here
 
+    world = world or started_alone(config)
     if world is None:
-        device = choose_device(config.device, name=DEVICE)
-        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-        if gpus > 1 and config.method == "full":
-            from bedside_trainer.parallel import launch
-
-            launch.run_as_many(gpus, sys.argv[1:])
-            return
-        world = alone(device)
+        return
     data, development = prepared(config, run, inputs)
     packing = packing_report(data, config)
     say(str(packing))
-    need = need_here(base.path, config, longest=int(data.rows.lengths.max()), world=world)
+    longest = int(data.rows.lengths.max())
+    need = need_here(inputs["base"].path, config, longest=longest, world=world)
     with (
         need.granted(room_here(world)),
         run.registry.work(recipe.sha256) as work,
@@ -208,25 +235,15 @@ def carry_out(
     world: World,
 ) -> Outcome:
     """Train, in all processes, and write the weights into `target`."""
-    from bedside_models.load import load_model
     from bedside_trainer import checkpoint, loop
     from bedside_trainer.naming import names_of
-    from bedside_trainer.parallel.mesh import device_mesh, load_sharded
-    from bedside_trainer.step.kernels import check_kernels
     from bedside_trainer.step.precision import compute_in
     from bedside_trainer.watch import domains
     from bedside_trainer.watch.watcher import Watcher
 
     base = inputs["base"]
-    check_kernels(config.step, world.device)
     compute = compute_in(config.step.compute, world.device, sharded=world.size > 1)
-    if world.size > 1:
-        model = load_sharded(base.path, device_mesh(world, config.parallel.shard), compute)
-    else:
-        # Weights that stay as they are may be stored as the card computes.
-        frozen = config.method == "lora" and compute.name == "bfloat16"
-        model = load_model(base.path, "bfloat16" if frozen else "float32")
-        model.to(world.device)  # type: ignore[arg-type]
+    model = loaded(config, base, compute, world)
     roles = [role for role in ("corpus", "replay") if role in inputs]
     files = [shard.path for role in roles for shard in shards(inputs[role])]
     others = domains.others(
@@ -248,3 +265,25 @@ def carry_out(
     )
     checkpoint.save(model, base, target, world)
     return outcome
+
+
+def loaded(
+    config: TrainerConfig, base: Artifact, compute: Compute, world: World
+) -> PreTrainedModel:
+    """The base on its device, or this process's part of it.
+
+    Raises:
+        ConfigError: kernels that are not there.
+    """
+    from bedside_models.load import load_model
+    from bedside_trainer.parallel.mesh import device_mesh, load_sharded
+    from bedside_trainer.step.kernels import check_kernels
+
+    check_kernels(config.step, world.device)
+    if world.size > 1:
+        return load_sharded(base.path, device_mesh(world, config.parallel.shard), compute)
+    # Weights that stay as they are may be stored as the card computes.
+    frozen = config.method == "lora" and compute.name == "bfloat16"
+    model = load_model(base.path, "bfloat16" if frozen else "float32")
+    model.to(world.device)  # type: ignore[arg-type]
+    return model

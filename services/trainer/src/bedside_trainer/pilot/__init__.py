@@ -1,0 +1,1 @@
+"""A share of the training's steps, that says what all of them would bring (`trainer.pilot`)."""
