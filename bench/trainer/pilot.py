@@ -1,6 +1,6 @@
 """Does the pilot's interval hold what the full training then gives? 20 trainings of 5,000 steps.
 
-    OMP_NUM_THREADS=1 .venvs/dev/bin/python bench/trainer/pilot.py --seeds 0-19
+    OMP_NUM_THREADS=1 .venvs/dev/bin/python bench/trainer/pilot.py
 
 Each seed is a world of its own: a general and a medical language, a two-layer Llama that learnt the
 general one, a corpus in the medical one (with or without replay of the general), and held-out texts
@@ -15,8 +15,11 @@ medical one: 0 is the same language, which the base knows; 1 shares nothing with
 A world is drawn: distance (a fifth of the worlds has 0), peak learning rate, share of replay.
 Rows are as the held-out texts are scored: prefix token, then 63 tokens, in windows of 64.
 
-A world's result is one file, so that a run that is killed loses one world. Worlds 100 to 109 were
-used to develop the law; 0 to 19 prove it. The figures go to `bench/results/trainer_pilot.json`.
+What a world measured is one file, and does not depend on the law: a run that is killed loses one
+world, and `--judge` looks at those that are there. Worlds from 100 on were used to develop the law,
+at 200, 1,000 and 5,000 steps; 0 to 19 prove it and were not looked at before the law was committed.
+A world takes about a minute of one quiet core. The figures go to
+`bench/results/trainer_pilot.json` and `trainer_pilot.png`.
 """
 
 from __future__ import annotations
@@ -24,25 +27,42 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bedside_core.console import say, table
+from bedside_core.files import write_atomic
 from bedside_core.progress import Progress
 from bedside_models.likelihood import IGNORED, EncodedSet, EncodedText, measure
+from bedside_models.scores import Scores
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.data.order import Order, Stream
 from bedside_trainer.data.rows import Row
 from bedside_trainer.parallel.world import alone
-from bedside_trainer.pilot.ladder import compressed, ladder
+from bedside_trainer.pilot.ladder import area, compressed, ladder
+from bedside_trainer.pilot.law import LEVEL, forecast
 from bedside_trainer.pilot.rung import climb
+from bedside_trainer.pilot.settings import Pilot
+from bedside_trainer.pilot.verdict import is_worth_it, judge
 from bedside_trainer.step.precision import Compute
 
+RESULTS = Path(__file__).parents[1] / "results" / "trainer_pilot.json"
+SETS = ("medical", "general")
+DECISIONS = (
+    *(Pilot(min_gain=gain) for gain in (0.02, 0.1, 0.3, 1.0)),
+    Pilot(max_loss=0.2),
+    Pilot(max_loss=0.5),
+)
+"""What a house might ask for."""
 STEPS, BATCH, LENGTH = 5_000, 2, 64
 TOKENS, CLASSES, RANK = 256, 16, 8
 TEXTS = 80
@@ -212,18 +232,121 @@ def known(language: Language, house: tuple[int, int], folder: Path) -> LlamaForC
     return LlamaForCausalLM.from_pretrained(path)
 
 
+def judged(found: dict[str, Any]) -> dict[str, Any]:
+    """What the pilot says of a world, and what came."""
+    world, schedule = found["world"], config_of(World(**found["world"])).schedule
+    rungs = ladder(STEPS, SHARE)
+    areas = [area(compressed(schedule, STEPS), steps) for steps in rungs]
+    forecasts, out = {}, {"world": world, "rungs": rungs}
+    for name in SETS:
+        before = Scores.model_validate(found["before"][name])
+        *after, end = (
+            Scores.model_validate(found["after"][str(steps)][name]) for steps in (*rungs, STEPS)
+        )
+        said = forecasts[name] = forecast(
+            areas, before, after, area(schedule, STEPS), seed=world["seed"]
+        )
+        change = end.nll_per_token - before.nll_per_token
+        line = np.polyfit(np.log(rungs), said.rungs, 1)
+        out[name] = {
+            "base": before.nll_per_token, **said._asdict(), "change": change,
+            "held": said.low <= change <= said.high,
+            "last_rung": said.rungs[-1], "line": float(np.polyval(line, np.log(STEPS))),
+        }  # fmt: skip
+    changes = {name: out[name]["change"] for name in SETS}
+    out["decisions"] = [
+        {
+            **settings.model_dump(),
+            "said": judge(forecasts, "medical", settings),
+            "worth_it": is_worth_it(changes, "medical", settings),
+        }
+        for settings in DECISIONS
+    ]
+    return out
+
+
+def summary(worlds: list[dict[str, Any]]) -> dict[str, Any]:
+    """How often the interval held the change, how wide it was, simple rules' errors, decisions."""
+    rows, out = [["set", "held", "mean width", "error", "of last rung", "of a line"]], {}
+    for name in SETS:
+        sets = [world[name] for world in worlds]
+        width = float(np.mean([s["high"] - s["low"] for s in sets]))
+        errors = {
+            key: float(np.mean([abs(s[key] - s["change"]) for s in sets]))
+            for key in ("median", "last_rung", "line")
+        }
+        held = sum(s["held"] for s in sets)
+        out[name] = {
+            "held": held, "of": len(sets), "level": LEVEL, "mean_width": width,
+            "mean_absolute_error": errors,
+        }  # fmt: skip
+        shown = (f"{value:.3f}" for value in (width, *errors.values()))
+        rows.append([name, f"{held} of {len(sets)}", *shown])
+    say(table(rows))
+    rows = [["least gain", "most loss", "train", "do not train", "cannot tell"]]
+    out["decisions"] = []
+    for number, settings in enumerate(DECISIONS):
+        made = [world["decisions"][number] for world in worlds]
+        counts = {}
+        for answer, right in (("train", True), ("do not train", False)):
+            said = [d["worth_it"] == right for d in made if d["said"] == answer]
+            counts[answer] = {"said": len(said), "right": sum(said)}
+        counts["cannot tell"] = {"said": sum(d["said"] == "cannot tell" for d in made)}
+        out["decisions"].append({**settings.model_dump(), **counts})
+        texts = [f"{c['right']} of {c['said']} right" for c in list(counts.values())[:2]]
+        unknown = str(counts["cannot tell"]["said"])
+        rows.append([str(settings.min_gain), str(settings.max_loss), *texts, unknown])
+    say(table(rows))
+    return out
+
+
+def draw(worlds: list[dict[str, Any]], path: Path) -> None:
+    """Intervals and what came, world by world."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), SETS, strict=True):
+        sets = [world[name] for world in worlds]
+        x = [world["world"]["seed"] for world in worlds]
+        ends = [[s["median"] - s["low"] for s in sets], [s["high"] - s["median"] for s in sets]]
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.errorbar(
+            x, [s["median"] for s in sets], yerr=ends, fmt="_", color="tab:gray",
+            label=f"pilot of 1 %, {LEVEL:.0%}",
+        )  # fmt: skip
+        axes.plot(x, [s["change"] for s in sets], "o", color="tab:blue", ms=4, label="5,000 steps")
+        axes.plot(x, [s["last_rung"] for s in sets], "x", color="tab:red", ms=4, label="last rung")
+        axes.set(title=name, xlabel="world", ylabel="change (nats per token)")
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--worlds", type=int, default=20)
+    parser.add_argument("--judge", action="store_true", help="measure nothing")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/bedside-pilot"))
+    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    found = []
     for seed in range(arguments.first, arguments.first + arguments.worlds):
         path = arguments.folder / f"world-{seed}.json"
-        if not path.is_file():
-            path.write_text(json.dumps(measured(seed, arguments.folder)), encoding="utf-8")
+        if not path.is_file() and not arguments.judge:
+            write_atomic(path, json.dumps(measured(seed, arguments.folder)).encode())
+        if path.is_file():
+            found.append(json.loads(path.read_bytes()))
+    worlds = [judged(one) for one in found]
+    result = summary(worlds) | {
+        "worlds_wanted": arguments.worlds,
+        "cpu_seconds": round(sum(one["cpu_seconds"] for one in found)),
+        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, 1 thread",
+        "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
+        "worlds": worlds,
+    }
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    draw(worlds, arguments.output.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bedside_core.errors import InputError
@@ -24,7 +26,7 @@ def test_rungs_double_and_stay_within_their_share(steps: int, share: float) -> N
         assert int(steps * share) < LEAST
         return
     assert sum(rungs) <= steps * share + 1e-6
-    assert [b / a for a, b in zip(rungs, rungs[1:], strict=False)] == [2.0] * (len(rungs) - 1)
+    assert [b / a for a, b in pairwise(rungs)] == [2.0] * (len(rungs) - 1)
 
 
 def test_a_share_that_is_too_small_is_answered_with_one_that_is_not() -> None:
@@ -40,8 +42,9 @@ def test_a_share_that_is_too_small_is_answered_with_one_that_is_not() -> None:
 def test_a_compressed_schedule_goes_as_far_in_proportion(
     schedule: Schedule, steps: int, part: int
 ) -> None:
+    assume(schedule.warmup(steps) < steps)
     short = compressed(schedule, steps)
-    assert area(short, steps) == pytest.approx(area(schedule, steps))
+    assert area(short, steps) == pytest.approx(area(schedule, steps), abs=1)
     rung = max(4, steps // part)
     # A step at each bend of the schedule is rounded.
     assert area(short, rung) / rung == pytest.approx(area(schedule, steps) / steps, abs=3 / rung)

@@ -39,14 +39,14 @@ def foretold(changes: list[float], whole: float = WHOLE, spread: float = 0.1) ->
 def test_what_follows_the_law_is_held() -> None:
     draw = np.random.default_rng(3)
     held = []
-    for _ in range(60):
+    for _ in range(40):
         scale = np.exp(draw.uniform(np.log(0.35), np.log(WHOLE)))
         moved = 1 - (1 + np.array([*AREAS, WHOLE]) / scale) ** -draw.uniform(0.05, 1)
         true = draw.normal(0, 0.25 * BASE) * moved ** draw.uniform(1, 2)
         true = true * (1 + 0.05 * draw.standard_normal(4))
         found = foretold(true[:-1].tolist())
         held.append(found.low <= true[-1] <= found.high)
-    assert sum(held) >= 48  # 80 %; 90 % are meant
+    assert sum(held) >= 32  # 80 %; 90 % are meant
 
 
 def test_nearer_is_surer_and_more_texts_that_agree_too() -> None:
@@ -61,7 +61,7 @@ def test_nearer_is_surer_and_more_texts_that_agree_too() -> None:
 
 def test_a_square_is_not_taken_for_a_line() -> None:
     line, square = foretold([0.01, 0.02, 0.04], 70.0), foretold([0.0025, 0.01, 0.04], 70.0)
-    assert square.median > line.median > 0.04
+    assert square.high > line.high > 0.04
 
 
 def test_do_not_train_is_an_answer() -> None:

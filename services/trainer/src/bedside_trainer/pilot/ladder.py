@@ -37,7 +37,7 @@ def ladder(steps: int, share: float) -> tuple[int, ...]:
     if given < LEAST:
         advice = (
             f"set trainer.pilot.share to {-(-1000 * LEAST // steps) / 1000:g}"
-            if LEAST < steps
+            if steps > LEAST
             else "a training as short as this needs none: run it"
         )
         raise InputError(

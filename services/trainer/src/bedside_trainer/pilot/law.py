@@ -6,11 +6,11 @@ log-likelihood per token after a training of area a (`ladder.area`) is taken as
     change(a) = shift * (1 - (1 + a / scale) ** -exponent) ** bend + shock * a / (a + rise)
 
 The first bracket is how far the model has moved from the base's distribution to the corpus's, a
-power law (Wang et al. 2025, section 3; Kaplan et al. 2020 with an offset for what the base knows, as
-Hernandez et al. 2021). A set gains or loses in proportion to the move (bend 1) or, where the base
-stands at its best and every way leads up, with its square (bend 2); the sign of the shift says
-which. The last term is what a warm-up from a trained base costs on every text at once and takes
-back slowly (Ibrahim et al. 2024, section 6.1): a share of it, unknown, is left at the end.
+power law (Wang et al. 2025, section 3; Kaplan et al. 2020 with an offset for what the base knows,
+as Hernandez et al. 2021). A set gains or loses in proportion to the move (bend 1) or with its
+square, where the base stands at its best and every way leads up (bend 2); the sign of the shift
+says which. The last term is what a warm-up from a trained base costs on every text at once and
+takes back slowly (Ibrahim et al. 2024, section 6.1): a share of it, unknown, is left at the end.
 
 Three rungs cannot tell these numbers apart at a hundred times their length. So nothing is fitted to
 a point: they are drawn from priors, weighed by how well they explain the rungs, and the interval is
