@@ -32,6 +32,11 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
     if config.sources:
         inspection.has("bytes_of_text", size, "corpus")
     inspection.needs("bytes_of_disk_per_byte_of_text", CORPUS_BYTES, "corpus")
+    if config.phi is not None:
+        with inspection.looking("corpus.phi"):
+            from bedside_corpus.phi.gate import look_at
+
+            look_at(config.phi)
     for folder in config.heldout:
         with inspection.looking(f"corpus.heldout: {folder}"):
             read_heldout(folder)

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bedside_core.config import Config
 from bedside_corpus.intake.licence import named
+from bedside_corpus.phi.config import PhiConfig
 
 Format = Literal["jsonl", "csv", "parquet", "text"]
 Use = Literal["commercial", "research", "internal"]
@@ -136,6 +137,8 @@ class CorpusConfig(Config):
     """Folders of .txt files that are measured on: an equal document is never trained on."""
     medical_filter: MedicalFilter | None = None
     """Leave it out to keep documents of every subject."""
+    phi: PhiConfig | None = None
+    """Look for what identifies a person; leave the section out for texts that were invented."""
     executor: Executor = Executor()
     """How many processes build it."""
 

@@ -42,17 +42,25 @@ def build(config: CorpusConfig, run: Run) -> None:
     run.registry.refuse_withdrawn_sources(source.name for source in config.sources)
     files = [file for source in config.sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
+    libraries: tuple[str, ...] = ("pyarrow",)
+    if config.phi is not None:
+        from bedside_corpus.phi.gate import look_at
+
+        look_at(config.phi)
+        inputs |= config.phi.inputs()
+        libraries = ("pyarrow", "faker", "regex")
     recipe = run.recipe(
         # However many processes build it, it is the same corpus.
         config.model_copy(update={"executor": Executor(workers=1)}),
         inputs=inputs,
         formats={"matching": VERSION, "shard": SHARD_BYTES},
-        libraries=("pyarrow",),
+        libraries=libraries,
     )
     if run.reuse("corpus", recipe):
         return
 
     from bedside_corpus.engine.build import run_stages
+    from bedside_corpus.phi.quarantine import quarantine_of, write_review
     from bedside_corpus.tally import Tally
 
     with (
@@ -60,6 +68,8 @@ def build(config: CorpusConfig, run: Run) -> None:
         run.registry.work(recipe.sha256) as room,
     ):
         read, written = run_stages(config, files, room)
+        if aside := write_review(quarantine_of(room)):
+            say(f"{aside:,} documents wait for a person: {quarantine_of(room)} has review.csv")
         tally = Tally.of(read, written)
         if not tally.kept:
             why = tally.reasons() or "the sources hold no records"

@@ -26,16 +26,20 @@ from bedside_corpus.engine.reading import Keeping, Reading, keys_path, scores_of
 from bedside_corpus.engine.records import Record, read_records
 from bedside_corpus.engine.shards import divide
 from bedside_corpus.engine.writing import Deduplicating, Writing
+from bedside_corpus.phi.gate import PhiGate
+from bedside_corpus.phi.quarantine import quarantine_of
 from bedside_corpus.sources import SourceFile
 
 
-def blocks(config: CorpusConfig) -> list[Block]:
-    """What decides on each document, in order."""
+def blocks(config: CorpusConfig, room: Path) -> list[Block]:
+    """What decides on each document, in order; the gate is last, as what passes it is written."""
     chosen: list[Block] = []
     if config.heldout:
         chosen.append(HeldoutFilter(config.heldout))
     if config.medical_filter is not None:
         chosen.append(DensityFilter(config.medical_filter.min_density))
+    if config.phi is not None:
+        chosen.append(PhiGate(config.phi, quarantine_of(room)))
     return chosen
 
 
@@ -59,7 +63,7 @@ def run_stages(
     shards = divide(files)
     sizes = [shard.size for shard in shards]
     folders = {name: room / name for name in ("read", "compare", "write")}
-    chosen = blocks(config)
+    chosen = blocks(config, room)
     scores = scores_of(chosen)
 
     def run(stage: str, steps: Sequence[Step], sizes: Sequence[int], unit: str) -> None:

@@ -32,6 +32,15 @@ class PhiConfig(Config):
     """For `pseudonymise`: a file of at least 32 random bytes, kept apart from BEDSIDE_HOME. Who has
     it can undo the shift of dates; equal keys make equal surrogates."""
 
+    def inputs(self) -> dict[str, Path]:
+        """Files that decide what is found or let in, by a name for the recipe."""
+        named = {"phi/patterns": self.patterns, "phi/review": self.review}
+        found = {name: path for name, path in named.items() if path is not None}
+        for path in sorted(self.model.glob("*")) if self.model is not None else ():
+            if path.is_file():
+                found[f"phi/model/{path.name}"] = path
+        return found
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.on_hit == "pseudonymise") != (self.key is not None):

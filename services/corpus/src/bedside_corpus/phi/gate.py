@@ -98,6 +98,19 @@ class PhiGate(Block):
         log.warning("a recogniser broke", extra=fields(place=document.place, error=kind))
 
 
+def look_at(config: PhiConfig) -> None:
+    """Read all that the gate will need.
+
+    Raises:
+        InputError: the patterns, the model, the review file or the key cannot be read.
+    """
+    recognisers(config)
+    if config.review is not None:
+        read_review(config.review)
+    if config.key is not None:
+        read_key(config.key)
+
+
 def read_key(path: Path) -> bytes:
     """The key of pseudonyms.
 

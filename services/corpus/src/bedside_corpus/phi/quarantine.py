@@ -27,6 +27,11 @@ COLUMNS = ("sha256", "source", "id", "risk", "found", "decision", "by")
 Decision = Literal["release", "keep out"]
 
 
+def quarantine_of(room: Path) -> Path:
+    """Where a build lays documents aside: beside its room for unfinished work, and kept longer."""
+    return room.with_name(f"phi-{room.name}")
+
+
 def lay_aside(folder: Path, document: Document, spans: Sequence[Span], risk: float) -> None:
     """Write one document and what was found in it."""
     digest = document.sha256
