@@ -14,6 +14,7 @@ from bedside_eval.statistics.power import (
     needed,
     needed_items,
     power,
+    tail_power,
 )
 from bedside_eval.statistics.rule import Rule, TailRule, envelopes, shortfall
 
@@ -31,6 +32,18 @@ def test_power_is_what_happens(effect: float, clusters: int) -> None:
     assert power(effect, 1, clusters, RULE) == pytest.approx(
         simulated(effect, clusters, RULE), abs=0.04
     )
+
+
+@pytest.mark.parametrize(
+    ("effect", "sd", "clusters"),
+    [(0.1, 0.2, 40), (0.08, 0.21, 150), (0.3, 0.2, 14), (0.1, 0.1, 20)],
+)
+def test_the_tail_alone_bounds_the_power(effect: float, sd: float, clusters: int) -> None:
+    """So that where it fails no simulation is needed."""
+    strict = Rule(-10.0, 0.95, TailRule(0.1, 0.2))
+    found = power(effect, sd, clusters, strict)
+    assert found == pytest.approx(tail_power(effect, sd, clusters, strict), abs=0.03)
+    assert power(effect, sd, clusters, strict._replace(margin=0.0)) <= found
 
 
 def test_needed_is_within_a_tenth() -> None:

@@ -18,6 +18,7 @@ from bedside_eval.statistics.means import Means
 from bedside_eval.statistics.resampling import expanded
 from bedside_eval.statistics.rule import Rule, envelopes, shortfall
 from bedside_eval.statistics.scores import Table, newcombe, tango_score
+from bedside_eval.statistics.tail import allowed
 
 Array = NDArray[np.float64]
 
@@ -25,6 +26,8 @@ GOAL = 0.8
 """Power that is called enough."""
 MOST = 10_000
 """Clusters or items beyond which none are asked for."""
+SLACK = 0.05
+"""Eight standard errors of a simulated power."""
 _SEED = 20_261_130
 
 
@@ -55,7 +58,22 @@ def needed(effect: float, sd: float, rule: Rule) -> int | None:
     if distance <= 0 or (rule.tail and _lost(effect, sd, rule.tail.delta) >= rule.tail.max_share):
         return None
     start = math.ceil((_reach(rule.confidence) * sd / distance) ** 2)
-    return _smallest(lambda clusters: power(effect, sd, clusters, rule), start)
+    return _smallest(
+        lambda clusters: power(effect, sd, clusters, rule),
+        start,
+        # Where the tail alone fails, and by more than chance in the simulation, none is made.
+        possible=lambda clusters: tail_power(effect, sd, clusters, rule) >= GOAL - SLACK,
+    )
+
+
+def tail_power(effect: float, sd: float, clusters: int, rule: Rule) -> float:
+    """The probability that few enough clusters lose much, which `power` cannot exceed; exact."""
+    if rule.tail is None:
+        return 1.0
+    lost = allowed(clusters, rule.tail.max_share, rule.confidence)
+    if lost is None:
+        return 0.0
+    return float(stats.binom.cdf(lost, clusters, _lost(effect, sd, rule.tail.delta)))
 
 
 def accuracy_power(
@@ -138,12 +156,16 @@ def _lost(effect: float, sd: float, delta: float) -> float:
     return float(stats.norm.cdf((-delta - effect) / sd))
 
 
-def _smallest(power_at: Callable[[int], float], start: int) -> int | None:
+def _smallest(
+    power_at: Callable[[int], float],
+    start: int,
+    possible: Callable[[int], bool] = lambda _: True,
+) -> int | None:
     """By bisection, to 4 % (the answer is on the side of enough)."""
     if start > MOST:
         return None
     few, many = MIN_CLUSTERS - 1, max(MIN_CLUSTERS, start)
-    while power_at(many) < GOAL:
+    while not possible(many) or power_at(many) < GOAL:
         if many >= MOST:
             return None
         few, many = many, min(MOST, math.ceil(1.15 * many))
