@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ MakeBasis = Callable[..., dict[str, Any]]
 # Machines are shared: how long an example takes says nothing about what is tested.
 settings.register_profile("bedside", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bedside")
+
+# Byte code is kept, also where PYTHONDONTWRITEBYTECODE is set: without it each process that a test
+# starts compiles torch and transformers anew, for ten seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: as many threads per worker as there are cores wait for each other.

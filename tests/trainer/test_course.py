@@ -18,6 +18,7 @@ from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.milestones import folder_of, milestones
 from bedside_models import load
 from bedside_trainer.course import Course
+from bedside_trainer.watch import metrics
 
 GARBAGE = "".join(map(chr, range(0x1200, 0x1230)))
 """Bytes that no other document has: three rows of them."""
@@ -144,6 +145,9 @@ def test_spikes_in_a_row_lead_back_to_the_state_before(
     assert "back to the state after step 4" in capsys.readouterr().out
     assert [(s["step"], s["back_to"]) for s in spikes_of(path)] == [(6, None), (7, None), (8, 4)]
     assert steps_of(path) == [1, 2, 3, 4, *range(9, 17)]
+    # Step 5 was measured before the training went back behind it: it stands nowhere.
+    measured = metrics.steps_of(metrics.read(path / metrics.METRICS))
+    assert [line.step for line in measured] == steps_of(path)
     with asked(lambda step: False if 5 <= step <= 8 else None):
         expected = other.train(**changes)
     assert (path / "model.safetensors").read_bytes() == (

@@ -79,8 +79,7 @@ class Trial:
 
 TRIALS = (
     Trial("killed twice", (1, 1, 1)),
-    Trial("two processes go on", (1, 2)),
-    Trial("one process goes on", (2, 1)),
+    Trial("two go on, then one", (1, 2, 1)),
 )
 
 
