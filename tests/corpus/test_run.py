@@ -51,6 +51,8 @@ def test_the_artifact_holds_documents_listing_and_statistics(build, registry, le
     assert (stats["read"], stats["kept"]) == (5, 3)
     assert [(s["name"], s["read"], s["kept"]) for s in stats["steps"]] == [
         ("reading", 5, 3),
+        ("cleaning", 3, 3),
+        ("language", 3, 3),
         ("deduplicating", 3, 3),
     ]
     assert stats["dropped"] == {
@@ -101,12 +103,59 @@ def test_what_is_declared_of_a_source_is_in_the_facts(build, registry, letters, 
     assert [row["licence"] for row in rows] == ["CC-BY-NC-4.0", "CC-BY-4.0"]
 
 
+ENGLISH = (
+    "The patient was admitted with fever and cough, the chest film showed an infiltrate of the "
+    "right lower lobe, and an antibiotic was started on the same day."
+)
+
+
+def test_texts_are_cleaned_in_their_language_and_look_like_text(build, registry, tmp_path, capsys):
+    texts = ["Kalium 3\x965 mmol/l\u00ad, 5\u00a0mg", "\x00\u200b", ENGLISH, "#### ---- " * 50]
+    wards = jsonl(tmp_path / "wards.jsonl", *({"text": text} for text in texts))
+    assert build({**wards, "quality": "house"}) == 0
+    out = capsys.readouterr().out
+    assert "cleaned 2 documents: blank 1, soft_hyphen 1, space 1, windows_control 1" in out
+    artifact = corpus(registry)
+    rows = pq.read_table(artifact.file("data/00000.parquet")).to_pylist()
+    assert [row["text"] for row in rows] == ["Kalium 3–5 mmol/l, 5 mg"]
+    facts = artifact.manifest.facts
+    assert facts["dropped"] == {"empty": 1, "other_language": 1, "quality_signs": 1}
+    assert facts["cleaning"]["changes"]["windows_control"] == 1
+    stats = json.loads(artifact.file("stats.json").read_text())
+    assert stats["notes"] == {"language de is en": 1, "language too short": 2}
+    noted = {step["name"]: step["noted"] for step in stats["steps"]}["cleaning"]
+    assert noted["windows_control: U+0096 to U+2013"] == 1
+    (line,) = listed_documents(artifact)
+    assert (
+        line["matching_sha256"] == digest(canonical(texts[0])) != digest(canonical(rows[0]["text"]))
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "heldout"),
+    [
+        ("Kalium 3\x965 mmol/l", "Kalium 3–5 mmol/l"),
+        ("Kalium 3\x965 mmol/l", "Kalium 3\x965 mmol/l"),
+        ("FÃ¤lle von ZÃ¶liakie", "Fälle von Zöliakie"),
+        ("FÃ¤lle von ZÃ¶liakie", "FÃ¤lle von ZÃ¶liakie"),
+    ],
+)
+def test_a_heldout_text_is_found_before_and_after_cleaning(
+    build, registry, tmp_path, document, heldout
+):
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held/h.txt").write_bytes(heldout.encode())
+    source = jsonl(tmp_path / "a.jsonl", {"text": document}, {"text": "Ein anderer Befund."})
+    assert build(source, heldout=[str(tmp_path / "held")]) == 0
+    assert corpus(registry).manifest.facts["dropped"] == {"heldout": 1}
+
+
 def test_encodings_are_said(build, registry, letters, tmp_path, capsys):
     (tmp_path / "letters/c.TXT").write_bytes("Für Übelkeit: 5 µg".encode("cp1252"))
     assert build(letters) == 0
     assert "encoding cp1252: 1 records" in capsys.readouterr().out
     stats = json.loads(corpus(registry).file("stats.json").read_text())
-    assert stats["notes"] == {"encoding cp1252": 1}
+    assert stats["notes"] == {"encoding cp1252": 1, "language too short": 3}
 
 
 def test_licences_of_dropped_documents_do_not_flow_in(build, registry, letters, tmp_path):

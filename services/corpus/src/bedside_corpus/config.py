@@ -70,6 +70,9 @@ class Source(Config):
     """What the documents are: letter, abstract, guideline, web, ..."""
     personal_data: Literal["none", "pseudonymised", "identified"]
     """What is known of patients and staff in these texts; `identified` is refused."""
+    quality: Literal["house", "web"] | None = None
+    """Drop what hardly looks like text: `web` with FineWeb2's limits, for crawls; `house` with
+    limits that short letters, lists and tables do not reach. Default: nothing is dropped."""
 
     @field_validator("licence")
     @classmethod
@@ -131,6 +134,9 @@ class CorpusConfig(Config):
     """Name of a run: its corpus is taken as it is, so that several runs need not repeat sources."""
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "und"
     """ISO 639 code of documents that do not carry their own."""
+    language_threshold: float | None = Field(default=0.8, ge=0.5, le=1)
+    """Probability from which a document of 20 words or more is believed to be in another language
+    than declared, and dropped; `null` believes every declaration."""
     sources: tuple[Source, ...] = ()
     """Read in this order: of two equal texts, or of two texts with one id, the first is kept."""
     heldout: tuple[Path, ...] = ()

@@ -12,7 +12,6 @@ from typing import Any
 
 from bedside_core.kinds.corpus import text_sha256
 from bedside_core.matching import canonical, digest
-from bedside_corpus.cleaning.clean import clean
 from bedside_corpus.sources import SourceFile
 
 
@@ -79,12 +78,12 @@ class Document:
 def make_document(
     fields: Mapping[str, Any], file: SourceFile, line: int | None, language: str
 ) -> Document:
-    """Check the fields of a record and clean its text.
+    """Check the fields of a record.
 
     Raises:
         Dropped: `no_text` (missing, or not a string), `bad_field` (an id, licence or language that
             is not a string), `not_utf8` (half a surrogate pair, which JSON can spell),
-            `empty` (nothing is left after cleaning) or `no_licence`.
+            `empty` (its text is blank) or `no_licence`.
     """
     text = fields.get("text")
     if not isinstance(text, str):
@@ -97,8 +96,7 @@ def make_document(
         "".join((text, identifier, licence or "", spoken)).encode()
     except UnicodeEncodeError:
         raise Dropped("not_utf8") from None
-    text = clean(text).text
-    if not text:
+    if not text.strip():
         raise Dropped("empty")
     if licence is None:
         raise Dropped("no_licence")

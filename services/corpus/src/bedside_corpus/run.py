@@ -42,13 +42,13 @@ def build(config: CorpusConfig, run: Run) -> None:
     run.registry.refuse_withdrawn_sources(source.name for source in config.sources)
     files = [file for source in config.sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
-    libraries: tuple[str, ...] = ("pyarrow",)
+    libraries: tuple[str, ...] = ("pyarrow", "ftfy", "py3langid")
     if config.phi is not None:
         from bedside_corpus.phi.gate import look_at
 
         look_at(config.phi)
         inputs |= config.phi.inputs()
-        libraries = ("pyarrow", "faker", "regex")
+        libraries = (*libraries, "faker", "regex")
     recipe = run.recipe(
         # However many processes build it, it is the same corpus.
         config.model_copy(update={"executor": Executor(workers=1)}),

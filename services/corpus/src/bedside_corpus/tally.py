@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedside_core.console import say, table
+from bedside_corpus.blocks.cleaning import Cleaning
 from bedside_corpus.counts import Counts
 from bedside_corpus.engine.records import Record
 from bedside_corpus.intake.licence import each
@@ -46,8 +47,18 @@ class Tally:
 
     @property
     def notes(self) -> Counter[str]:
-        """What steps counted beside, for example `encoding cp1252`."""
-        return sum((counts.noted for counts in self.steps.values()), Counter())
+        """What steps counted beside, for example `encoding cp1252`; not what cleaning changed."""
+        others = (counts.noted for name, counts in self.steps.items() if name != Cleaning.name)
+        return sum(others, Counter())
+
+    @property
+    def cleaning(self) -> dict[str, Any]:
+        """Documents that cleaning changed, and how often each of its rules did."""
+        counts = self.steps.get(Cleaning.name, Counts())
+        rules: Counter[str] = Counter()
+        for label, count in counts.noted.items():
+            rules[label.partition(":")[0]] += count
+        return {"documents": counts.changed, "changes": dict(sorted(rules.items()))}
 
     @property
     def kept(self) -> int:
@@ -91,6 +102,7 @@ class Tally:
                 for source, counts in self.licences.items()
             ],
             "dropped": dict(sorted(self.dropped.items())),
+            "cleaning": self.cleaning,
         }
 
     def stats(self) -> dict[str, Any]:
@@ -118,6 +130,11 @@ class Tally:
         for source, counts in self.licences.items():
             rows += [[source, name, f"{count:,}"] for name, count in sorted(counts.items())]
         say(table(rows))
+        if self.cleaning["documents"]:
+            rules = ", ".join(
+                f"{rule} {count:,}" for rule, count in self.cleaning["changes"].items()
+            )
+            say(f"cleaned {self.cleaning['documents']:,} documents: {rules}")
         for note, count in self.notes.most_common():
             say(f"{note}: {count:,} records")
         if self.dropped:

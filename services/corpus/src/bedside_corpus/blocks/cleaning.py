@@ -13,15 +13,15 @@ from bedside_corpus.document import Document, Dropped
 
 
 class Cleaning(Block):
-    """Changes what `cleaning.clean` changes, and counts it; drops `empty`."""
+    """Changes what `cleaning.clean` changes, and counts it; drops `empty`: nothing is left."""
 
     name = "cleaning"
 
     def apply(self, document: Document) -> Document:
         text, changes = clean(document.text)
-        self.counts.noted.update(changes)
         if not text:
             raise Dropped("empty")
-        if text == document.text:
+        if not changes:
             return document
+        self.counts.noted.update(changes)
         return replace(document, text=text, as_read=document.text)

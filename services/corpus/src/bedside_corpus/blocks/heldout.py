@@ -16,7 +16,10 @@ from bedside_corpus.document import Document, Dropped
 
 
 class HeldoutFilter(Block):
-    """Drops `heldout`, `heldout_near` and `heldout_ngram`; `bedside_core.overlap` says what is."""
+    """Drops `heldout`, `heldout_near` and `heldout_ngram`; `bedside_core.overlap` says what is.
+
+    A text is looked up as it came and as it was cleaned.
+    """
 
     name = "heldout"
 
@@ -26,12 +29,12 @@ class HeldoutFilter(Block):
         self.folders = tuple(folders)
 
     def apply(self, document: Document) -> Document:
-        hit = self._index.look_up(document.form)
-        if hit.exact:
+        hits = [self._index.look_up(form) for form in document.forms]
+        if any(hit.exact for hit in hits):
             raise Dropped("heldout")
-        if hit.is_near:
+        if any(hit.is_near for hit in hits):
             raise Dropped("heldout_near")
-        if hit.is_found:
+        if any(hit.is_found for hit in hits):
             raise Dropped("heldout_ngram")
         return document
 

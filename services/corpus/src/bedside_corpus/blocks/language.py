@@ -31,12 +31,11 @@ class LanguageFilter(Block):
         declared = document.language
         if declared == UNDETERMINED:
             return document
-        if declared not in known_languages():
-            self.counts.noted["language unknown"] += 1
-            return document
         found = identify(document.text)
         if found is None:
             self.counts.noted["language too short"] += 1
+        elif declared not in known_languages():
+            self.counts.noted["language unknown"] += 1
         elif found.language != declared:
             if found.probability >= self.threshold:
                 self.counts.noted[f"language {declared} is {found.language}"] += 1

@@ -15,8 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bedside_corpus.blocks.base import Block, Step
+from bedside_corpus.blocks.cleaning import Cleaning
 from bedside_corpus.blocks.heldout import HeldoutFilter
+from bedside_corpus.blocks.language import LanguageFilter
 from bedside_corpus.blocks.medical import DensityFilter
+from bedside_corpus.blocks.quality import QualityFilter
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine.comparing import KEYS, Comparing
 from bedside_corpus.engine.executor import LocalExecutor
@@ -33,9 +36,14 @@ from bedside_corpus.sources import SourceFile
 
 def blocks(config: CorpusConfig, room: Path) -> list[Block]:
     """What decides on each document, in order; the gate is last, as what passes it is written."""
-    chosen: list[Block] = []
+    chosen: list[Block] = [Cleaning()]
     if config.heldout:
         chosen.append(HeldoutFilter(config.heldout))
+    if config.language_threshold is not None:
+        chosen.append(LanguageFilter(config.language_threshold))
+    kinds = {one.name: one.quality for one in config.sources if one.quality is not None}
+    if kinds:
+        chosen.append(QualityFilter(kinds))
     if config.medical_filter is not None:
         chosen.append(DensityFilter(config.medical_filter.min_density))
     if config.phi is not None:
