@@ -204,7 +204,7 @@ def test_a_second_run_reuses_and_a_changed_file_makes_a_new_corpus(
         ),
         ({"personal_data": "identified"}, "pseudonymise these texts first"),
         ({"encoding": "dos"}, "'dos' is no encoding"),
-        ({"fields": {"text": "a"}}, "fields is for jsonl, csv, parquet, not text"),
+        ({"fields": {"text": "a"}}, "fields is for jsonl, csv, parquet, xlsx, xml, not text"),
         ({"path": "FILE", "format": "jsonl"}, "is not a .jsonl or .jsonl.gz or"),
     ],
 )

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bedside_corpus.intake.encoding import UndecodableError, decode
+from bedside_corpus.intake.encoding import decode
+from bedside_corpus.intake.record import UnreadableError
 
 LETTERS = Path(__file__).parents[4] / "shared/data/grascco/letters.jsonl"
 SENTENCES = [
@@ -24,7 +25,7 @@ def test_windows_1252_is_read_and_what_only_looks_like_it_is_not(text):
     for rival in ("cp850", "mac_roman", "cp437"):
         try:
             found, _ = decode(text.encode(rival))
-        except (UndecodableError, UnicodeEncodeError):
+        except (UnreadableError, UnicodeEncodeError):
             continue
         assert found == text  # µ is one byte in both
 
@@ -36,13 +37,13 @@ def test_marks_are_read_and_left_out():
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\xff", b"\x81\x8d", "Ö".encode("utf-16-le")])
 def test_what_is_not_sure_is_out(data):
-    with pytest.raises(UndecodableError, match="not_utf8"):
+    with pytest.raises(UnreadableError, match="not_utf8"):
         decode(data)
 
 
 def test_a_declared_encoding_is_believed_but_not_forced():
     assert decode("erhält".encode("cp850"), "cp850") == ("erhält", "cp850")
-    with pytest.raises(UndecodableError):
+    with pytest.raises(UnreadableError):
         decode(b"\x81", "cp1252")
 
 
@@ -57,7 +58,7 @@ def test_utf8_is_always_itself(text):
 def test_any_bytes_are_text_or_a_reason(data):
     try:
         text, name = decode(data)
-    except UndecodableError:
+    except UnreadableError:
         return
     assert isinstance(text, str)
     assert name in {"utf-8", "utf-16", "utf-32", "cp1252"}
@@ -68,7 +69,7 @@ def test_any_bytes_are_text_or_a_reason(data):
 def test_a_guess_is_right_or_none(text):
     try:
         found, name = decode(text.encode("cp1252"))
-    except UndecodableError:
+    except UnreadableError:
         return
     assert found == text or name == "utf-8"  # which Windows-1252 can spell by chance
 
@@ -84,7 +85,7 @@ def test_letters_in_other_encodings(read_bytes):
             data = letter.encode(encoding, "ignore")
             try:
                 assert decode(data)[0] == data.decode(encoding)
-            except UndecodableError:
+            except UnreadableError:
                 continue
             kept += encoding == "cp1252"
     assert kept >= 61

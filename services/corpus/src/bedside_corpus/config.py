@@ -16,9 +16,11 @@ from bedside_core.config import Config
 from bedside_corpus.intake.licence import named
 from bedside_corpus.phi.config import PhiConfig
 
-Format = Literal["jsonl", "csv", "parquet", "text"]
+Format = Literal[
+    "jsonl", "csv", "parquet", "xlsx", "text", "html", "pdf", "docx", "cda", "xml", "warc", "wet"
+]
 Use = Literal["commercial", "research", "internal"]
-MAPPED: tuple[Format, ...] = ("jsonl", "csv", "parquet")
+MAPPED: tuple[Format, ...] = ("jsonl", "csv", "parquet", "xlsx", "xml")
 """Formats whose records have fields of their own names."""
 ENCODED: tuple[Format, ...] = ("jsonl", "csv", "text")
 """Formats that do not say their encoding."""
@@ -54,7 +56,9 @@ class Source(Config):
     format: Format
     """docs/corpus.md has the suffixes and what becomes a document."""
     fields: Fields = Fields()
-    """Other names of the fields, in jsonl, csv and parquet."""
+    """Other names of the fields, in jsonl, csv, parquet and xlsx; in xml their XPaths."""
+    record: FieldName | None = None
+    """In xml, the XPath of the elements that are documents; default: the whole file is one."""
     encoding: str | None = None
     """Of jsonl, csv and text that are neither UTF-8, UTF-16 with its mark nor Windows-1252."""
     licence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
@@ -99,17 +103,30 @@ class Source(Config):
 
     @model_validator(mode="after")
     def _check_format(self) -> Self:
-        for name, formats in (("fields", MAPPED), ("encoding", ENCODED)):
+        used = (("fields", MAPPED), ("encoding", ENCODED), ("record", ("xml",)))
+        for name, formats in used:
             if name in self.model_fields_set and self.format not in formats:
                 raise ValueError(
                     f"{name} is for {', '.join(formats)}, not {self.format} - leave it out"
                 )
+        if self.format == "xml":
+            for path in (self.record, *self.fields.model_dump(exclude_none=True).values()):
+                _check_xpath(path)
         return self
 
     def declared(self) -> dict[str, object]:
         """What the facts of the corpus say of the source beside its name."""
         names = ("licence", "permitted_uses", "attribution", "language", "type", "personal_data")
         return self.model_dump(mode="json", include=set(names), exclude_none=True)
+
+
+def _check_xpath(path: str | None) -> None:
+    from lxml import etree
+
+    try:
+        etree.XPath(path or ".")
+    except etree.XPathSyntaxError:
+        raise ValueError(f"{path!r} is no XPath expression - correct it") from None
 
 
 class MedicalFilter(Config):

@@ -18,6 +18,14 @@ SUFFIXES = {
     "csv": tuple(kind + pack for kind in (".csv", ".tsv") for pack in PACKED),
     "parquet": (".parquet",),
     "text": (".txt",),
+    "html": (".html", ".htm", ".xhtml"),
+    "pdf": (".pdf",),
+    "docx": (".docx", ".docm"),
+    "xlsx": (".xlsx", ".xlsm"),
+    "cda": (".xml", ".cda"),
+    "xml": (".xml", ".xml.gz"),
+    "warc": (".warc", ".warc.gz"),
+    "wet": (".wet", ".wet.gz"),
 }
 """Which files belong to a format, upper case or lower."""
 MAX_SUFFIXES = 12

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import codecs
 
+from bedside_corpus.intake.record import UnreadableError
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -37,10 +39,6 @@ MAX_ODD = 0.05
 """Share of signs that may be others, in a long text: foreign names."""
 
 
-class UndecodableError(Exception):
-    """The bytes are in no encoding that is sure enough; `str()` is the reason that is counted."""
-
-
 def marked(head: bytes) -> str | None:
     """The encoding that a byte order mark names."""
     return next((name for mark, name in MARKS if head.startswith(mark)), None)
@@ -50,22 +48,22 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, str]:
     """The text and the name of its encoding; a byte order mark is not part of the text.
 
     Raises:
-        UndecodableError: `not_utf8`, also for bytes that the declared encoding does not know.
+        UnreadableError: `not_utf8`, also for bytes that the declared encoding does not know.
     """
     name = marked(data) or declared or "utf-8"
     if name == "utf-8" and data.count(0) > len(data) // 4:  # UTF-16 without its mark
-        raise UndecodableError("not_utf8")
+        raise UnreadableError("not_utf8")
     try:
         return data.decode(name), name.removesuffix("-sig")
     except UnicodeDecodeError:
         if name != "utf-8" or declared:
-            raise UndecodableError("not_utf8") from None
+            raise UnreadableError("not_utf8") from None
     try:
         text = data.decode(WINDOWS)
     except UnicodeDecodeError:
         text = "\0"
     if not _is_german_or_french(text):
-        raise UndecodableError("not_utf8")
+        raise UnreadableError("not_utf8")
     return text, WINDOWS
 
 

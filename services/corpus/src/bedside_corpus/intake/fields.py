@@ -12,9 +12,9 @@ from datetime import date
 from typing import Any
 
 from bedside_core.errors import InputError
-from bedside_corpus.intake.encoding import UndecodableError, decode
+from bedside_corpus.intake.encoding import decode
 from bedside_corpus.intake.licence import of_record, tighten
-from bedside_corpus.intake.record import RawRecord
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, Parsed, RawRecord, UnreadableError
 from bedside_corpus.sources import SourceFile
 
 KNOWN: dict[str, tuple[str, ...]] = {
@@ -55,7 +55,7 @@ class Mapper:
         self.found = self.found or text is not None
         try:
             text, binary = _text(text)
-        except UndecodableError as error:
+        except UnreadableError as error:
             return RawRecord(line, size, None, str(error))
         mapped: dict[str, Any] = {"text": text, "id": _identifier(_first(fields, self.paths["id"]))}
         mapped["licence"] = own = _first(fields, self.paths["licence"])
@@ -83,14 +83,18 @@ class Mapper:
             InputError: there is none for the text, or two have its name.
         """
         names = list(names)
-        path = next((p for p in self.paths["text"] if p.split(".")[0] in names or p in names), None)
-        if path is None:
+        if not self.has_text(names):
             raise self.without_text(names)
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise InputError(
                 f"{self.file.path}: two columns are named {twice[0]!r} - rename one of them"
             )
+
+    def has_text(self, names: Iterable[str]) -> bool:
+        """Whether one of the names is the text's."""
+        wanted = {part for path in self.paths["text"] for part in (path, path.split(".")[0])}
+        return not wanted.isdisjoint(names)
 
     def without_text(self, names: Iterable[str]) -> InputError:
         """The error that lists the fields there are."""
@@ -102,6 +106,18 @@ class Mapper:
             f"{self.file.path}: no field {self.paths['text'][0]!r}; its fields: {listed} - set "
             f"fields.text of source {self.file.source.name!r} to the one with the text"
         )
+
+
+def whole(
+    file: SourceFile, parsed: Parsed, line: int | None, size: int, identifier: str
+) -> RawRecord:
+    """The record of a document that has no fields of its own."""
+    if len(parsed.text) > MAX_DOCUMENT_BYTES:
+        return RawRecord(line, size, None, "too_large")
+    known = {"licence": file.source.licence, "language": language(parsed.language)}
+    fields = {name: value for name, value in known.items() if value is not None}
+    fields |= {"text": parsed.text, "id": identifier}
+    return RawRecord(line, size, fields, notes=parsed.notes)
 
 
 def noted(encoding: str) -> tuple[str, ...]:
@@ -139,7 +155,7 @@ def _text(value: Any) -> tuple[Any, str]:
     """A text, and of bytes their encoding; paragraphs in a list become one text.
 
     Raises:
-        UndecodableError: bytes in no encoding that is sure enough.
+        UnreadableError: bytes in no encoding that is sure enough.
     """
     if isinstance(value, bytes):
         return decode(value)

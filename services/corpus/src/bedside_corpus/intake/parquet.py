@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from bedside_corpus.sources import SourceFile
 BATCH_ROWS = 256
 
 
-def read_parquet(file: SourceFile) -> Iterator[RawRecord]:
+def read_parquet(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[RawRecord]:
     """One record per row; only the mapped columns are read, a batch of rows at a time.
 
     Texts may be strings, dictionaries or views of them, lists of paragraphs, or bytes without the
@@ -28,16 +29,18 @@ def read_parquet(file: SourceFile) -> Iterator[RawRecord]:
     """
     mapper = Mapper(file)
     try:
-        with pq.ParquetFile(file.path, page_checksum_verification=True) as table:
+        with pq.ParquetFile(content, page_checksum_verification=True) as table:
             schema = table.schema_arrow
             mapper.require(schema.names)
             columns = [name for name in schema.names if _is_mapped(name, mapper)]
             _check_type(schema, mapper)
-            size = file.path.stat().st_size // max(1, table.metadata.num_rows)
+            size = content.seek(0, io.SEEK_END) // max(1, table.metadata.num_rows)
             row = 0
-            for batch in table.iter_batches(BATCH_ROWS, columns=columns):
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
                 for index in range(batch.num_rows):
                     row += 1
+                    if row <= skip:
+                        continue
                     fields, damage = _row(batch, index)
                     if fields is None:
                         yield RawRecord(row, size, None, damage)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_DOCUMENT_BYTES = 32 * 2**20
 """A longer line, cell or file is `too_large`: 32 MiB are seven Bibles, and no clinical text."""
@@ -27,3 +27,15 @@ class RawRecord:
     """Why there are no fields: a reason of docs/corpus.md."""
     notes: tuple[str, ...] = ()
     """What is counted although the document stays, for example `encoding cp1252`."""
+
+
+class Parsed(NamedTuple):
+    """A document that is a whole file."""
+
+    text: str
+    language: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class UnreadableError(Exception):
+    """There is no document here; `str()` is the reason that is counted."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from bedside_core.errors import InputError
-from bedside_corpus.intake.encoding import UndecodableError, decode, marked
-from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES
+from bedside_corpus.intake.encoding import decode, marked
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, UnreadableError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 HEAD_BYTES = 2**16
@@ -123,7 +123,7 @@ def _line(
     data = line.encode("latin-1") if isinstance(line, str) else line
     try:
         return Line(number, size, *decode(data.rstrip(b"\r\n"), declared))
-    except UndecodableError as error:
+    except UnreadableError as error:
         return Line(number, size, None, damage=str(error))
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bedside_corpus.intake.encoding import UndecodableError, decode
-from bedside_corpus.intake.fields import noted
-from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, RawRecord
+from bedside_corpus.intake.encoding import decode
+from bedside_corpus.intake.fields import noted, whole
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, Parsed, RawRecord, UnreadableError
 from bedside_corpus.sources import SourceFile
 
 
@@ -22,15 +22,8 @@ def read_text(file: SourceFile) -> Iterator[RawRecord]:
         return
     try:
         text, encoding = decode(data, file.source.encoding)
-    except UndecodableError as error:
+    except UnreadableError as error:
         yield RawRecord(None, len(data), None, str(error))
     else:
-        yield RawRecord(None, len(data), document(file, text), notes=noted(encoding))
-
-
-def document(file: SourceFile, text: str) -> dict[str, str]:
-    """The fields of a document that is a whole file."""
-    fields = {"text": text, "id": file.stem}
-    if file.source.licence is not None:
-        fields["licence"] = file.source.licence
-    return fields
+        parsed = Parsed(text, notes=noted(encoding))
+        yield whole(file, parsed, None, len(data), file.stem)
