@@ -1,12 +1,12 @@
 """Parsers that misbehave: each fault is a record, and the next file is read."""
 
-import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from bedside_core.errors import InputError
 from bedside_corpus.intake import sandbox
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -84,7 +84,7 @@ def test_a_parser_reaches_no_file_no_socket_and_no_pipe(faulty, read_bytes):
 def test_it_runs_in_a_network_of_its_own_or_says_that_it_does_not(read_bytes, capsys):
     sandbox.end()
     read_bytes("a.pdf", GOOD, "pdf")
-    process = sandbox.nursery_of(os.getpid()).process.pid
+    process = sandbox.nursery().process.pid
     ours, theirs = (Path(f"/proc/{pid}/ns/net").readlink() for pid in ("self", process))
     assert ours != theirs or "no network namespace" in capsys.readouterr().out
 
@@ -99,15 +99,29 @@ def test_what_is_left_unread_leaves_no_process_behind(tmp_path):
     records = sandbox.parse(SourceFile(source, tmp_path / "a.warc", "a.warc"))
     assert next(records).fields
     records.close()
-    children = Path(f"/proc/{sandbox.nursery_of(os.getpid()).process.pid}/task")
+    children = Path(f"/proc/{sandbox.nursery().process.pid}/task")
     assert all(not (task / "children").read_text() for task in children.iterdir())
 
 
 def test_a_killed_process_is_a_reason_and_started_anew(read_bytes):
     read_bytes("a.pdf", GOOD, "pdf")
-    sandbox.nursery_of(os.getpid()).process.send_signal(signal.SIGKILL)
-    sandbox.nursery_of(os.getpid()).process.wait()
+    sandbox.nursery().process.send_signal(signal.SIGKILL)
+    sandbox.nursery().process.wait()
     (found,) = read_bytes("a.pdf", GOOD, "pdf")
     assert found.fields or found.damage == "crashed"
     (found,) = read_bytes("a.pdf", GOOD, "pdf")
     assert found.fields["text"] == "Befund"
+
+
+def test_a_process_that_does_not_start_is_one_clear_error(monkeypatch, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("raise SystemExit(7)")
+    real = sandbox.subprocess.Popen
+    monkeypatch.setattr(
+        sandbox.subprocess,
+        "Popen",
+        lambda arguments, **settings: real([arguments[0], str(program)], **settings),
+    )
+    sandbox.end()
+    with pytest.raises(InputError, match=r"did not start \(7\)"):
+        sandbox.nursery()

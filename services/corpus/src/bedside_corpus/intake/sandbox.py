@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
-from functools import cache
 from typing import Any
 
 from bedside_core.console import say
@@ -27,6 +26,8 @@ from bedside_corpus.sources import SourceFile
 
 SECONDS = 90.0
 """Longest wait for the next record, some more than its processor time: machines are shared."""
+START_SECONDS = 300.0
+"""For the imports of all parsers, on a slow disk."""
 MAX_ATTEMPTS = 3
 """So many records in a row may end their process, then the file is given up."""
 MAX_FRAME_BYTES = 2 * MAX_DOCUMENT_BYTES
@@ -46,7 +47,8 @@ def parse(file: SourceFile) -> Iterator[RawRecord]:
 
     Raises:
         OSError: the file cannot be opened.
-        InputError: a container of many documents cannot be read, wholly or from some record on.
+        InputError: a container of many documents cannot be read, wholly or from some record on, or
+            the process of the parsers does not start.
     """
     done = fruitless = 0
     while True:
@@ -68,20 +70,20 @@ def parse(file: SourceFile) -> Iterator[RawRecord]:
 
 def _attempt(file: SourceFile, skip: int) -> Attempt:
     """The records behind the first `skip`; the last one's line, and why there are no more."""
-    nursery = _alive()
+    started = _alive()
     request = {
         "source": file.source.model_dump(mode="json", exclude_unset=True),
         "path": str(file.path),
         "name": file.name,
         "skip": skip,
     }
-    pipe = nursery.begin(file, request)
+    pipe = started.begin(file, request)
     last = skip
     try:
         while True:
             frame = pipe.frame()
             if frame is None:
-                return last, REASONS.get(nursery.result(), "crashed")
+                return last, REASONS.get(started.result(), "crashed")
             if "error" in frame:
                 raise InputError(frame["error"])
             if "end" in frame:
@@ -94,7 +96,7 @@ def _attempt(file: SourceFile, skip: int) -> Attempt:
         return last, "too_slow"
     finally:
         pipe.close()
-        nursery.result()
+        started.result()
 
 
 class _Pipe:
@@ -162,13 +164,25 @@ class _Nursery:
             start_new_session=True,
         )
         theirs.close()
-        self.control.settimeout(SECONDS)
-        if self.control.recv(64) != b"no network":
+        atexit.register(self.end)
+        self.control.settimeout(START_SECONDS)
+        try:
+            said = self.control.recv(64)
+        except TimeoutError:
+            said = b""
+        if not said:
+            self.end()
+            raise InputError(
+                f"the process that parses files did not start ({self.process.returncode}) - is "
+                "there memory for it, and is the corpus environment whole (`bash scripts/setup.sh "
+                "corpus`)?"
+            )
+        if said != b"no network":
             say(
                 "parsers: this kernel grants no network namespace; they run without one and still "
                 "cannot open a file or a socket"
             )
-        atexit.register(self.end)
+        self.control.settimeout(SECONDS)
 
     def begin(self, file: SourceFile, request: dict[str, Any]) -> _Pipe:
         """Have a child parse the file."""
@@ -205,19 +219,26 @@ class _Nursery:
         atexit.unregister(self.end)
 
 
-@cache
-def nursery_of(process: int) -> _Nursery:
-    """The one of this process: what a fork inherits is its parent's."""
-    return _Nursery()
+_nurseries: dict[int, _Nursery] = {}
+"""By the process that started it: what a fork inherits is its parent's."""
+
+
+def nursery() -> _Nursery:
+    """The one of this process, started if need be."""
+    own = os.getpid()
+    if own not in _nurseries:
+        _nurseries[own] = _Nursery()
+    return _nurseries[own]
 
 
 def _alive() -> _Nursery:
-    if nursery_of(os.getpid()).process.poll() is not None:  # killed, by whomever
+    if nursery().process.poll() is not None:  # killed, by whomever
         end()
-    return nursery_of(os.getpid())
+    return nursery()
 
 
 def end() -> None:
     """Without waiting for what is being parsed; the next file starts it anew."""
-    nursery_of(os.getpid()).end()
-    nursery_of.cache_clear()
+    begun = _nurseries.pop(os.getpid(), None)
+    if begun is not None:
+        begun.end()
