@@ -19,6 +19,7 @@ import samples
 
 CONFIG = Path(__file__).parents[2] / "configs/house-documents.yaml"
 W = '<w:p><w:r><w:t xml:space="preserve">{}</w:t></w:r></w:p>'
+NAMED = "Herr Karl Beispielmann, geb. 03.04.1951, Tel. 0761 555 0199, wurde entlassen."
 SECTION = "<section><title>Labor</title><text>Kalium 4,2 mmol/l</text></section>"
 
 
@@ -32,6 +33,7 @@ def house(tmp_path, monkeypatch):
     book.save(xlsx)
     files = {
         "letters/a.pdf": samples.pdf([[(50, 700, "Der Patient wurde beschwerdefrei entlassen.")]]),
+        "letters/named.pdf": samples.pdf([[(50, 700, NAMED)]]),
         "letters/scan.PDF": samples.pdf([[]]),
         "letters/locked.pdf": samples.encrypted_pdf(),
         "letters/old.doc": b"x",
@@ -69,7 +71,7 @@ def test_checks_and_runs_on_a_file_of_each_format(house, registry, capsys):
         "notes": "Patient erhält 5 µg, Größe 180 cm",
     }
     assert rows["notes"]["id"].endswith("7")
-    assert artifact.manifest.facts["dropped"] == {"encrypted": 1, "no_text_layer": 1}
+    assert artifact.manifest.facts["dropped"] == {"encrypted": 1, "no_text_layer": 1, "phi": 1}
     assert artifact.manifest.facts["declared"]["letters"]["personal_data"] == "pseudonymised"
     notes = json.loads(artifact.file("stats.json").read_text())["notes"]
     assert notes.items() >= {"encoding cp1252": 1, "encoding cp850": 1}.items()

@@ -17,8 +17,8 @@ a point: they are drawn from priors, weighed by how well they explain the rungs,
 of what they say about the whole training. Texts are resampled with each draw, all rungs alike, so
 that the interval is about texts like these and not about these alone.
 
-Bend, shock and noise were settled on ten development worlds of `bench/trainer/pilot.py`; its twenty
-others prove the interval.
+Bend, shock and noise were settled on eight development worlds of `bench/trainer/pilot.py`; its
+twenty others prove the interval.
 
 Covered: gain and forgetting that go on in one direction, slower and slower; the shock at the start.
 Not covered: what turns round after the pilot (overfitting in later epochs, a spike that stays), and
