@@ -159,7 +159,8 @@ def test_helm_refuses_a_config_of_ours(helm: Any, tmp_path: Path, path: Path) ->
     arrived = helm.template("--values", str(values)).config
     assert arrived.keys() == document.keys()
     for section, model in values_schema.models().items():
-        assert load_section(model, arrived, section) == load_section(model, document, section)
+        if section in document:
+            assert load_section(model, arrived, section) == load_section(model, document, section)
 
 
 @pytest.mark.parametrize(("section", "change"), [*SLIPS, *WRONG])

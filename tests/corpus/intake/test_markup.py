@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import html
 
@@ -33,6 +33,15 @@ def test_scripts_navigation_and_blocks_of_links_are_not_read():
     assert text('<p>Siehe <a href="/a">dort</a>.</p>') == "Siehe dort."
 
 
+def test_what_stands_in_a_cell_is_its_text():
+    inner = "<table><tr><td>K<td>4,2</table>"
+    assert text(f"<table><tr><td>Labor<td>{inner}<td>ab</table><p>danach") == (
+        "Labor\tK 4,2\tab\n\ndanach"
+    )
+    assert text("<table><tr><td><ul><li>a<li>b</ul></table><p>c") == "- a - b\n\nc"
+
+
+@example(["<tr>", "<table>", "<td>", "x", "<tr>"])
 @given(st.lists(st.sampled_from("<p> <table> <tr> <td> </td> <ul> <li> x </ul> <sup>2".split())))
 def test_any_nesting_is_text_and_loses_no_letter(parts):
     found = text("".join(parts))

@@ -46,13 +46,13 @@ def test_rows_of_all_sheets_with_the_column(read_bytes):
 def test_what_is_no_workbook_is_a_reason(read_bytes):
     with zipfile.ZipFile(io.BytesIO(DATA)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    parts["xl/sharedStrings.xml"] = b"<sst>" + b"<si><t>x</t></si>" * 6_000_000
+    parts["xl/sharedStrings.xml"] = b"<sst>" + b"<si><t>x</t></si>" * 16_000_000
     bomb = samples.zipped(parts)
     for data, reason in (
-        (b"nonsense", {"malformed"}),
-        (DATA[:-200], {"malformed"}),
-        (b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le"), {"encrypted"}),
-        (bomb, {"malformed", "too_large", "too_slow"}),
+        (b"nonsense", "malformed"),
+        (DATA[:-200], "malformed"),
+        (b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
+        (bomb, "too_large"),
     ):
         (found,) = read_bytes("a.xlsx", data, "xlsx", fields={"text": "Befund"})
-        assert found.damage in reason
+        assert found.damage == reason

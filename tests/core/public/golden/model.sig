@@ -6,7 +6,7 @@
     "resources": [
      {
       "algorithm": "sha256",
-      "digest": "4c9e949446407552fd908c41f137215150f960cbf35665f1b24eb9ca3e632c98",
+      "digest": "6c573e992d8cf46cb2ac6c94a97e1b94e50ad9d85fa07d2ed1deccb2f6103c60",
       "name": "manifest.json"
      },
      {
@@ -31,9 +31,9 @@
    "subject": [
     {
      "digest": {
-      "sha256": "69433544f31b4ee7c9bfcc4b501399260c11b9f0f3c9995c4a77201a9bea5fbb"
+      "sha256": "87966764949c66689ecfe0b06cc29d28622c4b52c1411566b6c9f07283bb2b08"
      },
-     "name": "4c9e949446407552fd908c41f137215150f960cbf35665f1b24eb9ca3e632c98"
+     "name": "6c573e992d8cf46cb2ac6c94a97e1b94e50ad9d85fa07d2ed1deccb2f6103c60"
     }
    ]
   },
@@ -41,7 +41,7 @@
   "signatures": [
    {
     "keyid": "",
-    "sig": "MEYCIQCYHP+0SnoInISgol0NmG7qI29d65QGcXmBejxbc65XlwIhAPWqoCuvVIL2wf/eTVFSW05INbba40rjma10p+B63zoD"
+    "sig": "MEUCIQDxdlIw6ZevGKLrhyCNR0k9emSgomWTRvDsS1z7urfTBAIgQagUnNE1doERrLJ6yhEG9FOkUpxR6JCBRQu9K3EQYlw="
    }
   ]
  },

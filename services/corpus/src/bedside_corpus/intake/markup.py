@@ -67,6 +67,8 @@ class _Writer:
         self.lines: list[str] = []
         self.line: list[str] = []
         self.cells: list[str] | None = None
+        self.rows: list[tuple[list[str], list[str]]] = []
+        """Cells and unfinished line of the rows around this one: a table in a cell is its text."""
         self.prefix = ""
 
     def add(self, text: str) -> None:
@@ -124,9 +126,16 @@ def _open(element: Any, role: str, writer: _Writer) -> None:
         writer.end_line()
         above = [_local(a) for a in element.iterancestors() if ROLES.get(_local(a)) == "list"]
         mark = f"{_number(element)}. " if _is_ordered(element.getparent()) else "- "
-        writer.prefix = "  " * (len(above) - 1) + mark
+        if writer.cells is None:
+            writer.prefix = "  " * (len(above) - 1) + mark
+        else:
+            writer.add(mark)
     elif role == "row":
-        writer.end_line()
+        if writer.cells is None:
+            writer.end_line()
+        else:
+            writer.rows.append((writer.cells, writer.line))
+            writer.line = []
         writer.cells = []
 
 
@@ -136,9 +145,12 @@ def _close(role: str, writer: _Writer) -> None:
     elif role == "row":
         cells, writer.cells = writer.cells or [], None
         rest = writer.taken()
-        line = "\t".join([*cells, rest] if rest else cells)
-        if line.strip():
-            writer.lines.append(line)
+        cells += [rest] if rest else []
+        if writer.rows:
+            writer.cells, writer.line = writer.rows.pop()
+            writer.add(f" {' '.join(cells)} ")
+        elif any(map(str.strip, cells)):
+            writer.lines.append("\t".join(cells))
     elif role in ("block", "table"):
         writer.end_line(blank=True)
     elif role in ("list", "item"):

@@ -14,16 +14,24 @@ from bedside_corpus.intake.ooxml import refuse_encrypted
 from bedside_corpus.intake.record import RawRecord, UnreadableError
 from bedside_corpus.sources import SourceFile
 
+MAX_UNPACKED_BYTES = 2**28
+"""Of all parts, as the archive declares them: some million cells. One that declares less than it
+holds meets the limits of its process."""
+
 
 def read_xlsx(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[RawRecord]:
     """One record per row that is not blank, sheet by sheet; formulas by their stored values.
 
     Raises:
-        UnreadableError: `malformed` or `encrypted`.
+        UnreadableError: `malformed`, `encrypted` or `too_large`.
         InputError: no sheet has the column of the texts.
     """
     refuse_encrypted(content)
     try:
+        with zipfile.ZipFile(content) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+        if unpacked > MAX_UNPACKED_BYTES:
+            raise UnreadableError("too_large")
         book = openpyxl.load_workbook(content, read_only=True, data_only=True, keep_links=False)
     except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, TypeError):
         raise UnreadableError("malformed") from None
