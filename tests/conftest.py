@@ -18,6 +18,7 @@ from bedside_core.config import sha256_of
 from bedside_core.kinds.plan import Look, Plan, PlannedSet
 from bedside_core.kinds.policy import Policy
 from bedside_core.registry.registry import Registry
+from bedside_models.settle import settle
 
 MakeBasis = Callable[..., dict[str, Any]]
 
@@ -29,6 +30,9 @@ settings.load_profile("bedside")
 # starts compiles torch and transformers anew, for ten seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# As each verb does before its first heavy import, whichever test file is imported first.
+settle()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: as many threads per worker as there are cores wait for each other.
