@@ -295,7 +295,8 @@ def child(options: argparse.Namespace) -> None:
 def compare(rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ratios of each round, by pair."""
     found = []
-    for ours, peer in PAIRS:
+    pairs = [pair for pair in PAIRS if set(pair) <= rounds[0].keys()]
+    for ours, peer in pairs:
         speed = [r[ours]["tokens_per_second"] / r[peer]["tokens_per_second"] for r in rounds]
         memory = [r[ours]["peak_bytes"] / r[peer]["peak_bytes"] for r in rounds]
         found.append({"ours": ours, "peer": peer, "speed": spread(speed), "memory": spread(memory)})
@@ -320,6 +321,10 @@ def main() -> None:
         "--peer-environment", type=Path, default=Path(tempfile.gettempdir()) / "bedside-peers",
         help="where TRL is installed",
     )  # fmt: skip
+    parser.add_argument(
+        "--contenders", nargs="+", choices=[*OURS, *TRL], default=[*OURS, *TRL],
+        help="who takes part (default all)",
+    )  # fmt: skip
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -327,7 +332,7 @@ def main() -> None:
         return
     options.peer_environment = options.peer_environment.absolute()
     packages = installed(options.peer_environment)
-    load, names = os.getloadavg()[0], [*OURS, *TRL]
+    load, names = os.getloadavg()[0], options.contenders
     rounds = []
     with Progress("step", total=options.seeds * len(names), unit="training") as progress:
         for seed in range(options.seeds):
