@@ -321,13 +321,14 @@ def test_wheel_tools_that_fail(site, bedside, capsys, tool, tmp_path):
     assert visible(site) == []
 
 
-def test_full_disk(site, bedside, capsys):
+def test_full_disk(site, bedside, capsys, monkeypatch):
     """A limit on the size of files is what a test can have of a full disk."""
     import resource
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     (site.checkout / "demo" / "large").write_bytes(os.urandom(300_000))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be cut off, and stay so
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     try:
         code = bedside("create", str(site.output / "b.tar"))

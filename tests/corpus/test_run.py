@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -110,14 +111,20 @@ ENGLISH = (
 
 
 def test_texts_are_cleaned_in_their_language_and_look_like_text(build, registry, tmp_path, capsys):
-    texts = ["Kalium 3\x965 mmol/l\u00ad, 5\u00a0mg", "\x00\u200b", ENGLISH, "#### ---- " * 50]
+    texts = [
+        "Kalium 3\x965 mmol/l\u00ad, 5\u00a0&micro;g",
+        "\x00\u200b",
+        ENGLISH,
+        "#### ---- " * 50,
+    ]
     wards = jsonl(tmp_path / "wards.jsonl", *({"text": text} for text in texts))
     assert build({**wards, "quality": "house"}) == 0
     out = capsys.readouterr().out
-    assert "cleaned 2 documents: blank 1, soft_hyphen 1, space 1, windows_control 1" in out
+    changes = "blank 1, reference 1, soft_hyphen 1, space 1, windows_control 1"
+    assert f"cleaned 2 documents: {changes}" in out
     artifact = corpus(registry)
     rows = pq.read_table(artifact.file("data/00000.parquet")).to_pylist()
-    assert [row["text"] for row in rows] == ["Kalium 3–5 mmol/l, 5 mg"]
+    assert [row["text"] for row in rows] == ["Kalium 3–5 mM, 5 µg"]
     facts = artifact.manifest.facts
     assert facts["dropped"] == {"empty": 1, "other_language": 1, "quality_signs": 1}
     assert facts["cleaning"]["changes"]["windows_control"] == 1
@@ -302,6 +309,8 @@ def test_a_full_disk_leaves_nothing(registry, letters, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        # It would be cut off, too, and break this environment.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
     )
     assert done.returncode == 4, done.stderr

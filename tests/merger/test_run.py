@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -385,7 +386,7 @@ def test_wrong_settings_are_named(root, override, message, capsys):
     assert f"bedside: {message}" in capsys.readouterr().err
 
 
-def test_disk_full_leaves_nothing(run, add):
+def test_disk_full_leaves_nothing(run, add, monkeypatch):
     """The writer of the weights meets the limit."""
     import resource
     import signal
@@ -394,6 +395,7 @@ def test_disk_full_leaves_nothing(run, add):
     add("checkpoint", seed=2)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be cut off, and stay so
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
     try:
         with pytest.raises(ArtifactError, match="disk full"):

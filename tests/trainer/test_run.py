@@ -250,6 +250,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
     monkeypatch.setenv("BEDSIDE_HOME", str(house.registry.home))
     # Linux refuses to let a file grow beyond the limit, as it would on a full disk.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be cut off, and stay so
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
     try:
         code = main(["trainer", "run", "--config", str(config)])

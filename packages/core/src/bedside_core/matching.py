@@ -22,16 +22,19 @@ import re
 import unicodedata
 from hashlib import sha256
 
-VERSION = 1
+VERSION = 2
 """Of the form. Hashes of two versions cannot be compared: a change of any rule here counts up."""
 
 _UNSEEN = re.compile(
-    "[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u034f\u0600-\u0605\u061c\u06dd"
+    "[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u034f\u0600-\u0605\u061c\u06dd"
     "\u070f\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Controls but tab and line ends, soft hyphens, zero-width characters, direction marks, byte-order
 marks, variation selectors: they go without leaving a gap."""
+_LATIN_1 = re.compile("[\u0080-\u0084\u0086-\u009f]")
+"""Controls that are Windows-1252 read as Latin-1: U+0096 is a dash, which keeps 3 from 5. The five
+that it does not have go like the others."""
 _HYPHEN = re.compile("[-\u2010-\u2015\u2212](?<=[^\\W\\d_].)\\s*(?=[^\\W\\d_])", re.DOTALL)
 """A dash between letters, with or without a line end after it: "Schwanger-\\nschaft". It joins
 whatever the letters are, because a copy may have lost the line end or the dash. Between digits and
@@ -46,13 +49,17 @@ def canonical(text: str) -> str:
     Scripts that write vowels as marks of their own (Devanagari, Thai) are cut at them, on both
     sides alike.
     """
-    folded = _fold(_UNSEEN.sub("", text))
+    folded = _fold(_UNSEEN.sub("", _LATIN_1.sub(_windows_1252, text)))
     return " ".join(_WORD.findall(_HYPHEN.sub("", folded)))
 
 
 def digest(form: str) -> str:
     """SHA-256 (hex) of a canonical form; equal for all copies of one text."""
     return sha256(form.encode()).hexdigest()
+
+
+def _windows_1252(found: re.Match[str]) -> str:
+    return found[0].encode("latin-1").decode("cp1252", errors="ignore")
 
 
 def _fold(text: str) -> str:
