@@ -28,8 +28,9 @@ SCHEMA_VERSION = 1
 SHOWN_BYTES = 1 << 30
 """An artifact of this size or more shows how far its verification is."""
 Kind = Literal[
-    "corpus", "heldout", "base", "checkpoint", "inspection", "search", "merged", "evidence"
-]
+    "corpus", "labels", "classifier", "heldout",
+    "base", "checkpoint", "inspection", "search", "merged", "evidence",
+]  # fmt: skip
 
 
 class _Record(BaseModel):

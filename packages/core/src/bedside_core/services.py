@@ -26,7 +26,10 @@ class Service(NamedTuple):
 
 SERVICES = (
     Service(
-        "corpus", "documents to a licensed, cleaned corpus", ("corpus",), (("corpus", "build"),)
+        "corpus",
+        "documents to a licensed, cleaned corpus",
+        ("corpus",),
+        (("labels", "annotate"), ("classifier", "train-classifier"), ("corpus", "build")),
     ),
     Service(
         "trainer",
