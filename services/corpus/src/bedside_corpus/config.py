@@ -6,13 +6,13 @@ Tested in tests/corpus/test_sources.py.
 from __future__ import annotations
 
 import codecs
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bedside_core.config import Config
+from bedside_core.cpus import available_cpus
 from bedside_corpus.intake.licence import named
 from bedside_corpus.phi.config import PhiConfig
 
@@ -39,11 +39,6 @@ class Fields(Config):
     """Default: `licence` or `license`, also in `metadata`."""
     language: FieldName | None = None
     """Default: `language`."""
-
-
-def available_cpus() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 class Source(Config):

@@ -11,8 +11,9 @@ the files are the same to the byte whatever happened and however many workers th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bedside_corpus.blocks.base import Block, Step
 from bedside_corpus.blocks.cleaning import Cleaning
@@ -25,9 +26,10 @@ from bedside_corpus.engine.comparing import KEYS, Comparing
 from bedside_corpus.engine.executor import LocalExecutor
 from bedside_corpus.engine.keys import ranges
 from bedside_corpus.engine.progress import watching
-from bedside_corpus.engine.reading import Keeping, Reading, keys_path, scores_of
+from bedside_corpus.engine.reading import Keeping, Reading, scores_of
 from bedside_corpus.engine.records import Record, read_records
 from bedside_corpus.engine.shards import divide
+from bedside_corpus.engine.work import Work
 from bedside_corpus.engine.writing import Deduplicating, Writing
 from bedside_corpus.phi.gate import PhiGate
 from bedside_corpus.phi.quarantine import quarantine_of
@@ -51,6 +53,53 @@ def blocks(config: CorpusConfig, room: Path) -> list[Block]:
     return chosen
 
 
+class Stage(NamedTuple):
+    """A part of the build whose ranks need nothing of each other."""
+
+    name: str
+    unit: str
+    """Of the sizes, for the progress bar."""
+    steps: Callable[[Work], list[Step]]
+    """The same wherever it is called."""
+    sizes: Callable[[Work], Sequence[int]]
+    """Of each rank; called when the stages before are done."""
+
+
+def _read(work: Work) -> list[Step]:
+    folder = work.folder("read")
+    chosen = blocks(work.config, work.room)
+    steps: list[Step] = [Reading(work.shards, work.config.language, folder / "beats"), *chosen]
+    return [*steps, Keeping(folder, steps, scores_of(chosen))]
+
+
+def _compare(work: Work) -> list[Step]:
+    return [Comparing(work.folder("read"), len(work.shards), work.folder("compare"))]
+
+
+def _write(work: Work) -> list[Step]:
+    compared = work.folder("compare")
+    texts, ids = (sorted((compared / what).glob("*.npy")) for what in KEYS)
+    steps: list[Step] = [Deduplicating(work.folder("read"), texts, ids)]
+    scores = scores_of(blocks(work.config, work.room))
+    return [*steps, Writing(work.folder("write"), steps, scores)]
+
+
+def _bytes(work: Work) -> list[int]:
+    return [shard.size for shard in work.shards]
+
+
+def _ranges(work: Work) -> list[int]:
+    kept = sum(one.documents for one in read_records(work.folder("read"), len(work.shards)))
+    return [1] * ranges(kept)
+
+
+STAGES = (
+    Stage("read", "byte", _read, _bytes),
+    Stage("compare", "range", _compare, _ranges),
+    Stage("write", "byte", _write, _bytes),
+)
+
+
 def run_stages(
     config: CorpusConfig, files: Sequence[SourceFile], room: Path
 ) -> tuple[list[Record], list[Record]]:
@@ -68,35 +117,17 @@ def run_stages(
         InputError: a file or a held-out text cannot be read, or a worker was killed.
         ArtifactError: the disk is full.
     """
-    shards = divide(files)
-    sizes = [shard.size for shard in shards]
-    folders = {name: room / name for name in ("read", "compare", "write")}
-    chosen = blocks(config, room)
-    scores = scores_of(chosen)
-
-    def run(stage: str, steps: Sequence[Step], sizes: Sequence[int], unit: str) -> None:
-        folder = folders[stage]
+    work = Work(config, tuple(divide(files)), room)
+    for stage in STAGES:
+        folder, sizes = work.folder(stage.name), stage.sizes(work)
         executor = LocalExecutor(
-            steps, ranks=len(sizes), workers=config.executor.workers, folder=folder
+            stage.steps(work), ranks=len(sizes), workers=config.executor.workers, folder=folder
         )
-        with watching(f"corpus: {stage}", sizes, unit, folder / "completions", folder / "beats"):
+        with watching(
+            f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
+        ):
             executor.run()
-
-    first: list[Step] = [Reading(shards, config.language, folders["read"] / "beats"), *chosen]
-    run("read", [*first, Keeping(folders["read"], first, scores)], sizes, "byte")
-    read = list(read_records(folders["read"], len(shards)))
-
-    parts = ranges(sum(record.documents for record in read))
-    run(
-        "compare",
-        [Comparing(folders["read"], len(shards), folders["compare"])],
-        [1] * parts,
-        "range",
+    read, written = (
+        list(read_records(work.folder(name), len(work.shards))) for name in ("read", "write")
     )
-
-    texts, ids = (
-        [keys_path(folders["compare"], what, part) for part in range(parts)] for what in KEYS
-    )
-    last: list[Step] = [Deduplicating(folders["read"], texts, ids)]
-    run("write", [*last, Writing(folders["write"], last, scores)], sizes, "byte")
-    return read, list(read_records(folders["write"], len(shards)))
+    return read, written
