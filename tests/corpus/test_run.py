@@ -124,7 +124,7 @@ def test_texts_are_cleaned_in_their_language_and_look_like_text(build, registry,
     assert f"cleaned 2 documents: {changes}" in out
     artifact = corpus(registry)
     rows = pq.read_table(artifact.file("data/00000.parquet")).to_pylist()
-    assert [row["text"] for row in rows] == ["Kalium 3–5 mM, 5 µg"]
+    assert [row["text"] for row in rows] == ["Kalium 3–5 mmol/l, 5 µg"]
     facts = artifact.manifest.facts
     assert facts["dropped"] == {"empty": 1, "other_language": 1, "quality_signs": 1}
     assert facts["cleaning"]["changes"]["windows_control"] == 1
