@@ -31,7 +31,7 @@ def texts(registry):
     path = registry.store / registry.slot("test", "corpus")
     return [
         t
-        for file in sorted(path.rglob("*.parquet"))
+        for file in sorted(path.glob("data/*.parquet"))
         for t in pq.read_table(file)["text"].to_pylist()
     ]
 

@@ -16,11 +16,16 @@ from bedside_corpus.sources import SourceFile
 
 
 class Dropped(Exception):  # noqa: N818 - an outcome, not an error
-    """A record does not become a document of the corpus; `reason` is counted."""
+    """A record does not become a document of the corpus; `reason` is counted.
 
-    def __init__(self, reason: str) -> None:
+    `by` names what the reason refers to: the id of another document or of an exam's item, a number;
+    never text of a document.
+    """
+
+    def __init__(self, reason: str, by: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.by = by
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Document:
     """What blocks measured, by the name of the corpus's column."""
     as_read: str | None = None
     """The text before it was cleaned, where that changed it."""
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """What blocks changed, and how often: `cleaning.url`; one that says no more is named alone."""
 
     @cached_property
     def form(self) -> str:

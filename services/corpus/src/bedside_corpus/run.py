@@ -15,6 +15,7 @@ from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig, Executor
+from bedside_corpus.decisions import VERSION as DECISIONS
 from bedside_corpus.engine.shards import SHARD_BYTES
 from bedside_corpus.sources import find_files, input_files
 
@@ -53,7 +54,7 @@ def build(config: CorpusConfig, run: Run) -> None:
         # However many processes build it, it is the same corpus.
         config.model_copy(update={"executor": Executor(workers=1)}),
         inputs=inputs,
-        formats={"matching": VERSION, "shard": SHARD_BYTES},
+        formats={"decisions": DECISIONS, "matching": VERSION, "shard": SHARD_BYTES},
         libraries=libraries,
     )
     if run.reuse("corpus", recipe):
@@ -79,7 +80,8 @@ def build(config: CorpusConfig, run: Run) -> None:
             )
         with run.write("corpus", recipe) as artifact:
             for record in written:
-                for entry in record.files if record.documents else ():
+                kept = record.files if record.documents else ()
+                for entry in (*kept, *([record.decisions] if record.decisions else [])):
                     artifact.take(room / "write" / entry.path, entry)
             stats = json.dumps(tally.stats(), indent=2) + "\n"
             (artifact.path / STATS).write_text(stats, encoding="ascii")

@@ -2,6 +2,7 @@
 
     data/00000.parquet         documents, a row each, in as many files as it takes
     documents/00000.jsonl      what is in the file of that number, without the texts
+    decisions/00000.parquet    what became of each record that was read for them, kept or not
     stats.json                 what happened to every record that was read
 
 Tested in tests/corpus/test_run.py.
@@ -26,6 +27,7 @@ STATS = "stats.json"
 MATCHING_VERSION = "matching_version"
 """The fact that says which version of `bedside_core.matching` made the hashes for matching."""
 _DATA, _LISTING = re.compile(r"data/(\d+)\.parquet"), re.compile(r"documents/(\d+)\.jsonl")
+_DECISIONS = re.compile(r"decisions/(\d+)\.parquet")
 
 
 class Shard(NamedTuple):
@@ -55,6 +57,18 @@ def data_name(number: int) -> str:
 def listing_name(number: int) -> str:
     """What the listing of that file is called."""
     return f"documents/{number:05d}.jsonl"
+
+
+def decisions_name(number: int) -> str:
+    """What the file with the decisions on the records of that shard is called."""
+    return f"decisions/{number:05d}.parquet"
+
+
+def decisions(corpus: Artifact) -> list[Shard]:
+    """The files of decisions, in order; none in a corpus of an earlier version or of `replay`."""
+    return [
+        Shard(corpus.path / entry.path, entry.sha256) for entry in _numbered(corpus, _DECISIONS)
+    ]
 
 
 def shards(corpus: Artifact) -> list[Shard]:

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from datatrove.pipeline.base import PipelineStep
 
 from bedside_corpus.counts import Counts
+from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
 
 
@@ -36,6 +38,15 @@ class Step(PipelineStep):  # type: ignore[misc]  # datatrove has no types
     def __init__(self) -> None:
         super().__init__()
         self.counts = Counts()
+        self.decisions: Decisions | None = None
+        """Where each decision goes, if it is written down."""
+
+    def drop(self, dropped: Dropped, place: str, document: Document | None = None) -> None:
+        """Count a record that does not go on, and write down why; `document`, if it became one."""
+        self.counts.drop(dropped.reason, place)
+        if self.decisions is not None:
+            name, changes = (None, {}) if document is None else (document.id, document.changes)
+            self.decisions.drop(place, name, self.name, dropped.reason, dropped.by, changes)
 
 
 class Block(Step):
@@ -67,7 +78,10 @@ class Block(Step):
             try:
                 result = self.apply(document)
             except Dropped as dropped:
-                self.counts.drop(dropped.reason, document.place)
+                self.drop(dropped, document.place, document)
             else:
-                self.counts.changed += not result.says_the_same(document)
+                if not result.says_the_same(document):
+                    self.counts.changed += 1
+                    if result.changes == document.changes:
+                        result = replace(result, changes={**document.changes, self.name: 1})
                 yield result

@@ -5,6 +5,7 @@ Tested in tests/corpus/cleaning/test_clean.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from bedside_corpus.blocks.base import Block
@@ -24,4 +25,7 @@ class Cleaning(Block):
         if not changes:
             return document
         self.counts.noted.update(changes)
-        return replace(document, text=text, as_read=document.text)
+        rules: Counter[str] = Counter(document.changes)
+        for label, count in changes.items():
+            rules[f"{self.name}.{label.partition(':')[0]}"] += count
+        return replace(document, text=text, as_read=document.text, changes=rules)

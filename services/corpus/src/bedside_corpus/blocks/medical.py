@@ -27,5 +27,5 @@ class DensityFilter(Block):
     def apply(self, document: Document) -> Document:
         found = density(document.text)
         if found < self.min_density:
-            raise Dropped("not_medical")
+            raise Dropped("not_medical", by=f"{found:.4g}")
         return replace(document, scores={**document.scores, "medical_density": found})

@@ -81,7 +81,7 @@ def _write(work: Work) -> list[Step]:
     texts, ids = (sorted((compared / what).glob("*.npy")) for what in KEYS)
     steps: list[Step] = [Deduplicating(work.folder("read"), texts, ids)]
     scores = scores_of(blocks(work.config, work.room))
-    return [*steps, Writing(work.folder("write"), steps, scores)]
+    return [*steps, Writing(work.folder("read"), work.folder("write"), steps, scores)]
 
 
 def _bytes(work: Work) -> list[int]:

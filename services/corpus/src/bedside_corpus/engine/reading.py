@@ -14,6 +14,7 @@ import pyarrow as pa
 from bedside_core.files import appearing
 from bedside_corpus.blocks.base import Block, Step
 from bedside_corpus.counts import Counts
+from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped, make_document
 from bedside_corpus.engine.keys import write_keys
 from bedside_corpus.engine.progress import Heartbeat
@@ -49,7 +50,7 @@ class Reading(Step):
                 try:
                     yield self._document(record, file)
                 except Dropped as dropped:
-                    self.counts.drop(dropped.reason, file.place(record.line))
+                    self.drop(dropped, file.place(record.line))
 
     def _document(self, record: RawRecord, file: SourceFile) -> Document:
         if record.fields is None:
@@ -66,6 +67,9 @@ class Keeping(Step):
         """`folder`: of the stage; `steps`: those before this one, whose counts go on record."""
         super().__init__()
         self.folder, self.steps, self.scores = folder, tuple(steps), dict(scores)
+        self.journal = Decisions(folder)
+        for step in self.steps:
+            step.decisions = self.journal
 
     def run(
         self, data: Iterable[Document], rank: int = 0, world_size: int = 1
@@ -76,6 +80,7 @@ class Keeping(Step):
         ids: list[bytes] = []
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with (
+            self.journal.opened(rank),
             appearing(documents_path(self.folder, rank)) as file,
             pa.ipc.new_stream(file, schema, options=options) as stream,
         ):

@@ -27,6 +27,8 @@ class Record(BaseModel):
     """Documents per source and licence."""
     files: tuple[FileEntry, ...] = ()
     """By their names in the corpus."""
+    decisions: FileEntry | None = None
+    """Of the shard's records, kept or not; complete in the last stage."""
     steps: dict[str, dict[str, Any]] = {}
     """Counts by the steps' names, in their order."""
 

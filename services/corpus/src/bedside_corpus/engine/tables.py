@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from bedside_core.kinds.corpus import TEXT
+from bedside_corpus.decisions import CHANGES
 from bedside_corpus.document import Document
 
 STORED = ("id", TEXT, "source", "licence", "language")
@@ -29,8 +30,11 @@ def corpus_schema(scores: Scores) -> pa.Schema:
 
 
 def work_schema(scores: Scores) -> pa.Schema:
-    """Those of a document on the way: its place, and its hashes, which cost more than a column."""
-    return _schema((*STORED, "place", *HASHES), {}, scores)
+    """Those of a document on the way: also its place, its changes, and its hashes.
+
+    Those cost more to make than to store.
+    """
+    return _schema((*STORED, "place", *HASHES), {"changes": CHANGES}, scores)
 
 
 def grouped(documents: Iterable[Document], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -51,6 +55,7 @@ def documents_of(batch: pa.RecordBatch) -> Iterator[Document]:
     """The documents of a group of `work_schema`."""
     columns = batch.to_pydict()
     plain = {name: columns.pop(name) for name in (*STORED, "place")}
+    plain["changes"] = [dict(pairs) for pairs in columns.pop("changes")]
     hashes = {name: columns.pop(name) for name in HASHES}
     for row in range(batch.num_rows):
         scores = {name: values[row] for name, values in columns.items()}

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from bedside_core.artifacts import FileEntry
 from bedside_core.files import Hashed, appearing
-from bedside_core.kinds.corpus import ListedDocument, data_name, listing_name
+from bedside_core.kinds.corpus import ListedDocument, data_name, decisions_name, listing_name
 from bedside_corpus.blocks.base import Step
 from bedside_corpus.counts import Counts
-from bedside_corpus.document import Document
+from bedside_corpus.decisions import Decisions
+from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine.keys import later_rows
 from bedside_corpus.engine.reading import documents_path
 from bedside_corpus.engine.records import Record, write_record
@@ -55,11 +56,12 @@ class Deduplicating(Step):
                     row = self.counts.read
                     self.counts.read += 1
                     if row in repeated:
-                        self.counts.drop("duplicate_text", document.place)
+                        self.drop(Dropped("duplicate_text"), document.place, document)
                     elif row in taken:
                         self.counts.changed += 1
                         self.counts.noted["id_taken"] += 1
-                        yield replace(document, id=document.place)
+                        changes = {**document.changes, f"{self.name}.id_taken": 1}
+                        yield replace(document, id=document.place, changes=changes)
                     else:
                         yield document
 
@@ -69,18 +71,36 @@ class Writing(Step):
 
     name = "writing"
 
-    def __init__(self, folder: Path, steps: Sequence[Step], scores: Scores) -> None:
-        """`folder`: of the stage; `steps`: those before this one, whose counts go on record."""
+    def __init__(self, kept: Path, folder: Path, steps: Sequence[Step], scores: Scores) -> None:
+        """Make the step.
+
+        Args:
+            kept: folder of the first stage, whose decisions come first.
+            folder: of this one.
+            steps: those before this one, whose counts go on record.
+            scores: columns that blocks add.
+        """
         super().__init__()
         self.folder, self.steps, self.scores = folder, tuple(steps), dict(scores)
+        self.journal = Decisions(folder, before=kept)
+        for step in self.steps:
+            step.decisions = self.journal
 
     def run(
         self, data: Iterable[Document], rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:
         """Take all documents; nothing goes on."""
-        record = write_files(self.folder, rank, data, self.scores)
+        with self.journal.opened(rank) as decided:
+            record = write_files(self.folder, rank, self._noted(data), self.scores)
+        entry = FileEntry(path=decisions_name(rank), size=decided.size, sha256=decided.sha256)
+        record = record.model_copy(update={"decisions": entry})
         write_record(self.folder, rank, record, self.steps)
         yield from ()
+
+    def _noted(self, documents: Iterable[Document]) -> Iterator[Document]:
+        for document in documents:
+            self.journal.keep(document.place, document.id, document.changes)
+            yield document
 
 
 def write_files(folder: Path, number: int, documents: Iterable[Document], scores: Scores) -> Record:

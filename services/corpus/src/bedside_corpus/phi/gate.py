@@ -89,8 +89,17 @@ class PhiGate(Block):
             text = pseudonymise(document.text, spans, self._key, document.id)
         except Leaked:
             raise Dropped("phi") from None
-        self.counts.noted.update(Counter(f"replaced_{span.entity_type}" for span in spans))
-        return replace(document, text=text, id=pseudonym(self._key, document.id))
+        counts = Counter(f"replaced_{span.entity_type}" for span in spans)
+        self.counts.noted.update(counts)
+        changes = {f"{self.name}.{name}": count for name, count in counts.items()}
+        # The place would lead from the pseudonym to the record without the key.
+        return replace(
+            document,
+            text=text,
+            id=pseudonym(self._key, document.id),
+            place=pseudonym(self._key, document.place),
+            changes={**document.changes, **changes},
+        )
 
     def _broken(self, document: Document, error: Exception) -> None:
         # The class alone: the message of a recogniser may quote what it read.
