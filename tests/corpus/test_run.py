@@ -95,7 +95,7 @@ def test_what_is_declared_of_a_source_is_in_the_facts(build, registry, letters, 
             "language": "fr", "type": "letter", "personal_data": "pseudonymised"}  # fmt: skip
     own = {"text": MEDICAL, "license": "cc-by-nc-4.0", "id": 1}
     other = {**jsonl(tmp_path / "o.jsonl", own, {"text": "x", "id": 2}), **said}
-    assert build(letters, other) == 0
+    assert build(letters, other, purpose="research") == 0
     artifact = corpus(registry)
     assert artifact.manifest.facts["declared"]["o"] == said | {"licence": "CC-BY-4.0"}
     assert artifact.manifest.facts["declared"]["letters"]["personal_data"] == "none"

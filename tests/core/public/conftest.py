@@ -83,7 +83,8 @@ def fixed_models(store: Path) -> dict[str, Artifact]:
         files={"data/00000.parquet": b"texts", "documents/00000.jsonl": b"{}\n"},
         licences=[["CC-BY-4.0", ["attribution"]], ["LicenseRef-house", ["review"]]],
         facts={
-            "documents": 40, "words": 21000,
+            "documents": 40, "words": 21000, "purpose": "internal",
+            "declared": {"lexicon": {"attribution": "Lexikon der Klinik, Stand 2026"}},
             "sources": [
                 {"name": "letters", "documents": 30, "licences": "LicenseRef-house"},
                 {"name": "lexicon", "documents": 10, "licences": "CC-BY-4.0"},
@@ -92,13 +93,15 @@ def fixed_models(store: Path) -> dict[str, Artifact]:
     )  # fmt: skip
     checkpoint = write_fixed(
         store, "checkpoint", service="trainer", verb="run",
-        parents={"base": base, "corpus": corpus}, facts={**described, "steps": 50},
+        parents={"base": base, "corpus": corpus},
+        facts={**described, "steps": 50, "purpose": "internal"},
         config={"learning_rate": 5e-05, "bf16": False, "schedule": "linear"},
         inputs={"brief-von-frau-m.txt": "0" * 64},
     )  # fmt: skip
     merged = write_fixed(
         store, "merged", service="merger", verb="run",
-        parents={"base": base, "checkpoint": checkpoint}, facts={**described, "method": "slerp"},
+        parents={"base": base, "checkpoint": checkpoint},
+        facts={**described, "method": "slerp", "purpose": "internal"},
         config={"method": "slerp", "t": 0.5},
         files={"model.safetensors": b"weights", "tokenizer/tokenizer.json": b"{}"},
     )  # fmt: skip

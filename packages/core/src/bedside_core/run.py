@@ -25,6 +25,7 @@ from bedside_core.errors import ArtifactError, InputError
 from bedside_core.kinds.heldout import check_parts
 from bedside_core.kinds.serving import Serving
 from bedside_core.licences import Licence, union
+from bedside_core.purpose import PURPOSE, narrowest
 from bedside_core.registry.registry import Registry
 from bedside_core.services import MAKERS
 
@@ -147,12 +148,17 @@ class Run:
 
         Args:
             kind: of the artifact; also the slot's name, if `slot` is not given.
-            recipe: what it is made from; the parents' licences flow in by themselves.
+            recipe: what it is made from; the parents' licences flow in by themselves, and so does
+                the narrowest of their purposes, but into evidence, which is about models.
             licences: what this step adds from outside the registry, if known by now; the
                 writer's `licences` takes what is found out on the way.
             slot: of a run that has several artifacts of one kind.
+
+        Raises:
+            PolicyError: the parents may be used for different purposes alone.
         """
         parents = [self.registry.get(digest) for digest in recipe.parents.values()]
+        purpose = None if kind == "evidence" else narrowest(parents)
         with write_artifact(
             self.registry.store,
             kind,
@@ -160,6 +166,8 @@ class Run:
             producer=_producer(self.service),
             licences=union(licences, *(parent.manifest.licences for parent in parents)),
         ) as writer:
+            if purpose is not None:
+                writer.facts[PURPOSE] = purpose
             yield writer
         self.registry.set_slot(self.name, slot or kind, writer.result.digest)
         say(f"{slot or kind} {writer.result.digest[:12]} written")

@@ -26,7 +26,9 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
         else:
             inspection.checked(f"corpus.existing: run {config.existing!r} has a corpus")
     size = 0
-    for source in config.sources:
+    for name, why in config.left_out.items():
+        inspection.checked(f"corpus.sources: {name} is left out ({why})")
+    for source in config.used_sources:
         with inspection.looking(f"corpus.sources: {source.name}, its files can be read"):
             size += _open_each(source)
     if config.sources:

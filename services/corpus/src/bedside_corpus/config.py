@@ -13,13 +13,13 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bedside_core.config import Config
 from bedside_core.cpus import available_cpus
-from bedside_corpus.intake.licence import named
+from bedside_core.licences import Use, uses
+from bedside_corpus.intake.licence import each, named
 from bedside_corpus.phi.config import PhiConfig
 
 Format = Literal[
     "jsonl", "csv", "parquet", "xlsx", "text", "html", "pdf", "docx", "cda", "xml", "warc", "wet"
 ]
-Use = Literal["commercial", "research", "internal"]
 MAPPED: tuple[Format, ...] = ("jsonl", "csv", "parquet", "xlsx", "xml")
 """Formats whose records have fields of their own names."""
 ENCODED: tuple[Format, ...] = ("jsonl", "csv", "text")
@@ -59,8 +59,9 @@ class Source(Config):
     licence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
     """SPDX identifier in any case, or `LicenseRef-...` for one of your own. A record's own licence
     may only tighten it; without either, a document is dropped."""
-    permitted_uses: tuple[Use, ...] = ("commercial", "research", "internal")
-    """What the house may use these texts for, where that is less than the licence permits."""
+    permitted_uses: tuple[Use, ...] | None = None
+    """What the house may use these texts for, where that is less than the licence permits; of a
+    `LicenseRef-...` what the house's review granted, without which nothing is permitted."""
     attribution: str | None = None
     """Whom a model's papers name for these texts, in the words that the licence asks for."""
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = None
@@ -109,6 +110,37 @@ class Source(Config):
                 _check_xpath(path)
         return self
 
+    def permits(self, purpose: Use, licence: str) -> bool:
+        """Whether a text of this source under this licence may be used for the purpose.
+
+        Of licences that hold together all must permit it. What one permits that is not known can
+        have been granted for the source's own alone: nobody has reviewed what a record may name.
+        """
+        granted = self.permitted_uses
+        if granted is not None and purpose not in granted:
+            return False
+        reviewed = self.licence if granted is not None else None
+        known = {name: uses(name) for name in each(licence)}
+        return all(
+            name == reviewed if found is None else purpose in found
+            for name, found in known.items()
+        )
+
+    def refusal(self, purpose: Use) -> str | None:
+        """Why this source may not go into a corpus for the purpose; None if it may."""
+        granted = self.permitted_uses
+        if granted is not None and purpose not in granted:
+            return f"permitted_uses: {', '.join(granted) or 'none'}"
+        if self.licence is None or self.permits(purpose, self.licence):
+            return None
+        found = uses(self.licence)
+        if found is None:
+            return (
+                f"what {self.licence} permits is not known: what the house's review of it granted "
+                "belongs into permitted_uses"
+            )
+        return f"{self.licence} permits {', '.join(sorted(found)) or 'none of our uses'}"
+
     def declared(self) -> dict[str, object]:
         """What the facts of the corpus say of the source beside its name."""
         names = ("licence", "permitted_uses", "attribution", "language", "type", "personal_data")
@@ -146,6 +178,12 @@ class CorpusConfig(Config):
     """Name of a run: its corpus is taken as it is, so that several runs need not repeat sources."""
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "und"
     """ISO 639 code of documents that do not carry their own."""
+    purpose: Use = "commercial"
+    """What its models may be used for: `commercial` anything, `research` and `internal` that alone.
+    The default asks the most of the sources, and so is right whatever a model is used for."""
+    forbidden_sources: Literal["fail", "leave_out"] = "fail"
+    """What happens to sources that may not be used for it: an error with their names, or the corpus
+    is built without them, so that one list of sources has a version for each purpose."""
     language_threshold: float | None = Field(default=0.8, ge=0.5, le=1)
     """Probability from which a document of 20 words or more is believed to be in another language
     than declared, and dropped; `null` believes every declaration."""
@@ -173,9 +211,33 @@ class CorpusConfig(Config):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two sources are named {twice[0]!r} - give each its own name")
+        left_out = self.left_out
+        listed = "; ".join(f"{name} ({why})" for name, why in left_out.items())
+        if left_out and self.forbidden_sources == "fail":
+            raise ValueError(
+                f"not permitted for the purpose {self.purpose!r}: {listed} - take these sources "
+                "out, set the purpose to what they permit, or set forbidden_sources to leave_out"
+            )
+        if left_out and not self.used_sources:
+            raise ValueError(
+                f"no source is permitted for the purpose {self.purpose!r}: {listed} - set the "
+                "purpose to what they permit"
+            )
         if self.medical_filter is not None and self.language != "de":
             raise ValueError(
                 f"the medical filter's stems are German, not {self.language!r} - leave the section "
                 "medical_filter out"
             )
         return self
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Sources that may not be used for the purpose, by name, and why."""
+        found = {source.name: source.refusal(self.purpose) for source in self.sources}
+        return {name: why for name, why in found.items() if why is not None}
+
+    @property
+    def used_sources(self) -> tuple[Source, ...]:
+        """The others, in their order."""
+        left_out = self.left_out
+        return tuple(source for source in self.sources if source.name not in left_out)

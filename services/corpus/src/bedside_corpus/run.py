@@ -13,6 +13,7 @@ from bedside_core.kinds.corpus import MATCHING_VERSION, STATS
 from bedside_core.licences import licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
+from bedside_core.purpose import PURPOSE
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.decisions import VERSION as DECISIONS
@@ -40,8 +41,10 @@ def build(config: CorpusConfig, run: Run) -> None:
     if config.existing is not None:
         _take(config.existing, run)
         return
-    run.registry.refuse_withdrawn_sources(source.name for source in config.sources)
-    files = [file for source in config.sources for file in find_files(source)]
+    run.registry.refuse_withdrawn_sources(source.name for source in config.used_sources)
+    for name, why in config.left_out.items():
+        say(f"source {name}: left out, not permitted for the purpose {config.purpose!r}: {why}")
+    files = [file for source in config.used_sources for file in find_files(source)]
     inputs = input_files(files, config.heldout)
     libraries: tuple[str, ...] = ("pyarrow", "ftfy", "py3langid")
     if config.phi is not None:
@@ -86,8 +89,9 @@ def build(config: CorpusConfig, run: Run) -> None:
             stats = json.dumps(tally.stats(), indent=2) + "\n"
             (artifact.path / STATS).write_text(stats, encoding="ascii")
             artifact.licences = tuple(map(licence, tally.licence_ids()))
-            declared = {source.name: source.declared() for source in config.sources}
+            declared = {source.name: source.declared() for source in config.used_sources}
             artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
+            artifact.facts |= {PURPOSE: config.purpose, "left_out": config.left_out}
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
 

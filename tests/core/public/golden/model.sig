@@ -6,7 +6,7 @@
     "resources": [
      {
       "algorithm": "sha256",
-      "digest": "6c573e992d8cf46cb2ac6c94a97e1b94e50ad9d85fa07d2ed1deccb2f6103c60",
+      "digest": "f459a2689b3a3e35a7c2d4cc072e837ff5909f01566d466b17d7d8a452c5c0d3",
       "name": "manifest.json"
      },
      {
@@ -31,9 +31,9 @@
    "subject": [
     {
      "digest": {
-      "sha256": "87966764949c66689ecfe0b06cc29d28622c4b52c1411566b6c9f07283bb2b08"
+      "sha256": "d22ebc65800974746c307c971aaa72e0cc5925b50ae7c5d17924743a76f1b011"
      },
-     "name": "6c573e992d8cf46cb2ac6c94a97e1b94e50ad9d85fa07d2ed1deccb2f6103c60"
+     "name": "f459a2689b3a3e35a7c2d4cc072e837ff5909f01566d466b17d7d8a452c5c0d3"
     }
    ]
   },
@@ -41,7 +41,7 @@
   "signatures": [
    {
     "keyid": "",
-    "sig": "MEUCIQDxdlIw6ZevGKLrhyCNR0k9emSgomWTRvDsS1z7urfTBAIgQagUnNE1doERrLJ6yhEG9FOkUpxR6JCBRQu9K3EQYlw="
+    "sig": "MEYCIQD6MjX9FBnGW+/2X7O+rV/KnRc8mUxoJglYhYnDuIw4PAIhANdALUEllj52PdbB/ZeOqJy38Lzf34b8+NIH0/yeCIH7"
    }
   ]
  },

@@ -103,6 +103,14 @@ def describe_sources(artifact: Artifact) -> list[dict[str, object]]:
     return [dict(source) for source in sources]
 
 
+def attributions(artifact: Artifact) -> dict[str, str]:
+    """Whom to name for the documents of a corpus artifact, by source; others ask for nothing."""
+    declared = artifact.manifest.facts.get("declared", {})
+    named = [str(source["name"]) for source in describe_sources(artifact)]
+    said = {name: declared.get(name, {}).get("attribution") for name in named}
+    return {name: text for name, text in said.items() if text is not None}
+
+
 def listed_documents(artifact: Artifact) -> Iterator[ListedDocument]:
     """The documents of a corpus artifact, one at a time.
 

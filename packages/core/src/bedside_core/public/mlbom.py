@@ -13,7 +13,7 @@ from typing import Any
 
 from bedside_core import __version__
 from bedside_core.artifacts import Artifact
-from bedside_core.kinds.corpus import describe_sources
+from bedside_core.kinds.corpus import attributions, describe_sources
 from bedside_core.kinds.plan import Plan
 from bedside_core.licences import OBLIGATIONS
 from bedside_core.public import said
@@ -158,12 +158,17 @@ def _ancestor(artifact: Artifact) -> Json:
     else:
         component["description"] = f"Texts that models were made from ({artifact.kind})"
         component["properties"] += _properties(_parameters(facts))
-        component["data"] = [*map(_source, describe_sources(artifact))]
+        named = attributions(artifact)
+        component["data"] = [
+            _source(source, named.get(str(source["name"]))) for source in describe_sources(artifact)
+        ]
     return component
 
 
-def _source(source: Mapping[str, object]) -> Json:
+def _source(source: Mapping[str, object], attribution: str | None) -> Json:
     counted = {key: str(value) for key, value in source.items() if key != "name"}
+    if attribution is not None:
+        counted["attribution"] = attribution
     return {
         "type": "dataset",
         "name": str(source["name"]),
@@ -197,6 +202,8 @@ def _artifact(artifact: Artifact) -> Json:
     }
     if manifest.licences:
         component["licenses"] = [_licence(item.id) for item in manifest.licences]
+        obligations = sorted({one for item in manifest.licences for one in item.obligations})
+        component["properties"] += [_property("obligation", one) for one in obligations]
     return component
 
 

@@ -8,8 +8,9 @@ from bedside_core.artifacts import Artifact
 from bedside_core.chain import Entry
 from bedside_core.console import table
 from bedside_core.errors import ArtifactError
-from bedside_core.kinds.corpus import describe_sources
+from bedside_core.kinds.corpus import attributions, describe_sources
 from bedside_core.kinds.evidence import read_evidence
+from bedside_core.purpose import PURPOSE
 from bedside_core.registry.keyring import ROLES, TYPE
 from bedside_core.registry.promotions import history
 from bedside_core.registry.registry import Registry
@@ -97,6 +98,21 @@ def source_line(source: dict[str, object], standing: Standing) -> str:
 def sources(artifact: Artifact, standing: Standing) -> list[str]:
     """The sources of a corpus, a line each."""
     return [source_line(source, standing) for source in describe_sources(artifact)]
+
+
+def terms(registry: Registry, artifact: Artifact) -> list[str]:
+    """What an artifact may be used for, what that obliges to, and whom to name; a line each."""
+    purpose = artifact.manifest.facts.get(PURPOSE)
+    found = [] if purpose is None else [f"purpose: {purpose}"]
+    obliging: defaultdict[str, list[str]] = defaultdict(list)
+    for item in artifact.manifest.licences:
+        for obligation in item.obligations:
+            obliging[obligation].append(item.id)
+    for obligation, licences in sorted(obliging.items()):
+        found.append(f"obliges to {obligation}: {', '.join(licences)}")
+    made_of = [node for _, _, node in registry.ancestors(artifact)]
+    named = {name: text for node in made_of for name, text in attributions(node).items()}
+    return found + [f"to be named for {name}: {text}" for name, text in named.items()]
 
 
 def entry_line(entry: Entry) -> str:

@@ -17,9 +17,17 @@ from bedside_core.errors import ArtifactError, PolicyError
 from bedside_core.kinds.corpus import listed_documents
 from bedside_core.kinds.policy import read_policy
 from bedside_core.public.write import write_public
+from bedside_core.purpose import PURPOSE
 from bedside_core.registry import house, removal
 from bedside_core.registry.adoption import adopt
-from bedside_core.registry.listing import Standing, entry_line, listing, size, sources
+from bedside_core.registry.listing import (
+    Standing,
+    entry_line,
+    listing,
+    size,
+    sources,
+    terms,
+)
 from bedside_core.registry.registry import Registry
 
 
@@ -125,6 +133,8 @@ def lineage(registry: Registry, what: str | None) -> None:
         say("  " * depth + _line(node, role) + standing.mark(node))
         for text in sources(node, standing):
             say("  " * (depth + 1) + text)
+    for text in terms(registry, start):
+        say(text)
     if (found := standing.withdrawn.of(start.digest)) is not None:
         say(f"it may not be used: {found}")
     made = registry.descendants(start)
@@ -159,6 +169,8 @@ def promote(registry: Registry, evidence: str, asked: Promoting) -> None:
             removal.check_reason(said)
     entry = registry.promote(registry.get(evidence), reason=asked.reason, again=asked.again)
     say(f"promoted {entry.model[:12]} on evidence {entry.evidence[:12]}")
+    for text in terms(registry, registry.get(entry.model)):
+        say(text)
     publish(registry, entry.model)
 
 
@@ -249,7 +261,9 @@ def _uses_of(registry: Registry, what: str, standing: Standing) -> None:
 
 def _line(node: Artifact, role: str) -> str:
     label = node.kind if role in ("", node.kind) else f"{role} ({node.kind})"
-    return f"{label} {node.digest[:12]} by {node.manifest.recipe.verb}"
+    purpose = node.manifest.facts.get(PURPOSE)
+    told = "" if purpose is None else f", for {purpose} use"
+    return f"{label} {node.digest[:12]} by {node.manifest.recipe.verb}{told}"
 
 
 COMMANDS = (

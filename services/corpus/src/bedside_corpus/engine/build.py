@@ -43,7 +43,7 @@ def blocks(config: CorpusConfig, room: Path) -> list[Block]:
         chosen.append(HeldoutFilter(config.heldout))
     if config.language_threshold is not None:
         chosen.append(LanguageFilter(config.language_threshold))
-    kinds = {one.name: one.quality for one in config.sources if one.quality is not None}
+    kinds = {one.name: one.quality for one in config.used_sources if one.quality is not None}
     if kinds:
         chosen.append(QualityFilter(kinds))
     if config.medical_filter is not None:
@@ -66,9 +66,10 @@ class Stage(NamedTuple):
 
 
 def _read(work: Work) -> list[Step]:
-    folder = work.folder("read")
-    chosen = blocks(work.config, work.room)
-    steps: list[Step] = [Reading(work.shards, work.config.language, folder / "beats"), *chosen]
+    config, folder = work.config, work.folder("read")
+    chosen = blocks(config, work.room)
+    reading = Reading(work.shards, config.language, config.purpose, folder / "beats")
+    steps: list[Step] = [reading, *chosen]
     return [*steps, Keeping(folder, steps, scores_of(chosen))]
 
 

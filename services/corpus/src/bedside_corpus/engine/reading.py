@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from bedside_core.files import appearing
+from bedside_core.licences import Use
 from bedside_corpus.blocks.base import Block, Step
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
@@ -33,10 +34,11 @@ class Reading(Step):
 
     name = "reading"
 
-    def __init__(self, shards: Sequence[Shard], language: str, beats: Path) -> None:
+    def __init__(self, shards: Sequence[Shard], language: str, purpose: Use, beats: Path) -> None:
         """`language`: of documents that do not say theirs; `beats`: see `Heartbeat`."""
         super().__init__()
-        self.shards, self.language, self.beats = tuple(shards), language, beats
+        self.shards, self.language, self.purpose = tuple(shards), language, purpose
+        self.beats = beats
 
     def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """The documents of shard number `rank`."""
@@ -55,7 +57,10 @@ class Reading(Step):
     def _document(self, record: RawRecord, file: SourceFile) -> Document:
         if record.fields is None:
             raise Dropped(record.damage or "malformed")
-        return make_document(record.fields, file, record.line, self.language)
+        document = make_document(record.fields, file, record.line, self.language)
+        if not file.source.permits(self.purpose, document.licence):
+            raise Dropped("licence_forbids")
+        return document
 
 
 class Keeping(Step):
