@@ -122,8 +122,7 @@ class Source(Config):
         reviewed = self.licence if granted is not None else None
         known = {name: uses(name) for name in each(licence)}
         return all(
-            name == reviewed if found is None else purpose in found
-            for name, found in known.items()
+            name == reviewed if found is None else purpose in found for name, found in known.items()
         )
 
     def refusal(self, purpose: Use) -> str | None:
