@@ -43,7 +43,9 @@ def house(tmp_path, monkeypatch):
             f"<structuredBody><component>{SECTION}</component></structuredBody>"
         ),
         "findings/a.xlsx": xlsx.getvalue(),
-        "notes/a.csv": "doc_no;body\n7;Patient erhält 5 µg, Größe 180 cm\n".encode("cp850"),
+        "notes/a.csv": "doc_no;pat;body\n7;0471199;Patient erhält 5 µg, Größe 180 cm\n".encode(
+            "cp850"
+        ),
     }
     for name, data in files.items():
         path = tmp_path / "data/documents" / name
@@ -71,6 +73,8 @@ def test_checks_and_runs_on_a_file_of_each_format(house, registry, capsys):
         "notes": "Patient erhält 5 µg, Größe 180 cm",
     }
     assert rows["notes"]["id"].endswith("7")
+    # The table and the header of the CDA document write one number in two ways.
+    assert rows["notes"]["patient"] == rows["discharge"]["patient"] != rows["findings"]["patient"]
     assert artifact.manifest.facts["dropped"] == {"encrypted": 1, "no_text_layer": 1, "phi": 1}
     assert artifact.manifest.facts["declared"]["letters"]["personal_data"] == "pseudonymised"
     notes = json.loads(artifact.file("stats.json").read_text())["notes"]

@@ -13,6 +13,8 @@ from bedside_core.cli import main
 from bedside_core.kinds.corpus import describe_sources, listed_documents, text_sha256
 from bedside_core.matching import VERSION, canonical, digest
 from bedside_core.registry import removal
+from bedside_core.registry.house import found
+from bedside_core.registry.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 CANARY = "Zyklamenwalzer"
@@ -39,11 +41,12 @@ def test_the_artifact_holds_documents_listing_and_statistics(build, registry, le
     artifact.verify()
     rows = pq.read_table(artifact.file("data/00000.parquet")).to_pylist()
     assert [row["id"] for row in rows] == ["letters/a", "letters/b", "o/o.jsonl:1"]
-    assert list(rows[0]) == ["id", "text", "source", "licence", "language", "words"]
+    whose = ["patient", "document"]
+    assert list(rows[0]) == ["id", "text", "source", "licence", "language", "words", *whose]
     assert all(row["words"] == len(row["text"].split()) for row in rows)
     listing = list(listed_documents(artifact))
     assert [d["id"] for d in listing] == ["letters/a", "letters/b", "o/o.jsonl:1"]
-    assert list(listing[0]) == ["id", "source", "licence", "sha256", "matching_sha256"]
+    assert list(listing[0]) == ["id", "source", "licence", "sha256", "matching_sha256", *whose]
     assert [d["sha256"] for d in listing] == [text_sha256(row["text"]) for row in rows]
     forms = [digest(canonical(row["text"])) for row in rows]
     assert [d["matching_sha256"] for d in listing] == forms
@@ -339,3 +342,69 @@ def test_a_withdrawn_source_gives_no_new_corpus(build, registry, letters, capsys
     assert build(letters, medical_filter=None, language="fr") == 5
     assert "source letters was withdrawn" in capsys.readouterr().err
     assert len(registry.artifacts()) == before
+
+
+NUMBER = "4711990815"
+
+
+def test_a_patients_number_is_a_keyed_hash_and_stands_nowhere_else(
+    build, registry, tmp_path, capfd
+):
+    lines = [
+        {"text": f"{MEDICAL} {n}", "case": {"pat": number}, "doc": "Akte-9"}
+        for n, number in enumerate([NUMBER, int(NUMBER), f"0{NUMBER}", "17", None, [NUMBER], "n/a"])
+    ]
+    lines.append({"text": f"{MEDICAL} 8", "case": {"pat": "\ud800"}, "doc": {NUMBER: 1}})
+    wards = jsonl(tmp_path / "wards.jsonl", *lines)
+    wards["fields"] = {"patient": "case.pat", "document": "doc"}
+    assert build(wards) == 0
+    artifact = corpus(registry)
+    rows = pq.read_table(artifact.file("data/00000.parquet")).to_pylist()
+    assert len(rows) == 8  # a number that cannot be read costs no document
+    named = [row["patient"] for row in rows]
+    assert len(set(named[:3])) == 1
+    assert named[0] != named[3] is not None
+    assert named[4:7] == [None] * 3
+    assert len({row["document"] for row in rows[:7]}) == 1
+    assert rows[7]["document"] is None
+    assert [line["patient"] for line in listed_documents(artifact)] == named
+    stats = json.loads(artifact.file("stats.json").read_text())
+    assert stats["notes"]["patient unknown"] == 4
+    said = "".join(capfd.readouterr())
+    key = registry.home / "keys/identifiers.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    for path in (p for p in registry.home.rglob("*") if p.is_file() and p != key):
+        content = path.read_bytes()
+        assert NUMBER.encode() not in content, path
+        assert key.read_bytes() not in content, path
+    table = pq.read_table(artifact.file("data/00000.parquet")).to_pylist()
+    assert NUMBER not in f"{table}{said}"
+    assert key.read_bytes().hex() not in f"{table}{said}{artifact.manifest}"
+
+
+def test_two_houses_name_one_patient_differently(build, registry, tmp_path, monkeypatch):
+    wards = jsonl(tmp_path / "wards.jsonl", {"text": MEDICAL, "pat": NUMBER})
+    wards["fields"] = {"patient": "pat"}
+    assert build(wards) == 0
+    (here,) = listed_documents(corpus(registry))
+    other = Registry(tmp_path / "other")
+    found(other)
+    monkeypatch.setenv("BEDSIDE_HOME", str(other.home))
+    assert build(wards) == 0
+    (there,) = listed_documents(corpus(other))
+    assert here["matching_sha256"] == there["matching_sha256"]
+    assert here["patient"] != there["patient"]
+
+
+def test_a_lost_key_is_not_replaced_in_silence(build, registry, tmp_path, capsys):
+    wards = jsonl(tmp_path / "wards.jsonl", {"text": MEDICAL, "pat": NUMBER})
+    wards["fields"] = {"patient": "pat"}
+    assert build(wards) == 0
+    key = registry.home / "keys/identifiers.key"
+    key.rename(tmp_path / "moved")
+    assert build(wards) == 4
+    assert "restore it from a backup" in capsys.readouterr().err
+    assert not key.exists()
+    (tmp_path / "moved").rename(key)
+    assert build(wards) == 0
+    assert "reused" in capsys.readouterr().out

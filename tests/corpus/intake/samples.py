@@ -86,7 +86,8 @@ def docx(body: str, **notes: str) -> bytes:
 def cda(body: str, prolog: str = "") -> bytes:
     return (
         f'<?xml version="1.0"?>{prolog}<ClinicalDocument xmlns="urn:hl7-org:v3">'
-        '<languageCode code="de-DE"/><recordTarget><patientRole><patient><name>Erika Muster</name>'
+        '<languageCode code="de-DE"/><recordTarget><patientRole>'
+        '<id root="1.2.276.9" extension="00471199"/><patient><name>Erika Muster</name>'
         f"</patient></patientRole></recordTarget><component>{body}</component></ClinicalDocument>"
     ).encode()
 

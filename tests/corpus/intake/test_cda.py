@@ -32,10 +32,19 @@ def attached(kind, data):
 def test_the_narrative_without_header_and_coded_entries():
     found = read_cda(io.BytesIO(samples.cda(SECTION)))
     assert found.language == "de-DE"
+    assert found.patient == "00471199"
     assert found.text.split("\n") == [
         "Labor", "", "Kalium erhöht", "", "Wert\tEinheit", "5,9\tmmol/l", "", "1. eins", "2. zwei",
         "", "Verlauf", "", "Stabil.",
     ]  # fmt: skip
+
+
+def test_the_patient_of_a_header_without_a_number_is_unknown():
+    plain = samples.cda(SECTION)
+    whole = plain.replace(b' extension="00471199"', b"")
+    assert read_cda(io.BytesIO(whole)).patient == "1.2.276.9"
+    without = whole.replace(b'<id root="1.2.276.9"/>', b'<id nullFlavor="UNK"/>')
+    assert read_cda(io.BytesIO(without)).patient is None
 
 
 def test_a_body_that_is_a_file():

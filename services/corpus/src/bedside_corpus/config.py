@@ -39,6 +39,10 @@ class Fields(Config):
     """Default: `licence` or `license`, also in `metadata`."""
     language: FieldName | None = None
     """Default: `language`."""
+    patient: FieldName | None = None
+    """The patient's number, of which the corpus has a keyed hash alone. Default: none is read."""
+    document: FieldName | None = None
+    """What the texts of one source document share, where a record is a part of it: hashed, too."""
 
 
 class Source(Config):
@@ -109,6 +113,11 @@ class Source(Config):
             for path in (self.record, *self.fields.model_dump(exclude_none=True).values()):
                 _check_xpath(path)
         return self
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its documents may say whose they are, or what they are parts of."""
+        return self.format == "cda" or bool(self.fields.patient or self.fields.document)
 
     def permits(self, purpose: Use, licence: str) -> bool:
         """Whether a text of this source under this licence may be used for the purpose.

@@ -6,10 +6,11 @@ Tested in tests/corpus/engine/test_build.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import text_sha256
 from bedside_core.matching import canonical, digest
 from bedside_corpus.sources import SourceFile
@@ -39,6 +40,10 @@ class Document:
     language: str
     place: str
     """Where it stands, as statistics and messages call it: `source/file:line`."""
+    patient: str | None = None
+    """Whose it is: the house's keyed hash of the number, never the number."""
+    document: str | None = None
+    """The source document that it is a part of, hashed in the same way."""
     scores: Mapping[str, float | str] = field(default_factory=dict)
     """What blocks measured, by the name of the corpus's column."""
     as_read: str | None = None
@@ -83,9 +88,20 @@ class Document:
 
 
 def make_document(
-    fields: Mapping[str, Any], file: SourceFile, line: int | None, language: str
+    fields: Mapping[str, Any],
+    file: SourceFile,
+    line: int | None,
+    language: str,
+    names: Identifiers | None = None,
 ) -> Document:
     """Check the fields of a record.
+
+    Args:
+        fields: of the record.
+        file: that it stands in.
+        line: where.
+        language: of documents that do not say theirs.
+        names: make the hashes of patient and source document; without them there are none.
 
     Raises:
         Dropped: `no_text` (missing, or not a string), `bad_field` (an id, licence or language that
@@ -107,7 +123,15 @@ def make_document(
         raise Dropped("empty")
     if licence is None:
         raise Dropped("no_licence")
-    return Document(identifier, text, file.source.name, licence, spoken, file.place(line))
+    made = Document(identifier, text, file.source.name, licence, spoken, file.place(line))
+    if names is None:
+        return made
+    patient, part_of = _string(fields, "patient"), _string(fields, "document")
+    return replace(
+        made,
+        patient=None if patient is None else names.patient(patient),
+        document=None if part_of is None else names.document(part_of),
+    )
 
 
 def _string(fields: Mapping[str, Any], name: str) -> str | None:

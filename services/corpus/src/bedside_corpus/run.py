@@ -9,7 +9,8 @@ from dataclasses import replace
 from bedside_core import memory
 from bedside_core.console import say
 from bedside_core.errors import InputError
-from bedside_core.kinds.corpus import MATCHING_VERSION, STATS
+from bedside_core.identifiers import Identifiers
+from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, STATS
 from bedside_core.licences import licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
@@ -53,6 +54,10 @@ def build(config: CorpusConfig, run: Run) -> None:
         look_at(config.phi)
         inputs |= config.phi.inputs()
         libraries = (*libraries, "faker", "regex")
+    key = None
+    if any(source.is_named for source in config.used_sources):
+        key = run.registry.identifiers_key()
+        inputs["identifiers.key"] = key
     recipe = run.recipe(
         # However many processes build it, it is the same corpus.
         config.model_copy(update={"executor": Executor(workers=1)}),
@@ -71,7 +76,7 @@ def build(config: CorpusConfig, run: Run) -> None:
         memory.refusing("building the corpus", lambda: SMALLER),
         run.registry.work(recipe.sha256) as room,
     ):
-        read, written = run_stages(config, files, room)
+        read, written = run_stages(config, files, room, key)
         if aside := write_review(quarantine_of(room)):
             say(f"{aside:,} documents wait for a person: {quarantine_of(room)} has review.csv")
         tally = Tally.of(read, written)
@@ -92,6 +97,8 @@ def build(config: CorpusConfig, run: Run) -> None:
             declared = {source.name: source.declared() for source in config.used_sources}
             artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
             artifact.facts |= {PURPOSE: config.purpose, "left_out": config.left_out}
+            if key is not None:
+                artifact.facts[IDENTIFIERS] = Identifiers.read(key).key_id
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Set
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from bedside_core.artifacts import Artifact, FileEntry
 from bedside_core.errors import ArtifactError
@@ -26,6 +26,8 @@ TEXT = "text"
 STATS = "stats.json"
 MATCHING_VERSION = "matching_version"
 """The fact that says which version of `bedside_core.matching` made the hashes for matching."""
+IDENTIFIERS = "identifiers"
+"""The fact that names the key under which patients and source documents were hashed."""
 _DATA, _LISTING = re.compile(r"data/(\d+)\.parquet"), re.compile(r"documents/(\d+)\.jsonl")
 _DECISIONS = re.compile(r"decisions/(\d+)\.parquet")
 
@@ -47,6 +49,9 @@ class ListedDocument(TypedDict):
     """Of the text as it is stored and trained on (`text_sha256`)."""
     matching_sha256: str
     """Of its canonical form for matching: equal for all copies of a text, whoever cleaned them."""
+    patient: NotRequired[str | None]
+    """`bedside_core.identifiers` names patients and source documents; None where nobody said."""
+    document: NotRequired[str | None]
 
 
 def data_name(number: int) -> str:

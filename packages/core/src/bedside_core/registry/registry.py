@@ -4,7 +4,8 @@ BEDSIDE_HOME/
   artifacts/<digest>/     immutable, content-addressed
   runs/<name>/<slot>      a digest: the newest artifact of that step in that run
   work/<recipe>/          resumable state of a step that is not finished
-  keys/                   evidence.pem, operator.pem, publisher.pem and their public halves (.pub)
+  keys/                   evidence.pem, operator.pem, publisher.pem and their public halves (.pub);
+                          identifiers.key, see `bedside_core.identifiers`
   log.jsonl, log.head     the house's keys; what was promoted, withdrawn, deleted; see `signed_log`
   public/<digest>/        what others can verify of a promoted model; see `bedside_core.public`
   tmp/                    what is being written; swept by the next writer
@@ -28,10 +29,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bedside_core import identifiers
 from bedside_core.artifacts import Artifact
 from bedside_core.chain import Entry
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
+from bedside_core.identifiers import Identifiers
+from bedside_core.kinds.corpus import IDENTIFIERS
 from bedside_core.kinds.evidence import DOMAIN, read_evidence
 from bedside_core.kinds.plan import Look, Plan
 from bedside_core.kinds.policy import Policy
@@ -280,6 +284,26 @@ class Registry:
             raise ArtifactError(
                 f"{self.home} has no keys yet - make them, once, with `bedside registry init`"
             )
+
+    def identifiers_key(self) -> Path:
+        """The file of the key by which patients and documents are named; made the first time.
+
+        Raises:
+            ArtifactError: it is gone although corpora were made with it, or is none; or the
+                registry has no keys yet.
+        """
+        self.refuse_unfounded()
+        path = self.home / "keys" / identifiers.FILE
+        if not path.exists():
+            used = [a for a in self.scan()[0] if a.manifest.facts.get(IDENTIFIERS)]
+            if used:
+                raise ArtifactError(
+                    f"{path} is missing, and {used[0].kind} {used[0].digest[:12]} was made with it "
+                    "- restore it from a backup; another key would not recognise its patients"
+                )
+            identifiers.make_key(path)
+        Identifiers.read(path)
+        return path
 
     def refuse_old(self) -> None:
         """Raises: ArtifactError, this is a house of an earlier version."""

@@ -68,7 +68,7 @@ class Stage(NamedTuple):
 def _read(work: Work) -> list[Step]:
     config, folder = work.config, work.folder("read")
     chosen = blocks(config, work.room)
-    reading = Reading(work.shards, config.language, config.purpose, folder / "beats")
+    reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
     steps: list[Step] = [reading, *chosen]
     return [*steps, Keeping(folder, steps, scores_of(chosen))]
 
@@ -102,7 +102,7 @@ STAGES = (
 
 
 def run_stages(
-    config: CorpusConfig, files: Sequence[SourceFile], room: Path
+    config: CorpusConfig, files: Sequence[SourceFile], room: Path, key: Path | None = None
 ) -> tuple[list[Record], list[Record]]:
     """Run what is not done yet.
 
@@ -110,6 +110,7 @@ def run_stages(
         config: the section.
         files: of the sources, in their order.
         room: a directory that nobody else uses, kept until the corpus is written.
+        key: of the house's identifiers, where a source names patients or documents.
 
     Returns:
         What was recorded of each shard: at its reading and at its writing.
@@ -118,7 +119,7 @@ def run_stages(
         InputError: a file or a held-out text cannot be read, or a worker was killed.
         ArtifactError: the disk is full.
     """
-    work = Work(config, tuple(divide(files)), room)
+    work = Work(config, tuple(divide(files)), room, key)
     for stage in STAGES:
         folder, sizes = work.folder(stage.name), stage.sizes(work)
         executor = LocalExecutor(

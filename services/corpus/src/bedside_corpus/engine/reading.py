@@ -6,12 +6,14 @@ Tested in tests/corpus/engine/test_build.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
 
 from bedside_core.files import appearing
+from bedside_core.identifiers import Identifiers
 from bedside_core.licences import Use
 from bedside_corpus.blocks.base import Block, Step
 from bedside_corpus.counts import Counts
@@ -34,11 +36,26 @@ class Reading(Step):
 
     name = "reading"
 
-    def __init__(self, shards: Sequence[Shard], language: str, purpose: Use, beats: Path) -> None:
-        """`language`: of documents that do not say theirs; `beats`: see `Heartbeat`."""
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        language: str,
+        purpose: Use,
+        beats: Path,
+        key: Path | None = None,
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            shards: of the sources.
+            language: of documents that do not say theirs.
+            purpose: of the corpus.
+            beats: see `Heartbeat`.
+            key: the house's, see `bedside_core.identifiers`; read where the step runs.
+        """
         super().__init__()
         self.shards, self.language, self.purpose = tuple(shards), language, purpose
-        self.beats = beats
+        self.beats, self.key = beats, key
 
     def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """The documents of shard number `rank`."""
@@ -57,10 +74,16 @@ class Reading(Step):
     def _document(self, record: RawRecord, file: SourceFile) -> Document:
         if record.fields is None:
             raise Dropped(record.damage or "malformed")
-        document = make_document(record.fields, file, record.line, self.language)
+        document = make_document(record.fields, file, record.line, self.language, self._names)
         if not file.source.permits(self.purpose, document.licence):
             raise Dropped("licence_forbids")
+        if file.source.fields.patient is not None and document.patient is None:
+            self.counts.noted["patient unknown"] += 1
         return document
+
+    @cached_property
+    def _names(self) -> Identifiers | None:
+        return None if self.key is None else Identifiers.read(self.key)
 
 
 class Keeping(Step):

@@ -15,6 +15,8 @@ from bedside_corpus.decisions import CHANGES
 from bedside_corpus.document import Document
 
 STORED = ("id", TEXT, "source", "licence", "language")
+WHOSE = ("patient", "document")
+"""Null where nobody said."""
 HASHES = ("sha256", "matching_sha256")
 GROUP_DOCUMENTS = 4096
 GROUP_CHARACTERS = 16_000_000
@@ -54,7 +56,7 @@ def grouped(documents: Iterable[Document], schema: pa.Schema) -> Iterator[pa.Rec
 def documents_of(batch: pa.RecordBatch) -> Iterator[Document]:
     """The documents of a group of `work_schema`."""
     columns = batch.to_pydict()
-    plain = {name: columns.pop(name) for name in (*STORED, "place")}
+    plain = {name: columns.pop(name) for name in (*STORED, *WHOSE, "place")}
     plain["changes"] = [dict(pairs) for pairs in columns.pop("changes")]
     hashes = {name: columns.pop(name) for name in HASHES}
     for row in range(batch.num_rows):
@@ -70,6 +72,7 @@ def _schema(strings: Iterable[str], others: Mapping[str, pa.DataType], scores: S
     added = {"number": pa.float32(), "label": pa.string()}
     return pa.schema(
         [pa.field(name, kind, nullable=False) for name, kind in types.items()]
+        + [pa.field(name, pa.string()) for name in WHOSE]
         + [pa.field(name, added[kind]) for name, kind in scores.items()]
     )
 

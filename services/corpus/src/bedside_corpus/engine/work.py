@@ -20,6 +20,8 @@ class Work:
     shards: tuple[Shard, ...]
     room: Path
     """A directory that nobody else uses, kept until the corpus is written."""
+    key: Path | None = None
+    """Of the house's identifiers, where a source names patients or documents."""
 
     def folder(self, stage: str) -> Path:
         """Where a stage leaves what it makes."""

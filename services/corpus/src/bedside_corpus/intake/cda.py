@@ -1,6 +1,7 @@
 """HL7 CDA (release 2): the narrative of a clinical document, without its header.
 
-The header's patient, authors and custodian are no part of the text.
+The header's patient, authors and custodian are no part of the text; the patient's number is read
+beside it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,22 @@ def read_cda(content: BinaryIO) -> Parsed:
         raise UnreadableError("not_cda")
     spoken = root.find(f"{HL7}languageCode")
     language = None if spoken is None else spoken.get("code")
+    patient = _patient(root)
     body = root.find(f"{HL7}component/{HL7}structuredBody")
     if body is not None:
-        return Parsed(text_of(body), language)
+        return Parsed(text_of(body), language, patient=patient)
     file = root.find(f"{HL7}component/{HL7}nonXMLBody/{HL7}text")
     if file is None:
         raise UnreadableError("not_cda")
     parsed = _attached(file)
-    return parsed._replace(language=language or parsed.language)
+    return parsed._replace(language=language or parsed.language, patient=patient)
+
+
+def _patient(root: Any) -> str | None:
+    """The number of the first record target: the extension of an id, or the id as a whole."""
+    ids = root.findall(f"{HL7}recordTarget/{HL7}patientRole/{HL7}id")
+    numbers = [one.get("extension") for one in ids] + [one.get("root") for one in ids]
+    return next((number for number in numbers if number), None)
 
 
 def _attached(file: Any) -> Parsed:

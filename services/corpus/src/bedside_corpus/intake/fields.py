@@ -1,7 +1,7 @@
 """From what a record calls its fields to what a document needs: text, id, licence, language.
 
-An id or a language that cannot be read never costs a document: its place stands in for the id, its
-source's declaration for the language. A licence that cannot be read does.
+An id, a language or a patient's number that cannot be read never costs a document: its place stands
+in for the id, its source's declaration for the language. A licence that cannot be read does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "id": ("id",),
     "licence": ("licence", "license", "metadata.licence", "metadata.license"),
     "language": ("language",),
+    "patient": (),
+    "document": (),
 }
 """What a field is looked for under where the source maps none."""
 LANGUAGES = {
@@ -64,6 +66,8 @@ class Mapper:
         if own is None or isinstance(own, str):
             mapped["licence"] = tighten(self.file.source.licence, own)
         mapped["language"] = language(_first(fields, self.paths["language"]))
+        for name in ("patient", "document"):
+            mapped[name] = _identifier(_first(fields, self.paths[name]))
         kept = {name: value for name, value in mapped.items() if value is not None}
         return RawRecord(line, size, kept, notes=noted(binary or encoding))
 
@@ -115,6 +119,7 @@ def whole(
     if len(parsed.text) > MAX_DOCUMENT_BYTES:
         return RawRecord(line, size, None, "too_large")
     known = {"licence": file.source.licence, "language": language(parsed.language)}
+    known["patient"] = parsed.patient
     fields = {name: value for name, value in known.items() if value is not None}
     fields |= {"text": parsed.text, "id": identifier}
     return RawRecord(line, size, fields, notes=parsed.notes)

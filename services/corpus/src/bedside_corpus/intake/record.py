@@ -22,7 +22,8 @@ class RawRecord:
     size: int
     """Bytes of the file that were read for it, for the progress bar."""
     fields: Mapping[str, Any] | None
-    """`text`, `id`, `licence` and `language`, as far as there are any; see `fields.py`."""
+    """`text`, `id`, `licence`, `language`, `patient`, `document`, as far as there are any; see
+    `fields.py`."""
     damage: str | None = None
     """Why there are no fields: a reason of docs/corpus.md."""
     notes: tuple[str, ...] = ()
@@ -35,6 +36,8 @@ class Parsed(NamedTuple):
     text: str
     language: str | None = None
     notes: tuple[str, ...] = ()
+    patient: str | None = None
+    """The number as the file has it."""
 
 
 class UnreadableError(Exception):

@@ -1,0 +1,110 @@
+"""A house's own names for patients and documents: keyed hashes, for what is kept and compared.
+
+Texts of one patient must stand on one side of a split, and what was withdrawn must be recognised
+years later, so a name is kept; but no number of a patient, and no id that may hold one, may stand
+in an artifact or in the log. A plain hash would be no protection: there are a billion numbers of
+nine digits, and a computer hashes all of them in a minute. So a name is HMAC-SHA256 (RFC 2104)
+under 32 random bytes that lie in `BEDSIDE_HOME/keys` and nowhere else: without the key nobody can
+try numbers out, another house has other names for the same patient, and who destroys the key makes
+every name in artifacts and log meaningless for good.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+import stat
+import unicodedata
+from hashlib import sha256
+from pathlib import Path
+
+from bedside_core.clusters import is_name
+from bedside_core.errors import ArtifactError
+from bedside_core.files import disk_errors, lock_directory, write_atomic
+
+FILE = "identifiers.key"
+KEY_BYTES = 32
+KEY_ID_CHARS = 16
+_SPELLING = re.compile(r"[\W_]+")
+_ZEROS = re.compile(r"(?<!\d)0+")
+_FRACTION = re.compile(r"(?<=\d)\.0$")
+
+
+class Identifiers:
+    """Names things under one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def read(cls, path: Path) -> Identifiers:
+        """Those of the key in a file.
+
+        Raises:
+            ArtifactError: there is none, others may read it, or it has another length.
+        """
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            key = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(
+                f"{path}: cannot be read ({error.strerror}) - restore it from a backup; another "
+                "key would not recognise the patients of earlier corpora"
+            ) from None
+        if mode & 0o077:
+            raise ArtifactError(
+                f"{path}: mode {mode:04o} lets others try out the numbers of patients - "
+                f"chmod 600 {path}"
+            )
+        if len(key) != KEY_BYTES:
+            raise ArtifactError(
+                f"{path}: has {len(key)} bytes instead of {KEY_BYTES} - restore it from a backup"
+            )
+        return cls(key)
+
+    @property
+    def key_id(self) -> str:
+        """A name for the key itself, so that names under two keys are never compared."""
+        return self._name("key", "")[:KEY_ID_CHARS]
+
+    def patient(self, number: str) -> str | None:
+        """The name of a patient by the number in a record; None where it stands for a missing one.
+
+        Number formats of two systems make no difference: case, blanks, signs, leading zeros.
+        """
+        spelt = _spelt(number)
+        return self._name("patient", spelt) if spelt and is_name(number) else None
+
+    def document(self, identifier: str) -> str:
+        """The name of a document by its id, to the letter."""
+        return self._name("document", unicodedata.normalize("NFC", identifier))
+
+    def _name(self, kind: str, value: str) -> str:
+        return hmac.new(
+            self._key, f"{kind}\0{value}".encode(errors="surrogatepass"), sha256
+        ).hexdigest()
+
+
+def make_key(path: Path) -> None:
+    """Make the key where there is none; safe to call from several processes at once.
+
+    Raises:
+        ArtifactError: the disk is full or must not be written.
+    """
+    with disk_errors("the key of identifiers"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_directory(path.parent)
+        try:
+            if not path.exists():
+                write_atomic(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+def _spelt(number: str) -> str:
+    # Data frames write whole numbers as 17.0 where one is missing.
+    folded = _FRACTION.sub("", unicodedata.normalize("NFKC", number).casefold().strip())
+    return _ZEROS.sub("", _SPELLING.sub("", folded))
