@@ -161,6 +161,10 @@ BROKEN = {
     "trainer.watch.prometheus": "trainer.watch.prometheus=nix",
     "corpus.sources.path": "corpus.sources.0.path=nix",
     "corpus.heldout": "corpus.heldout.0=nix",
+    "corpus.train_classifier.labels": "corpus.train_classifier={labels: nix}",
+    "corpus.train_classifier.false_positives": (
+        "corpus.train_classifier={false_positives: nix/seen.jsonl}"
+    ),
     "corpus.phi.patterns": "corpus.phi={patterns: nix}",
     "corpus.phi.model": "corpus.phi={model: nix}",
     "corpus.phi.review": "corpus.phi={review: nix}",

@@ -5,6 +5,7 @@ Tested in tests/corpus/test_run.py.
 
 from bedside_core.commands import Command
 from bedside_corpus.check import check
+from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.run import build
 
@@ -15,5 +16,15 @@ COMMANDS: tuple[Command, ...] = (
         build,
         CorpusConfig,
         check=check,
+    ),
+    Command(
+        "train-classifier",
+        "labels to a classifier, with a certificate of its threshold",
+        train_classifier,
+        CorpusConfig,
+        examples=(
+            "--config configs/finemed-de.yaml",
+            "--config run.yaml --set corpus.train_classifier.prevalence=0.02",
+        ),
     ),
 )

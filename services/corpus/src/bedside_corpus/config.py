@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from bedside_core.config import Config
 from bedside_core.cpus import available_cpus
 from bedside_core.licences import Use, uses
+from bedside_corpus.classifier.config import TrainClassifier
 from bedside_corpus.intake.licence import each, named
 from bedside_corpus.phi.config import PhiConfig
 
@@ -203,15 +204,17 @@ class CorpusConfig(Config):
     """Leave it out to keep documents of every subject."""
     phi: PhiConfig | None = None
     """Look for what identifies a person; leave the section out for texts that were invented."""
+    train_classifier: TrainClassifier | None = None
+    """What `bedside corpus train-classifier` does; the build does not read it."""
     executor: Executor = Executor()
     """How many processes build it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        given = self.model_fields_set - {"existing"}
+        given = self.model_fields_set - {"existing", "train_classifier"}
         if self.existing is not None and given:
             raise ValueError(f"existing and {min(given)} are both set - unset one of them")
-        if self.existing is None:
+        if self.existing is None and not (self.train_classifier and not given):
             for name in ("language", "sources"):
                 if not (name in given and getattr(self, name)):
                     raise ValueError(f"{name} is missing - set it, or existing")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bedside_core import memory
 from bedside_core.console import say
-from bedside_core.errors import InputError
+from bedside_core.errors import ConfigError, InputError
 from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, STATS
 from bedside_core.licences import licence
@@ -34,7 +34,7 @@ def build(config: CorpusConfig, run: Run) -> None:
     """Read the sources, keep what is licensed, new and medical, and write the corpus.
 
     Raises:
-        ConfigError: a source's path and format do not fit together.
+        ConfigError: there are no sources, or a source's path and format do not fit together.
         InputError: a source or held-out set is missing or damaged, or no document is left.
         PolicyError: a source was withdrawn.
         ArtifactError: the corpus cannot be written.
@@ -42,6 +42,8 @@ def build(config: CorpusConfig, run: Run) -> None:
     if config.existing is not None:
         _take(config.existing, run)
         return
+    if not config.sources:
+        raise ConfigError("corpus.sources is missing - set it, or existing")
     run.registry.refuse_withdrawn_sources(source.name for source in config.used_sources)
     for name, why in config.left_out.items():
         say(f"source {name}: left out, not permitted for the purpose {config.purpose!r}: {why}")
@@ -59,8 +61,8 @@ def build(config: CorpusConfig, run: Run) -> None:
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
     recipe = run.recipe(
-        # However many processes build it, it is the same corpus.
-        config.model_copy(update={"executor": Executor(workers=1)}),
+        # However many processes build it, and whatever other verbs do, it is the same corpus.
+        config.model_copy(update={"executor": Executor(workers=1), "train_classifier": None}),
         inputs=inputs,
         formats={"decisions": DECISIONS, "matching": VERSION, "shard": SHARD_BYTES},
         libraries=libraries,

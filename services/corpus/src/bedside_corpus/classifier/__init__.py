@@ -1,0 +1,1 @@
+"""Classifiers of documents: trained on labels, certified at a prevalence, run over a corpus."""

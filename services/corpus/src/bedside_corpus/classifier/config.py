@@ -1,0 +1,46 @@
+"""The sections `corpus.train_classifier` and `corpus.classifiers`.
+
+Tested in tests/corpus/classifier/test_verb.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from bedside_core.config import Config
+
+RunName = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")]
+
+
+class TrainClassifier(Config):
+    """A classifier from labelled documents, with a certificate of its threshold."""
+
+    labels: Path | None = None
+    """A folder with train.parquet and test.parquet: `id`, `text`, and `label` (yes or no) or
+    `classes` (a list of names); `cluster` and `probability` may be there. Default: the run's labels
+    (`bedside corpus annotate`)."""
+    target_precision: float = Field(default=0.9, gt=0, lt=1)
+    """What the threshold shall reach at the prevalence; the certificate says whether it does."""
+    prevalence: float | None = Field(default=None, gt=0, lt=1)
+    """Share of medical documents where the classifier will work; German FineWeb2 has about 0.02.
+    Default: that of the test set, which must then be a random draw from there."""
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the training clusters on which the threshold is chosen, and nothing is fitted."""
+    seed: int = Field(default=0, ge=0)
+    """Of that division and of the training."""
+    false_positives: Path | None = None
+    """A file for the beginnings of the texts that are false positives, readable by its owner alone;
+    without it they are named by id and score only."""
+
+
+class Classifier(Config):
+    """A trained classifier at work in the build; its score is a column."""
+
+    run: RunName | None = None
+    """The run that trained it; default: this one."""
+    threshold: Literal["certificate"] | Annotated[float, Field(ge=0, le=1)] | None
+    """Lowest score of a document that is kept; `certificate` takes the certified threshold, `null`
+    keeps every document with its score, for `select`. A classifier of several classes has none."""

@@ -1,0 +1,73 @@
+"""The files of a classifier artifact, and the model in them.
+
+    classifier.json            what it is, its classes and thresholds
+    weights.npz                of the n-gram model
+    certificate.json, .png     what its threshold is worth (of yes and no)
+    report.json                its F1 for each class (of several classes)
+
+Tested in tests/corpus/classifier/test_verb.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bedside_core.errors import ArtifactError
+from bedside_corpus.classifier.ngram import NgramModel
+
+DESCRIPTION, CERTIFICATE, PLOT, REPORT = (
+    "classifier.json", "certificate.json", "certificate.png", "report.json"
+)  # fmt: skip
+FORMAT = 1
+"""Of these files and of the features; with another one a classifier is trained again."""
+
+
+class Description(BaseModel):
+    """`classifier.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    kind: Literal["ngram"]
+    classes: tuple[str, ...]
+    """`yes` alone, or the names of several classes."""
+    thresholds: tuple[float, ...]
+    """Of each class."""
+    certified: bool | None
+    """Whether the certificate reaches its target; nothing where there are several classes."""
+
+
+class Scorer(Protocol):
+    """A model with its weights loaded."""
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Scores of each class, 0 to 1, of shape (texts, classes)."""
+
+
+def describe(folder: Path) -> Description:
+    """What a classifier artifact is.
+
+    Raises:
+        ArtifactError: it is not of this version.
+    """
+    try:
+        return Description.model_validate_json((folder / DESCRIPTION).read_bytes())
+    except (OSError, ValidationError):
+        raise ArtifactError(
+            f"classifier {folder.name[:12]} has no {DESCRIPTION} of this version - train it again"
+        ) from None
+
+
+def load(folder: Path) -> Scorer:
+    """The model.
+
+    Raises:
+        ArtifactError: its files are not of this version.
+    """
+    return NgramModel.load(folder)
