@@ -41,7 +41,11 @@ _FAR = re.compile(
     "[\u0400-\u1dff\u2c00-\ufaff\ufb07-\ufefe\U00010000-\U0001efff\U00020000-\U0010ffff]+"
 )
 _FEW = 4
-"""Fewer new characters of another script prove nothing: "Ø½" would be an Arabic letter."""
+"""Fewer new characters of another script prove nothing: "Ø½" would be an Arabic letter. Nor do any
+number that stand alone: "×", U+0096, "7" would be a Hebrew one."""
+_GLUED = re.compile("[\u0100-\u017f](?=[0-9])|(?<=[0-9])[\u0100-\u017f]")
+"""Å and the control U+0096 are the bytes of Ŗ, and of a dash behind an Ångström: no word has such a
+letter beside a digit, and as a letter it would take a range for one number."""
 
 _ENTITY = re.compile(
     r"&(?:(?:amp|AMP|#0{0,5}38|#[xX]0{0,5}26);)*"
@@ -100,5 +104,8 @@ def windows_controls(text: str, counts: Counter[str]) -> str:
 
 def _is_plausible(line: str, fixed: str) -> bool:
     """Whether what ftfy found is text: Latin, Greek and signs, or several of another script."""
-    far = sum(len(run) for run in _FAR.findall(fixed)) - sum(len(run) for run in _FAR.findall(line))
-    return far <= 0 or far >= _FEW
+    if len(_GLUED.findall(fixed)) > len(_GLUED.findall(line)):
+        return False
+    before, after = ([len(run) for run in _FAR.findall(text)] for text in (line, fixed))
+    words = sum(n for n in after if n > 1) - sum(n for n in before if n > 1)
+    return sum(after) <= sum(before) or words >= _FEW
