@@ -64,6 +64,7 @@ def test_every_record_has_its_decision(build: Any, registry: Registry, tmp_path:
             "id": "s/a.jsonl#again",
             "step": "deduplicating",
             "reason": "duplicate_text",
+            "by": "s/a.jsonl#first",
             "changes": dict([unseen, url]),
         },
         {"line": 4, "row": 1, "changes": {"deduplicating.id_taken": 1}},

@@ -6,9 +6,11 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bedside_corpus.engine import keys
 from bedside_corpus.engine.keys import later_rows, ranges, write_keys, write_later
@@ -16,8 +18,9 @@ from bedside_corpus.engine.keys import later_rows, ranges, write_keys, write_lat
 numbers = count()
 
 
-def key(text: str) -> bytes:
-    return sha256(text.encode()).digest()[:16]
+def keys_of(texts: list[str]) -> NDArray[np.void]:
+    digests = [sha256(text.encode()).digest()[:16] for text in texts]
+    return np.frombuffer(b"".join(digests), keys.KEY)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -31,17 +34,17 @@ def test_all_but_the_first_of_equal_keys_are_later(
     folder = tmp_path / str(next(numbers))
     files = [folder / f"{shard}.npy" for shard in range(len(texts))]
     for file, shard in zip(files, texts, strict=True):
-        write_keys(file, [key(text) for text in shard])
+        write_keys(file, keys_of(shard))
     parts = [folder / f"later-{number}.npy" for number in range(of)]
     for number, part in enumerate(parts):
         write_later(part, files, number, of)
-    seen: set[str] = set()
+    seen: dict[str, tuple[int, int]] = {}
     for shard, here in enumerate(texts):
         expected = []
         for row, text in enumerate(here):
             if text in seen:
-                expected.append(row)
-            seen.add(text)
+                expected.append((shard, row, *seen[text]))
+            seen.setdefault(text, (shard, row))
         assert later_rows(parts, shard).tolist() == expected
 
 
@@ -49,10 +52,11 @@ def test_the_last_key_is_in_a_range_and_keys_that_share_their_first_half_are_two
     tmp_path: Path,
 ) -> None:
     found = [b"\xff" * 16, b"\xff" * 15 + b"\x00", b"\x00" * 16, b"\xff" * 16]
-    write_keys(tmp_path / "a.npy", found)
+    write_keys(tmp_path / "a.npy", np.frombuffer(b"".join(found), keys.KEY))
     for number in range(3):
         write_later(tmp_path / f"{number}.npy", [tmp_path / "a.npy"], number, 3)
-    assert later_rows([tmp_path / f"{number}.npy" for number in range(3)], 0).tolist() == [3]
+    later = later_rows([tmp_path / f"{number}.npy" for number in range(3)], 0)
+    assert later.tolist() == [(0, 3, 0, 0)]
 
 
 def test_ranges_grow_with_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:

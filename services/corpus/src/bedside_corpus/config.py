@@ -172,6 +172,23 @@ class MedicalFilter(Config):
     """Smallest share of words with a medical stem; 0.03 is measured in the service's README."""
 
 
+class NearDuplicates(Config):
+    """What makes a text a near-copy of an earlier one, which stays: each of these must hold.
+
+    The defaults are for a hospital's own files, where two texts of one template are two patients.
+    """
+
+    jaccard: float = Field(default=0.8, ge=0.5, le=1)
+    """From this similarity of their runs of five words; letters of one template, by GraSCCo, have
+    0.7 and less."""
+    min_words: int = Field(default=100, ge=5)
+    """Shorter texts are only ever exact copies: in a finding of fifty words one of them (left, no)
+    is all that two patients do not share."""
+    same_values: bool = True
+    """Both have the same numbers and comparators in the same order, as patients of one template do
+    not. `false` finds more copies in a crawl, whose pages are dated and counted."""
+
+
 class Executor(Config):
     """Where the work is done; it does not change what comes out."""
 
@@ -200,6 +217,8 @@ class CorpusConfig(Config):
     """Read in this order: of two equal texts, or of two texts with one id, the first is kept."""
     heldout: tuple[Path, ...] = ()
     """Folders of .txt files that are measured on: an equal document is never trained on."""
+    near_duplicates: NearDuplicates | None = NearDuplicates()
+    """Of texts that are nearly the same, the first is kept; `null` keeps all but exact copies."""
     medical_filter: MedicalFilter | None = None
     """Leave it out to keep documents of every subject."""
     phi: PhiConfig | None = None

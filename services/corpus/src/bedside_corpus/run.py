@@ -60,11 +60,18 @@ def build(config: CorpusConfig, run: Run) -> None:
     if any(source.is_named for source in config.used_sources):
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
+    from bedside_corpus.engine.minhash import VERSION as NEAR
+
     recipe = run.recipe(
         # However many processes build it, and whatever other verbs do, it is the same corpus.
         config.model_copy(update={"executor": Executor(workers=1), "train_classifier": None}),
         inputs=inputs,
-        formats={"decisions": DECISIONS, "matching": VERSION, "shard": SHARD_BYTES},
+        formats={
+            "decisions": DECISIONS,
+            "matching": VERSION,
+            "near": NEAR,
+            "shard": SHARD_BYTES,
+        },
         libraries=libraries,
     )
     if run.reuse("corpus", recipe):

@@ -1,10 +1,12 @@
-"""The three stages, in order; each begins where it was interrupted.
+"""The stages, in order; each begins where it was interrupted.
 
     ROOM/read/      documents that the blocks let through, and the keys of their texts and ids
-    ROOM/compare/   which of them repeat an earlier one
+    ROOM/compare/   which of them repeat an earlier one, or are alike it
+    ROOM/resolve/   which of them are left out, and which stays for each
     ROOM/write/     files of the corpus and their listings
 
-A stage has a rank for each shard (the middle one: for each range of keys). What a rank writes
+A stage has a rank for each shard (to compare: for each range of keys; to resolve: one). What a rank
+writes
 appears whole, then its mark in `completions/`; so a kill costs the ranks that were running, and
 the files are the same to the byte whatever happened and however many workers there were.
 """
@@ -22,12 +24,14 @@ from bedside_corpus.blocks.language import LanguageFilter
 from bedside_corpus.blocks.medical import DensityFilter
 from bedside_corpus.blocks.quality import QualityFilter
 from bedside_corpus.config import CorpusConfig
-from bedside_corpus.engine.comparing import KEYS, Comparing
+from bedside_corpus.engine.comparing import PAIRS, Comparing
 from bedside_corpus.engine.executor import LocalExecutor
 from bedside_corpus.engine.keys import ranges
+from bedside_corpus.engine.minhash import Bands
 from bedside_corpus.engine.progress import watching
 from bedside_corpus.engine.reading import Keeping, Reading, scores_of
 from bedside_corpus.engine.records import Record, read_records
+from bedside_corpus.engine.resolving import Resolving
 from bedside_corpus.engine.shards import divide
 from bedside_corpus.engine.work import Work
 from bedside_corpus.engine.writing import Deduplicating, Writing
@@ -70,19 +74,32 @@ def _read(work: Work) -> list[Step]:
     chosen = blocks(config, work.room)
     reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
     steps: list[Step] = [reading, *chosen]
-    return [*steps, Keeping(folder, steps, scores_of(chosen))]
+    return [*steps, Keeping(folder, steps, scores_of(chosen), config.near_duplicates)]
 
 
 def _compare(work: Work) -> list[Step]:
-    return [Comparing(work.folder("read"), len(work.shards), work.folder("compare"))]
+    folders = work.folder("read"), work.folder("compare")
+    return [Comparing(folders[0], len(work.shards), folders[1], work.config.near_duplicates)]
+
+
+def _resolve(work: Work) -> list[Step]:
+    return [
+        Resolving(
+            work.folder("read"), _compared(work, "text"), _compared(work, PAIRS), len(work.shards),
+            work.folder("resolve"), work.config.near_duplicates,
+        )
+    ]  # fmt: skip
 
 
 def _write(work: Work) -> list[Step]:
-    compared = work.folder("compare")
-    texts, ids = (sorted((compared / what).glob("*.npy")) for what in KEYS)
-    steps: list[Step] = [Deduplicating(work.folder("read"), texts, ids)]
+    read, resolved = work.folder("read"), work.folder("resolve")
+    steps: list[Step] = [Deduplicating(read, resolved, _compared(work, "id"))]
     scores = scores_of(blocks(work.config, work.room))
     return [*steps, Writing(work.folder("read"), work.folder("write"), steps, scores)]
+
+
+def _compared(work: Work, what: str) -> list[Path]:
+    return sorted((work.folder("compare") / what).glob("*.npy"))
 
 
 def _bytes(work: Work) -> list[int]:
@@ -91,12 +108,18 @@ def _bytes(work: Work) -> list[int]:
 
 def _ranges(work: Work) -> list[int]:
     kept = sum(one.documents for one in read_records(work.folder("read"), len(work.shards)))
-    return [1] * ranges(kept)
+    near = work.config.near_duplicates
+    return [1] * ranges(kept * (1 if near is None else Bands.reaching(near.jaccard).number))
+
+
+def _once(work: Work) -> list[int]:
+    return [1]
 
 
 STAGES = (
     Stage("read", "byte", _read, _bytes),
     Stage("compare", "range", _compare, _ranges),
+    Stage("resolve", "step", _resolve, _once),
     Stage("write", "byte", _write, _bytes),
 )
 
@@ -113,7 +136,7 @@ def run_stages(
         key: of the house's identifiers, where a source names patients or documents.
 
     Returns:
-        What was recorded of each shard: at its reading and at its writing.
+        What was recorded of each shard at its reading, and of the copies; and at its writing.
 
     Raises:
         InputError: a file or a held-out text cannot be read, or a worker was killed.
@@ -129,7 +152,9 @@ def run_stages(
             f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
         ):
             executor.run()
-    read, written = (
-        list(read_records(work.folder(name), len(work.shards))) for name in ("read", "write")
+    number = len(work.shards)
+    read, resolved, written = (
+        list(read_records(work.folder(name), ranks))
+        for name, ranks in (("read", number), ("resolve", 1), ("write", number))
     )
-    return read, written
+    return [*read, *resolved], written

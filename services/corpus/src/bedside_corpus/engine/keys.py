@@ -6,6 +6,7 @@ equal keys is the one that an undivided reading would have met first.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,26 +16,29 @@ from numpy.typing import NDArray
 from bedside_core.files import appearing
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u8")])
-ROW = np.dtype([("shard", "<u4"), ("row", "<u4")])
-_KEYED = np.dtype([*KEY.descr, ("row", "<u4")])
+LATER = np.dtype([("shard", "<u4"), ("row", "<u4"), ("first_shard", "<u4"), ("first_row", "<u4")])
+"""A row, and the first one that has its key."""
 RANGE_KEYS = 2_000_000
-"""Keys that are compared at once, 40 MB of them."""
+"""Keys that are compared at once, 56 MB of them."""
+_ROW = ("row", "<u4")
 
 
-def write_keys(path: Path, digests: Sequence[bytes]) -> None:
-    """Write the keys of a shard's rows, sorted; nothing where there are no rows.
+def write_keys(path: Path, keys: NDArray[np.void], rows: NDArray[np.uint32] | None = None) -> None:
+    """Write the keys of a shard's rows, sorted; nothing where there are none.
 
     Args:
         path: of the new file.
-        digests: 16 bytes for each row.
+        keys: of a dtype whose fields are unsigned; the first of them, `high`, weighs most.
+        rows: which row each key is of; default: one for each row.
     """
-    if not digests:
+    if not len(keys):
         return
-    found = np.frombuffer(b"".join(digests), KEY)
-    order = np.lexsort((found["low"], found["high"]))
-    keyed = np.empty(len(found), _KEYED)
-    keyed["high"], keyed["low"], keyed["row"] = found["high"][order], found["low"][order], order
-    _save(path, keyed)
+    order = _sorted(keys, keys.dtype.names or ())
+    keyed = np.empty(len(keys), [*keys.dtype.descr, _ROW])
+    for name in keys.dtype.names or ():
+        keyed[name] = keys[name][order]
+    keyed["row"] = order if rows is None else rows[order]
+    save(path, keyed)
 
 
 def ranges(keys: int) -> int:
@@ -42,8 +46,33 @@ def ranges(keys: int) -> int:
     return max(1, -(-keys // RANGE_KEYS))
 
 
+def gather(files: Sequence[Path], number: int, of: int, key: np.dtype[np.void]) -> NDArray[np.void]:
+    """The keys of all shards in range number `number` of `of`, with `row` and `shard`, sorted.
+
+    Of equal keys the order of shards and, within one, of rows remains.
+
+    Args:
+        files: of keys, one per shard; a shard without rows has none.
+        number: of the range, from 0.
+        of: ranges.
+        key: dtype of the keys.
+    """
+    parts = [np.empty(0, [*key.descr, _ROW, ("shard", "<u4")])]
+    for shard, file in enumerate(files):
+        if file.exists():
+            keyed = np.load(file, mmap_mode="r")
+            first, end = (_place(keyed["high"], (n << 64) // of) for n in (number, number + 1))
+            part = np.empty(end - first, parts[0].dtype)
+            for name in keyed.dtype.names or ():
+                part[name] = keyed[name][first:end]
+            part["shard"] = shard
+            parts.append(part)
+    found = np.concatenate(parts)
+    return found[_sorted(found, key.names or ())]
+
+
 def write_later(path: Path, files: Sequence[Path], number: int, of: int) -> None:
-    """Write which rows repeat a key of an earlier row: sorted by shard and row, of dtype `ROW`.
+    """Write which rows repeat a key of an earlier row: sorted by shard and row, of dtype `LATER`.
 
     Args:
         path: of the new file.
@@ -51,41 +80,46 @@ def write_later(path: Path, files: Sequence[Path], number: int, of: int) -> None
         number: of the range of keys that is looked at, from 0.
         of: ranges.
     """
-    parts = []
-    for shard, file in enumerate(files):
-        if file.exists():
-            keyed = np.load(file, mmap_mode="r")
-            bounds = [(n << 64) // of for n in (number, number + 1)]
-            first, end = (_place(keyed["high"], bound) for bound in bounds)
-            part = np.empty(end - first, [*_KEYED.descr, ("shard", "<u4")])
-            for name in _KEYED.names or ():
-                part[name] = keyed[name][first:end]
-            part["shard"] = shard
-            parts.append(part)
-    found = np.concatenate(parts) if parts else np.empty(0, [*_KEYED.descr, ("shard", "<u4")])
-    # Stable: of equal keys the order of shards and, within one, of rows remains.
-    found = found[np.lexsort((found["low"], found["high"]))]
-    later = np.zeros(len(found), bool)
-    later[1:] = (found["high"][1:] == found["high"][:-1]) & (found["low"][1:] == found["low"][:-1])
-    rows = np.empty(later.sum(), ROW)
+    found = gather(files, number, of, KEY)
+    first = firsts(found, KEY)
+    later = first != np.arange(len(found))
+    rows = np.empty(later.sum(), LATER)
     rows["shard"], rows["row"] = found["shard"][later], found["row"][later]
-    _save(path, rows[np.lexsort((rows["row"], rows["shard"]))])
+    for name in ("shard", "row"):
+        rows[f"first_{name}"] = found[name][first[later]]
+    save(path, rows[np.lexsort((rows["row"], rows["shard"]))])
 
 
-def later_rows(files: Sequence[Path], shard: int) -> NDArray[np.uint32]:
+def firsts(found: NDArray[np.void], key: np.dtype[np.void]) -> NDArray[np.intp]:
+    """For each of sorted keys the position of the first that equals it."""
+    begins = np.ones(len(found), bool)
+    begins[1:] = False
+    for name in key.names or ():
+        begins[1:] |= found[name][1:] != found[name][:-1]
+    return np.maximum.accumulate(np.where(begins, np.arange(len(found)), 0))
+
+
+def later_rows(files: Sequence[Path], shard: int) -> NDArray[np.void]:
     """The rows of a shard that repeat an earlier key, sorted; `files` are those of all ranges."""
     found = []
     for file in files:
-        rows = np.load(file)
-        first, end = (np.searchsorted(rows["shard"], shard, side) for side in ("left", "right"))
-        found.append(rows["row"][first:end])
-    return np.sort(np.concatenate(found))
+        rows = np.load(file, mmap_mode="r")
+        first, end = (_place(rows["shard"], bound) for bound in (shard, shard + 1))
+        found.append(np.array(rows[first:end]))
+    together = np.concatenate(found)
+    return together[np.argsort(together["row"], kind="stable")]
 
 
-def _place(keys: NDArray[np.uint64], bound: int) -> int:
-    return len(keys) if bound >> 64 else int(np.searchsorted(keys, np.uint64(bound)))
-
-
-def _save(path: Path, array: NDArray[np.void]) -> None:
+def save(path: Path, array: NDArray[np.void]) -> None:
+    """Write an array; the file appears whole."""
     with appearing(path) as file:
         np.save(file, array)
+
+
+def _sorted(keys: NDArray[np.void], names: Sequence[str]) -> NDArray[np.intp]:
+    return np.lexsort([keys[name] for name in reversed(names)])
+
+
+def _place(column: NDArray[np.unsignedinteger], bound: int) -> int:
+    """Where a sorted column reaches the bound; it looks at a few pages of a file, not at all."""
+    return bisect_left(column, bound, key=int)

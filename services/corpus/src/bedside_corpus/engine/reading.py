@@ -10,16 +10,19 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from bedside_core.files import appearing
 from bedside_core.identifiers import Identifiers
 from bedside_core.licences import Use
 from bedside_corpus.blocks.base import Block, Step
+from bedside_corpus.config import NearDuplicates
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped, make_document
-from bedside_corpus.engine.keys import write_keys
+from bedside_corpus.engine.keys import KEY, write_keys
+from bedside_corpus.engine.near import Signing
 from bedside_corpus.engine.progress import Heartbeat
 from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.shards import Shard
@@ -29,6 +32,8 @@ from bedside_corpus.intake.record import RawRecord
 from bedside_corpus.sources import SourceFile
 
 KEY_BYTES = 16
+NAMES = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("id", "place")])
+"""Columns that are kept apart, uncompressed, to be looked up from other shards."""
 
 
 class Reading(Step):
@@ -87,14 +92,16 @@ class Reading(Step):
 
 
 class Keeping(Step):
-    """Writes the documents of a shard for the next stage, and the keys of their texts and ids."""
+    """Writes the documents of a shard for the next stages, and what they compare of them."""
 
     name = "keeping"
 
-    def __init__(self, folder: Path, steps: Sequence[Step], scores: Scores) -> None:
+    def __init__(
+        self, folder: Path, steps: Sequence[Step], scores: Scores, near: NearDuplicates | None
+    ) -> None:
         """`folder`: of the stage; `steps`: those before this one, whose counts go on record."""
         super().__init__()
-        self.folder, self.steps, self.scores = folder, tuple(steps), dict(scores)
+        self.folder, self.steps, self.scores, self.near = folder, tuple(steps), dict(scores), near
         self.journal = Decisions(folder)
         for step in self.steps:
             step.decisions = self.journal
@@ -106,18 +113,24 @@ class Keeping(Step):
         schema = work_schema(self.scores)
         texts: list[bytes] = []
         ids: list[bytes] = []
+        if self.near is not None:
+            data = Signing(self.near, self.folder, rank).passing(data)
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with (
             self.journal.opened(rank),
             appearing(documents_path(self.folder, rank)) as file,
             pa.ipc.new_stream(file, schema, options=options) as stream,
+            appearing(names_path(self.folder, rank)) as names_file,
+            pa.ipc.new_file(names_file, NAMES) as names,
         ):
             for batch in grouped(data, schema):
                 stream.write_batch(batch)
+                names.write_batch(batch.select(NAMES.names))
                 texts += [bytes.fromhex(one)[:KEY_BYTES] for one in _column(batch, "sha256")]
                 ids += [sha256(one.encode()).digest()[:KEY_BYTES] for one in _column(batch, "id")]
-        write_keys(keys_path(self.folder, "text", rank), texts)
-        write_keys(keys_path(self.folder, "id", rank), ids)
+        for what, keys in (("text", texts), ("id", ids)):
+            found = np.frombuffer(b"".join(keys), KEY)
+            write_keys(keys_path(self.folder, what, rank), found)
         write_record(self.folder, rank, Record(documents=len(texts)), self.steps)
         yield from ()
 
@@ -125,6 +138,11 @@ class Keeping(Step):
 def documents_path(folder: Path, rank: int) -> Path:
     """Where a shard's documents wait for the next stage."""
     return folder / "documents" / f"{rank:05d}.arrows"
+
+
+def names_path(folder: Path, rank: int) -> Path:
+    """Where the ids and places of a shard's documents are."""
+    return folder / "names" / f"{rank:05d}.arrow"
 
 
 def keys_path(folder: Path, what: str, rank: int) -> Path:

@@ -9,8 +9,10 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
@@ -23,30 +25,35 @@ from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine.keys import later_rows
-from bedside_corpus.engine.reading import documents_path
+from bedside_corpus.engine.reading import documents_path, names_path
 from bedside_corpus.engine.records import Record, write_record
+from bedside_corpus.engine.resolving import copies_path
 from bedside_corpus.engine.tables import Scores, corpus_schema, documents_of, grouped
+
+NAMED_SHARDS = 16
+"""Shards of which names are at hand: most copies are of what stands near."""
 
 
 class Deduplicating(Step):
-    """Gives what the first stage kept, without texts that stand before, and with ids of their own.
+    """Gives what the first stage kept, without copies, and with ids of their own.
 
-    The first of equal texts stays (`duplicate_text`). A later document of another text whose id is
-    taken goes by its place.
+    Copies are `duplicate_text` or `duplicate_near`, as `Resolving` decided. A later document of
+    another text whose id is taken goes by its place.
     """
 
     name = "deduplicating"
 
-    def __init__(self, kept: Path, texts: Sequence[Path], ids: Sequence[Path]) -> None:
-        """`kept`: folder of the first stage; `texts`, `ids`: rows that repeat (`write_later`)."""
+    def __init__(self, kept: Path, resolved: Path, ids: Sequence[Path]) -> None:
+        """`kept`, `resolved`: folders of stages; `ids`: rows that repeat one (`write_later`)."""
         super().__init__()
-        self.kept, self.texts, self.ids = kept, tuple(texts), tuple(ids)
+        self.kept, self.resolved, self.ids = kept, resolved, tuple(ids)
 
     def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """The documents of shard number `rank`."""
         self.counts = Counts()
-        repeated = set(later_rows(self.texts, rank).tolist())
-        taken = set(later_rows(self.ids, rank).tolist())
+        self._names = lru_cache(NAMED_SHARDS)(self._load)
+        copies = {int(one["row"]): one for one in np.load(copies_path(self.resolved, rank))}
+        _, taken = self._names(rank)
         with (
             documents_path(self.kept, rank).open("rb") as file,
             pa.ipc.open_stream(file) as batches,
@@ -55,8 +62,8 @@ class Deduplicating(Step):
                 for document in documents_of(batch):
                     row = self.counts.read
                     self.counts.read += 1
-                    if row in repeated:
-                        self.drop(Dropped("duplicate_text"), document.place, document)
+                    if row in copies:
+                        self.drop(self._copy(copies[row]), document.place, document)
                     elif row in taken:
                         self.counts.changed += 1
                         self.counts.noted["id_taken"] += 1
@@ -64,6 +71,17 @@ class Deduplicating(Step):
                         yield replace(document, id=document.place, changes=changes)
                     else:
                         yield document
+
+    def _copy(self, copy: np.void) -> Dropped:
+        shard, row = int(copy["of_shard"]), int(copy["of_row"])
+        names, taken = self._names(shard)
+        name = names.column("place" if row in taken else "id")[row].as_py()
+        return Dropped("duplicate_near" if copy["near"] else "duplicate_text", by=name)
+
+    def _load(self, shard: int) -> tuple[pa.Table, set[int]]:
+        """Ids and places of a shard, mapped and not read, and which of its ids are taken."""
+        names = pa.ipc.open_file(pa.memory_map(str(names_path(self.kept, shard)))).read_all()
+        return names, set(later_rows(self.ids, shard)["row"].tolist())
 
 
 class Writing(Step):

@@ -1,0 +1,133 @@
+"""Which documents are copies, decided in the order of the sources, and of which kept one.
+
+A near-copy is left out only if it is alike a document that stays: of a chain in which each is alike
+the one before, those that are not alike the first stay.
+
+Tested in tests/corpus/engine/test_near.py.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside_corpus.blocks.base import Step
+from bedside_corpus.config import NearDuplicates
+from bedside_corpus.counts import Counts
+from bedside_corpus.document import Document
+from bedside_corpus.engine.keys import later_rows, save
+from bedside_corpus.engine.near import Signatures, alike
+from bedside_corpus.engine.records import Record, write_record
+
+COPY = np.dtype([("row", "<u4"), ("of_shard", "<u4"), ("of_row", "<u4"), ("near", "?")])
+"""A document that is left out, the one that stays for it, and whether it is a near-copy."""
+
+Place = tuple[int, int]
+"""Shard and row."""
+
+
+class Resolving(Step):
+    """Goes through the shards in order and leaves the `COPY` rows of each; one process does it.
+
+    Memory: the pairs of one shard, and 8 bytes for each near-copy.
+    """
+
+    name = "deduplicating"
+    """Its counts go with those of the step that leaves the copies out."""
+
+    def __init__(
+        self,
+        kept: Path,
+        texts: Sequence[Path],
+        pairs: Sequence[Path],
+        shards: int,
+        folder: Path,
+        near: NearDuplicates | None,
+    ) -> None:
+        """`kept`: folder of the first stage; `texts`, `pairs`: of all ranges; `folder`: ours."""
+        super().__init__()
+        self.kept, self.texts, self.pairs = kept, tuple(texts), tuple(pairs)
+        self.shards, self.folder, self.near = shards, folder, near
+
+    def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """Decide on all shards."""
+        self.counts = Counts()
+        self._written = lru_cache(64)(self._load)
+        near = [np.empty(0, np.uint64)]
+        for shard in range(self.shards):
+            copies = self._resolve(shard)
+            save(copies_path(self.folder, shard), copies)
+            of = copies[copies["near"]]
+            near.append(of["of_shard"].astype(np.uint64) << np.uint64(32) | of["of_row"])
+        del self._written
+        self.counts.noted.update(_sizes(np.concatenate(near)))
+        write_record(self.folder, rank, Record(), [self])
+        yield from ()
+
+    def _resolve(self, shard: int) -> NDArray[np.void]:
+        found: dict[int, tuple[Place, bool]] = {}
+
+        def staying(place: Place) -> Place:
+            """The document that stays for another one, or that itself."""
+            if place[0] == shard:
+                return found[place[1]][0] if place[1] in found else place
+            copies = self._written(place[0])
+            at = int(np.searchsorted(copies["row"], place[1]))
+            if at < len(copies) and copies["row"][at] == place[1]:
+                return int(copies["of_shard"][at]), int(copies["of_row"][at])
+            return place
+
+        exact = {int(one["row"]): one for one in later_rows(self.texts, shard)}
+        pairs: dict[int, list[Place]] = {}
+        if self.near is not None:
+            # Of one pair several bands, in several ranges, may know.
+            for one in np.unique(later_rows(self.pairs, shard)):
+                place = int(one["near_shard"]), int(one["near_row"])
+                pairs.setdefault(int(one["row"]), []).append(place)
+        for row in sorted(exact.keys() | pairs.keys()):
+            if row in exact:
+                first = exact[row]
+                found[row] = staying((int(first["first_shard"]), int(first["first_row"]))), False
+                continue
+            for place in pairs[row]:
+                stays = staying(place)
+                if stays == place or self._alike((shard, row), stays):
+                    found[row] = stays, True
+                    break
+        return np.array([(row, *of, near) for row, (of, near) in found.items()], COPY)
+
+    def _alike(self, *places: Place) -> bool:
+        assert self.near is not None  # noqa: S101 - else there are no pairs
+        one, other = (self._signed(*place) for place in places)
+        return bool(alike(one, other, self.near.jaccard)[0])
+
+    def _signed(self, shard: int, row: int) -> NDArray[np.void]:
+        signed = Signatures(self.kept).of(shard)
+        at = bisect_left(signed["row"], row, key=int)
+        return np.array(signed[at : at + 1])
+
+    def _load(self, shard: int) -> NDArray[np.void]:
+        found: NDArray[np.void] = np.load(copies_path(self.folder, shard))
+        return found
+
+
+def copies_path(folder: Path, shard: int) -> Path:
+    """Where the `COPY` rows of a shard are, sorted."""
+    return folder / "copies" / f"{shard:05d}.npy"
+
+
+def _sizes(near: NDArray[np.uint64]) -> Counter[str]:
+    """How many clusters have how many near-copies beside the document that stays."""
+    _, sizes = np.unique(near, return_counts=True)
+    counted: Counter[str] = Counter()
+    for size, number in zip(*np.unique(sizes, return_counts=True), strict=True):
+        low = 1 << int(size).bit_length() - 1
+        label = f"{low}" if low == 1 else f"{low} to {2 * low - 1}"
+        counted[f"texts with {label} near-copies"] += int(number)
+    return counted
