@@ -76,4 +76,4 @@ def test_the_report_says_what_became_of_all(capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert "read 1,203 records, kept 1,200 documents of 2,400 words" in said
     assert tally.reasons() == "empty 2 (first: s/f:601), heldout 1 (first: s/f:603)"
-    assert "s/f:601" in said and "s/f:602" not in said
+    assert "empty    2        has nothing left after cleaning" in said and "s/f" not in said

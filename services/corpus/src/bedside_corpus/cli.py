@@ -8,6 +8,7 @@ from bedside_corpus.check import check
 from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.run import build
+from bedside_corpus.why import Asked, why
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -26,5 +27,13 @@ COMMANDS: tuple[Command, ...] = (
             "--config configs/finemed-de.yaml",
             "--config run.yaml --set corpus.train_classifier.prevalence=0.02",
         ),
+    ),
+    Command(
+        "why",
+        "what was decided on one document, step by step, and why",
+        why,
+        words=("document", "corpus?"),
+        arguments=Asked,
+        examples=("letters/2024.jsonl:17 demo", "letters/2024.jsonl#4711 --config FILE"),
     ),
 )

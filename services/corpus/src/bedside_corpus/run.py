@@ -17,7 +17,6 @@ from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig, Executor
-from bedside_corpus.decisions import VERSION as DECISIONS
 from bedside_corpus.engine.shards import SHARD_BYTES
 from bedside_corpus.sources import find_files, input_files
 
@@ -60,6 +59,7 @@ def build(config: CorpusConfig, run: Run) -> None:
     if any(source.is_named for source in config.used_sources):
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
+    from bedside_corpus.decisions import VERSION as DECISIONS
     from bedside_corpus.engine.minhash import VERSION as NEAR
 
     recipe = run.recipe(

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedside_core.console import say, table
+from bedside_core.kinds.corpus import STATS
 from bedside_corpus.blocks.cleaning import Cleaning
 from bedside_corpus.counts import Counts
 from bedside_corpus.engine.records import Record
 from bedside_corpus.intake.licence import each
+from bedside_corpus.reasons import reason
 
 
 @dataclass(slots=True)
@@ -138,9 +140,11 @@ class Tally:
         for note, count in self.notes.most_common():
             say(f"{note}: {count:,} records")
         if self.dropped:
-            rows = [["dropped", "records", "first at"]]
+            # No places: others keep what is printed, and a file may be named after a patient.
+            rows = [["dropped", "records", "the record"]]
             rows += [
-                [reason, f"{count:,}", self.places[reason][0]]
-                for reason, count in self.dropped.most_common()
+                [name, f"{count:,}", reason(name).says]
+                for name, count in self.dropped.most_common()
             ]
             say(table(rows))
+            say(f"where the first of each stand: {STATS}; `bedside corpus why` explains one record")

@@ -6,6 +6,7 @@ Tested in tests/core/registry/test_registry.py, tests/core/registry/test_listing
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,9 +72,12 @@ def list_artifacts(registry: Registry) -> None:
 
 
 def show(registry: Registry, artifact: str) -> None:
-    """The whole manifest of one artifact."""
-    manifest = registry.get(artifact).manifest
-    say(json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False))
+    """The whole manifest of one artifact, as JSON; on stderr, what else can be asked of it."""
+    found = registry.get(artifact)
+    say(json.dumps(found.manifest.model_dump(mode="json"), indent=2, ensure_ascii=False))
+    if found.kind == "corpus":
+        name = found.digest[:12]
+        sys.stderr.write(f"`bedside corpus why DOCUMENT {name}` explains one document of it\n")
 
 
 def verify(registry: Registry, artifact: str | None) -> None:

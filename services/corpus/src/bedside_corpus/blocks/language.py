@@ -39,6 +39,6 @@ class LanguageFilter(Block):
         elif found.language != declared:
             if found.probability >= self.threshold:
                 self.counts.noted[f"language {declared} is {found.language}"] += 1
-                raise Dropped("other_language")
+                raise Dropped("other_language", f"{found.language} {found.probability:.2f}")
             self.counts.noted["language unsure"] += 1
         return document

@@ -52,7 +52,7 @@ class PhiGate(Block):
             self.counts.noted["released"] += 1
             return document
         if decision == "keep out":
-            raise Dropped("phi")
+            raise Dropped("phi", by="review")
         spans = self._scan(document)
         if self.config.on_hit == "pseudonymise":
             return self._pseudonymised(document, spans)
@@ -62,7 +62,8 @@ class PhiGate(Block):
         self.counts.noted.update({f"with_{span.entity_type}" for span in spans if span.score})
         if self.config.on_hit == "quarantine":
             lay_aside(self.quarantine, document, spans, high)
-        raise Dropped("phi")
+        kinds = sorted({span.entity_type for span in spans if span.score})
+        raise Dropped("phi", by=f"{high:.2f} {' '.join(kinds)}")
 
     @cached_property
     def _recognisers(self) -> tuple[Recognizer, ...]:
