@@ -13,6 +13,7 @@ from bedside_core.inspection import Inspection
 from bedside_core.registry.registry import Registry
 from bedside_corpus.classifier.check import check_training
 from bedside_corpus.config import CorpusConfig, Source
+from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.sources import find_files
 
 CORPUS_BYTES = 1
@@ -42,9 +43,29 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
             from bedside_corpus.phi.gate import look_at
 
             look_at(config.phi)
+    if config.annotate is not None:
+        _look_at_annotate(config.annotate, inspection)
     for folder in config.heldout:
         with inspection.looking(f"corpus.heldout: {folder}"):
             read_heldout(folder)
+
+
+def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:
+    from bedside_corpus.labelling.given import published_files, read_labelled
+    from bedside_corpus.labelling.question import Asked
+
+    with inspection.looking("corpus.annotate.question.prompt"):
+        Asked(config.question)
+    with inspection.looking("corpus.annotate: its labels"):
+        if config.labelled is not None:
+            read_labelled(config.labelled)
+        if config.published is not None:
+            published_files(config.published)
+    if config.endpoint is not None and config.endpoint.ca_file is not None:
+        from bedside_core.endpoint.connection import open_http
+
+        with inspection.looking("corpus.annotate.endpoint.ca_file"):
+            open_http(config.endpoint)
 
 
 def _open_each(source: Source) -> int:

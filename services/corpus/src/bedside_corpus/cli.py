@@ -7,6 +7,7 @@ from bedside_core.commands import Command
 from bedside_corpus.check import check
 from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
+from bedside_corpus.labelling.verb import annotate
 from bedside_corpus.run import build
 from bedside_corpus.why import Asked, why
 
@@ -17,6 +18,16 @@ COMMANDS: tuple[Command, ...] = (
         build,
         CorpusConfig,
         check=check,
+    ),
+    Command(
+        "annotate",
+        "a labelled set: draw documents, let a model or people label them, split them",
+        annotate,
+        CorpusConfig,
+        examples=(
+            "--config configs/finemed-de.yaml",
+            "--config run.yaml --set corpus.annotate.documents=500",
+        ),
     ),
     Command(
         "train-classifier",

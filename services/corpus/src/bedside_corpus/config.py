@@ -16,6 +16,7 @@ from bedside_core.cpus import available_cpus
 from bedside_core.licences import Use, uses
 from bedside_corpus.classifier.config import TrainClassifier
 from bedside_corpus.intake.licence import each, named
+from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.phi.config import PhiConfig
 
 Format = Literal[
@@ -225,6 +226,9 @@ class CorpusConfig(Config):
     """Look for what identifies a person; leave the section out for texts that were invented."""
     train_classifier: TrainClassifier | None = None
     """What `bedside corpus train-classifier` does; the build does not read it."""
+    annotate: AnnotateConfig | None = None
+    """A labelled set of these sources, which `bedside corpus annotate` makes; the build does not
+    read it."""
     executor: Executor = Executor()
     """How many processes build it."""
 

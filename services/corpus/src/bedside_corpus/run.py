@@ -64,7 +64,9 @@ def build(config: CorpusConfig, run: Run) -> None:
 
     recipe = run.recipe(
         # However many processes build it, and whatever other verbs do, it is the same corpus.
-        config.model_copy(update={"executor": Executor(workers=1), "train_classifier": None}),
+        config.model_copy(
+            update={"executor": Executor(workers=1), "annotate": None, "train_classifier": None}
+        ),
         inputs=inputs,
         formats={
             "decisions": DECISIONS,
