@@ -156,7 +156,8 @@ SYSLOG = "inference.audit.syslog={{host: siem, ca_file: {}, certificate: {}, key
 OIDC = (
     "inference.oidc={{issuer: 'https://idp.local', audience: a, roles: {{r: {{}}}}, ca_file: {}}}"
 )
-ANNOTATE = "corpus.annotate={{{}}}"
+ANNOTATE = "corpus.annotate={{{}, {}}}"
+SERVER = "endpoint: {address: /s, model: m}"
 BROKEN = {
     "base.directory": "base.directory=nix",
     "trainer.watch.prometheus": "trainer.watch.prometheus=nix",
@@ -170,17 +171,14 @@ BROKEN = {
     "corpus.phi.model": "corpus.phi={model: nix}",
     "corpus.phi.review": "corpus.phi={review: nix}",
     "corpus.phi.key": "corpus.phi={on_hit: pseudonymise, key: nix}",
-    "corpus.annotate.question.prompt": ANNOTATE.format(
-        "labelled: exam.csv, question: {prompt: nix}"
-    ),
-    "corpus.annotate.labelled": ANNOTATE.format("labelled: nix"),
+    "corpus.annotate.question.prompt": ANNOTATE.format(SERVER, "question: {prompt: nix}"),
+    "corpus.annotate.labelled": ANNOTATE.format("labelled: nix", "seed: 1"),
     "corpus.annotate.published.path": ANNOTATE.format(
-        "published: {path: nix, column: a, yes_from: 1}"
+        "published: {path: nix, column: a, yes_from: 1}", "seed: 1"
     ),
     "corpus.annotate.endpoint.ca_file": ANNOTATE.format(
-        "endpoint: {address: /s, model: m, ca_file: nix}"
+        "endpoint: {address: /s, model: m, ca_file: nix}", "seed: 1"
     ),
-    "corpus.annotate.review.filled": ANNOTATE.format("labelled: exam.csv, review: {filled: [nix]}"),
     "eval.policy": "eval.policy=nix",
     "eval.heldout": "eval.heldout.ward=nix",
     "eval.exams": "eval.exams.exam=nix",

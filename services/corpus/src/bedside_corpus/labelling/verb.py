@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bedside_core import memory
 from bedside_core.artifacts import Artifact, Recipe
@@ -25,21 +25,22 @@ from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig, Executor
-from bedside_corpus.document import Document
-from bedside_corpus.engine.records import Record
 from bedside_corpus.engine.shards import SHARD_BYTES, divide
 from bedside_corpus.engine.work import Work
 from bedside_corpus.intake.licence import each
-from bedside_corpus.labelling.asking import model_digest
-from bedside_corpus.labelling.config import AnnotateConfig, Review
-from bedside_corpus.labelling.drawing import Sample, draw
+from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.labelling.given import NamedFilter, published_files, read_labelled
-from bedside_corpus.labelling.labels import Labels, by_model, by_name, by_others
 from bedside_corpus.labelling.question import Asked
-from bedside_corpus.labelling.splitting import Place, split
 from bedside_corpus.run import SMALLER
 from bedside_corpus.sources import find_files, input_files
 from bedside_corpus.tally import Tally
+
+if TYPE_CHECKING:
+    from bedside_corpus.document import Document
+    from bedside_corpus.engine.records import Record
+    from bedside_corpus.labelling.drawing import Sample
+    from bedside_corpus.labelling.labels import Labels
+    from bedside_corpus.labelling.splitting import Place
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ def annotate(config: CorpusConfig, run: Run) -> None:
     )
     labels = run.reuse("labels", recipe)
     if labels is None:
+        from bedside_corpus.labelling.drawing import draw
+
         with (
             memory.refusing("drawing documents", lambda: SMALLER),
             run.registry.work(recipe.sha256) as room,
@@ -125,6 +128,8 @@ def _annotator(wanted: AnnotateConfig) -> dict[str, str]:
         return {"kind": "published", "column": wanted.published.column}
     if wanted.endpoint is None:
         raise RuntimeError("the config has one of three")
+    from bedside_corpus.labelling.asking import model_digest
+
     asked = Asked(wanted.question)
     return {
         "kind": "model",
@@ -155,7 +160,7 @@ def _deciding(
     config: CorpusConfig, wanted: AnnotateConfig, annotator: Mapping[str, str]
 ) -> CorpusConfig:
     """The settings that decide the labels: not where the model is, and not who looks at them."""
-    changed: dict[str, Any] = {"review": Review()}
+    changed: dict[str, Any] = {}
     if wanted.endpoint is not None:
         changed["endpoint"] = type(wanted.endpoint)(
             address="/none", model=wanted.endpoint.model, digest=annotator["model"]
@@ -182,6 +187,8 @@ def _came(records: Sequence[Record]) -> int:
 def _label(
     wanted: AnnotateConfig, given: Mapping[str, bool] | None, sample: Sample, cache: Path
 ) -> Labels:
+    from bedside_corpus.labelling.labels import by_model, by_name, by_others
+
     if given is not None:
         return by_name(given, sample)
     if wanted.published is not None:
@@ -195,6 +202,8 @@ def _write(
     run: Run, recipe: Recipe, work: Work, annotator: Mapping[str, str], sample: Sample,
     found: Labels, records: Sequence[Record],
 ) -> Artifact:  # fmt: skip
+    from bedside_corpus.labelling.splitting import split
+
     if not found.labels:
         raise InputError(
             f"none of {len(sample)} documents has a label ({_counted(found.unlabelled)}) - mend "
