@@ -43,3 +43,14 @@ def test_any_bytes_are_records_reasons_or_an_input_error(read_bytes, data):
     except InputError:
         return
     assert all(r.fields is not None or r.damage for r in found)
+
+
+def test_a_file_without_a_header_or_with_quotes_that_are_words(read_bytes):
+    settings = {"columns": ["sentence", "word"], "fields": {"text": "word"}}
+    data = b'0\tBras\n0\t"\n\n1\tA\n1\tA\tB\n'
+    found = read_bytes("a.tsv", data, "csv", quotes=False, **settings)
+    assert [(r.line, r.damage or r.fields["text"]) for r in found] == [
+        (1, "Bras"), (2, '"'), (4, "A"), (5, "malformed"),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="or set quotes: false for source 's' if its quotes enc"):
+        read_bytes("a.tsv", data, "csv", **settings)

@@ -84,3 +84,22 @@ anything = plain | st.lists(plain, max_size=2) | st.dictionaries(st.text(), plai
 def test_any_record_is_mapped(fields):
     found = mapped(fields, licence="CC-BY-4.0")
     assert (found.fields is None) == (found.damage is not None)
+
+
+def test_several_fields_are_joined_in_their_order():
+    fields = {"text": ["question", "answers.b", "answers.a", "more"]}
+    record = {"answers": {"a": "Leber", "b": b"Niere"}, "question": ["Welches", "Organ?"]}
+    found = mapped(record, fields=fields, join="\n").fields
+    assert found["text"] == "Welches\nOrgan?\nNiere\nLeber"
+    assert mapped({"question": "Wo?", "answers": {"b": 7}}, fields=fields).fields["text"] == [
+        "Wo?", 7,
+    ]  # fmt: skip  # no text, and counted as such
+    assert "text" not in mapped({"other": 1}, fields=fields).fields
+
+
+def test_a_table_needs_every_field_that_is_joined(read_bytes):
+    settings = {"fields": {"text": ["a", "b"]}, "join": " "}
+    (found,) = read_bytes("a.csv", b"b;a\n1;2\n", "csv", **settings)
+    assert found.fields["text"] == "2 1"
+    with pytest.raises(InputError, match="no field 'a' and 'b'; its fields: a, c - set"):
+        read_bytes("a.csv", b"a;c\n1;2\n", "csv", **settings)

@@ -98,7 +98,7 @@ def test_an_array_is_read_entry_by_entry(read_bytes, monkeypatch):
         assert texts(found) == [*(r["text"] for r in LETTERS), None, "x" * 999]
         assert [r.damage for r in found] == [None, None, None, "malformed", None]
     for broken in (b'[{"text": "a"}, {"text": ', b'[{"text": "\xff"}]', b'[{"a": 1} x'):
-        with pytest.raises(InputError, match="the JSON array cannot be read after entry"):
+        with pytest.raises(InputError, match="the JSON cannot be read after entry"):
             read_bytes("a.json", broken, "jsonl")
 
 
@@ -144,3 +144,18 @@ def test_a_file_that_went_away_is_an_input_error(tmp_path):
         source = Source(name="s", path=tmp_path / "a", format=kind, personal_data="none")
         with pytest.raises(InputError, match="cannot be read"):
             list(read(SourceFile(source, tmp_path / "a", "a")))
+
+
+def test_an_object_over_several_lines_is_a_document(read_bytes):
+    documents = [{"text": f"Fall {n}\n{{}}", "id": f"FR{n}", "authors": [{"a": 1}]} for n in (1, 2)]
+    pretty = "\n".join(json.dumps(one, indent=4) for one in documents)
+    for data in (pretty.encode(), b"\xef\xbb\xbf" + pretty.replace("\n", "\r\n").encode()):
+        found = read_bytes("a.json", data, "jsonl")
+        assert [(r.fields["text"], r.fields["id"]) for r in found] == [
+            ("Fall 1\n{}", "FR1"),
+            ("Fall 2\n{}", "FR2"),
+        ]
+    with pytest.raises(
+        InputError, match=r"a\.json: the JSON cannot be read after entry 1 - repair"
+    ):
+        read_bytes("a.json", pretty[:-9].encode(), "jsonl")

@@ -39,6 +39,11 @@ OBLIGATIONS: dict[str, tuple[str, ...]] = {
     "ODbL-1.0": ("attribution", "share-alike"),
     "DL-DE-BY-2.0": ("attribution",),
     "etalab-2.0": ("attribution",),
+    **{
+        f"GFDL-{version}-{which}": ("attribution", "share-alike")
+        for version in ("1.1", "1.2", "1.3")
+        for which in ("only", "or-later")
+    },
     **_COMMONS,
 }
 _SPELT = {identifier.lower(): identifier for identifier in OBLIGATIONS}

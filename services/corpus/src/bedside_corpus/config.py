@@ -6,6 +6,7 @@ Tested in tests/corpus/test_sources.py.
 from __future__ import annotations
 
 import codecs
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -20,11 +21,23 @@ from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.phi.config import PhiConfig
 
 Format = Literal[
-    "jsonl", "csv", "parquet", "xlsx", "text", "html", "pdf", "docx", "cda", "xml", "warc", "wet"
+    "jsonl",
+    "csv",
+    "parquet",
+    "xlsx",
+    "text",
+    "lines",
+    "html",
+    "pdf",
+    "docx",
+    "cda",
+    "xml",
+    "warc",
+    "wet",
 ]
 MAPPED: tuple[Format, ...] = ("jsonl", "csv", "parquet", "xlsx", "xml")
 """Formats whose records have fields of their own names."""
-ENCODED: tuple[Format, ...] = ("jsonl", "csv", "text")
+ENCODED: tuple[Format, ...] = ("jsonl", "csv", "text", "lines")
 """Formats that do not say their encoding."""
 
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -33,8 +46,9 @@ FieldName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class Fields(Config):
     """What the records of a source call the fields of a document; `a.b` is b inside a."""
 
-    text: FieldName | None = None
-    """Default: `text`. A file none of whose records has it is an error that lists those it has."""
+    text: FieldName | Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+    """Default: `text`. A file none of whose records has it is an error that lists those it has.
+    Of several the texts are joined, in the order given."""
     id: FieldName | None = None
     """Default: `id`; a record without one is named by its place."""
     licence: FieldName | None = None
@@ -46,6 +60,12 @@ class Fields(Config):
     document: FieldName | None = None
     """What the texts of one source document share, where a record is a part of it: hashed, too."""
 
+    @property
+    def paths(self) -> dict[str, tuple[str, ...]]:
+        """Those that are given, each as what may have several parts."""
+        given = self.model_dump(exclude_none=True)
+        return {name: (one,) if isinstance(one, str) else one for name, one in given.items()}
+
 
 class Source(Config):
     """Documents of one origin, in one format, and what is declared of them."""
@@ -54,12 +74,22 @@ class Source(Config):
     """Names the source in the corpus, in the statistics and in `bedside registry lineage`."""
     path: Path
     """A file, or a folder that is searched with its subfolders."""
+    files: FieldName | None = None
+    """Of a folder, which files: a pattern such as `*.fr` or `train/*`; default: by the format."""
     format: Format
     """docs/corpus.md has the suffixes and what becomes a document."""
     fields: Fields = Fields()
     """Other names of the fields, in jsonl, csv, parquet and xlsx; in xml their XPaths."""
     record: FieldName | None = None
     """In xml, the XPath of the elements that are documents; default: the whole file is one."""
+    columns: tuple[FieldName, ...] | None = None
+    """In csv, the names of the columns of files without a header."""
+    quotes: bool = True
+    """In csv, whether double quotes enclose cells; else they are signs like any other."""
+    join: str = "\n\n"
+    """What stands between texts that are joined: of several fields, of a list, of parts."""
+    join_parts: bool = False
+    """Neighbouring records with one `fields.document` are one document: sentences, or words."""
     encoding: str | None = None
     """Of jsonl, csv and text that are neither UTF-8, UTF-16 with its mark nor Windows-1252."""
     licence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
@@ -93,6 +123,19 @@ class Source(Config):
         except LookupError:
             raise ValueError(f"{value!r} is no encoding - for example cp1252 or cp850") from None
 
+    @field_validator("path", mode="before")
+    @classmethod
+    def _check_path(cls, value: object) -> object:
+        scheme, mark, rest = str(value).partition("://")
+        if not mark:
+            return value
+        if scheme == "file" and rest.startswith("/"):
+            return rest
+        raise ValueError(
+            f"a corpus is built without a network and from unpacked files, not from {scheme}:// - "
+            "copy the files to this machine first and name their folder"
+        )
+
     @field_validator("personal_data")
     @classmethod
     def _check_persons(cls, value: str) -> str:
@@ -105,15 +148,25 @@ class Source(Config):
 
     @model_validator(mode="after")
     def _check_format(self) -> Self:
-        used = (("fields", MAPPED), ("encoding", ENCODED), ("record", ("xml",)))
+        used = (
+            *(("fields", MAPPED), ("join", MAPPED), ("join_parts", MAPPED)),
+            *(
+                ("encoding", ENCODED),
+                ("record", ("xml",)),
+                ("columns", ("csv",)),
+                ("quotes", ("csv",)),
+            ),
+        )
         for name, formats in used:
             if name in self.model_fields_set and self.format not in formats:
                 raise ValueError(
                     f"{name} is for {', '.join(formats)}, not {self.format} - leave it out"
                 )
         if self.format == "xml":
-            for path in (self.record, *self.fields.model_dump(exclude_none=True).values()):
+            for path in (self.record, *chain.from_iterable(self.fields.paths.values())):
                 _check_xpath(path)
+        if self.join_parts and self.fields.document is None:
+            raise ValueError("join_parts needs fields.document - set the field that parts share")
         return self
 
     @property

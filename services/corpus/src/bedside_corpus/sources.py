@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
@@ -18,6 +18,7 @@ SUFFIXES = {
     "csv": tuple(kind + pack for kind in (".csv", ".tsv") for pack in PACKED),
     "parquet": (".parquet",),
     "text": (".txt",),
+    "lines": tuple(".txt" + pack for pack in PACKED),
     "html": (".html", ".htm", ".xhtml"),
     "pdf": (".pdf",),
     "docx": (".docx", ".docm"),
@@ -29,6 +30,8 @@ SUFFIXES = {
 }
 """Which files belong to a format, upper case or lower."""
 MAX_SUFFIXES = 12
+POINTER, MAX_POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
+"""How a Git LFS pointer begins, and what it is shorter than, by its specification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +66,34 @@ class SourceFile:
 def find_files(source: Source) -> list[SourceFile]:
     """The files of a source, sorted by name.
 
-    In a folder, hidden files are passed over; so are other suffixes, which the user is told of,
-    each with its count.
+    In a folder, hidden files are passed over; so are other suffixes, or what is not asked for,
+    which the user is told of by suffix with its count. Links are followed to files, not to folders.
 
     Raises:
         ConfigError: the path is a file whose suffix does not belong to the format.
-        InputError: the path does not exist, or holds no file of the format.
+        InputError: the path does not exist, or holds no file of the format, or one that was not
+            downloaded: a Git LFS pointer, or a link to a file that is not there.
     """
     suffixes = SUFFIXES[source.format]
-    wanted = " or ".join(suffixes)
+    wanted = source.files or " or ".join(suffixes)
     if source.path.is_file():
         if not source.path.name.lower().endswith(suffixes):
             raise ConfigError(
                 f"corpus.sources: {source.name}: {source.path} is not a {wanted} file - correct "
                 f"the path or the format {source.format!r}"
             )
-        return [SourceFile(source, source.path, source.path.name)]
+        return _present([SourceFile(source, source.path, source.path.name)])
     if not source.path.is_dir():
         raise InputError(
             f"source {source.name!r}: {source.path} does not exist - correct corpus.sources"
         )
-    found = sorted(p.relative_to(source.path) for p in source.path.rglob("*") if p.is_file())
+    found = sorted(
+        path.relative_to(source.path)
+        for path in source.path.rglob("*")
+        if path.is_file() or (path.is_symlink() and not path.exists())
+    )
     visible = [p.as_posix() for p in found if not any(part.startswith(".") for part in p.parts)]
-    names = [name for name in visible if name.lower().endswith(suffixes)]
+    names = [name for name in visible if _is_wanted(name, source)]
     others = set(visible) - set(names)
     if others:
         say(f"source {source.name}: passed over: {_by_suffix(others)}")
@@ -94,7 +102,39 @@ def find_files(source: Source) -> list[SourceFile]:
     files = [SourceFile(source, source.path / name, name) for name in names]
     for file in files:
         _check_name(file)
+    return _present(files)
+
+
+def _is_wanted(name: str, source: Source) -> bool:
+    if source.files is not None:
+        return PurePosixPath(name).match(source.files)
+    return name.lower().endswith(SUFFIXES[source.format])
+
+
+def _present(files: list[SourceFile]) -> list[SourceFile]:
+    """The files, if all of them were downloaded."""
+    for file in files:
+        try:
+            size = file.path.stat().st_size
+            is_pointer = size < MAX_POINTER_BYTES and _begins(file.path, POINTER)
+        except FileNotFoundError:
+            raise InputError(
+                f"source {file.source.name!r}: {file.path} is a link to a file that is not there - "
+                "finish the download, or copy the files themselves"
+            ) from None
+        except OSError:  # said by who reads it
+            continue
+        if is_pointer:
+            raise InputError(
+                f"source {file.source.name!r}: {file.path} is a Git LFS pointer, not the file - "
+                "fetch it where there is a network (`git lfs pull`, `hf download`) and copy it here"
+            )
     return files
+
+
+def _begins(path: Path, head: bytes) -> bool:
+    with path.open("rb") as content:
+        return content.read(len(head)) == head
 
 
 def input_files(files: Iterable[SourceFile], heldout: Iterable[Path]) -> dict[str, Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
 
 from bedside_core.errors import InputError
 from bedside_corpus.intake.fields import Mapper
@@ -15,24 +17,32 @@ DELIMITERS = ";,\t|"
 
 
 def read_csv(file: SourceFile) -> Iterator[RawRecord]:
-    """One record per row; the delimiter is the one that makes the most columns of the header.
+    """One record per row; the delimiter is the one that makes the most columns of the first line.
 
-    A row with another number of cells than the header is `malformed`: which cell is which cannot be
-    known.
+    A row with another number of cells than the header, or than `columns`, is `malformed`: which
+    cell is which cannot be known.
 
     Raises:
         InputError: no column for the text, a quote that is never closed, or a torn stream.
     """
     mapper = Mapper(file)
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
-    source = _Lines(lines(file.path, file.source.encoding))
-    first = next(source, None)
-    if first is None:
+    found = lines(file.path, file.source.encoding)
+    head = next(found, None)
+    if head is None:
         return
-    delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign))))
-    names = next(csv.reader([first], delimiter=delimiter))
+    first = head.text or ""
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if file.source.quotes else csv.QUOTE_NONE
+
+    def cells(delimiter: str) -> list[str]:
+        return next(csv.reader([first], delimiter=delimiter, quoting=quoting), [])
+
+    delimiter = max(DELIMITERS, key=lambda sign: len(cells(sign)))
+    columns = file.source.columns
+    names = list(columns or cells(delimiter))
     mapper.require(names)
-    rows = csv.reader(source, delimiter=delimiter, strict=True)
+    source = _Lines(chain([head], found) if columns else found)
+    rows = csv.reader(source, delimiter=delimiter, strict=True, quoting=quoting)
     while True:
         source.begin()
         try:
@@ -40,7 +50,8 @@ def read_csv(file: SourceFile) -> Iterator[RawRecord]:
         except csv.Error:
             raise InputError(
                 f"{file.path}: the row that begins in line {source.row} cannot be read: a quote is "
-                "not closed, or stands inside a cell - repair it"
+                "not closed, or stands inside a cell - repair it, or set quotes: false for source "
+                f"{file.source.name!r} if its quotes enclose nothing"
             ) from None
         if row is None:
             return

@@ -40,8 +40,9 @@ class Mapper:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
-        given = file.source.fields.model_dump(exclude_none=True)
-        self.paths = {name: (given[name],) if name in given else KNOWN[name] for name in KNOWN}
+        given = file.source.fields.paths
+        self.paths = KNOWN | given
+        self.is_joined = len(given.get("text", ())) > 1
         self.mapped = 0
         self.found = False
         self.names: tuple[str, ...] = ()
@@ -53,10 +54,10 @@ class Mapper:
         self.mapped += 1
         if self.mapped == 1:
             self.names = tuple(fields)
-        text = _first(fields, self.paths["text"])
+        text = self._found(fields)
         self.found = self.found or text is not None
         try:
-            text, binary = _text(text)
+            text, binary = _text(text, self.file.source.join)
         except UnreadableError as error:
             return RawRecord(line, size, None, str(error))
         mapped: dict[str, Any] = {"text": text, "id": _identifier(_first(fields, self.paths["id"]))}
@@ -70,6 +71,14 @@ class Mapper:
             mapped[name] = _identifier(_first(fields, self.paths[name]))
         kept = {name: value for name, value in mapped.items() if value is not None}
         return RawRecord(line, size, kept, notes=noted(binary or encoding))
+
+    def _found(self, fields: Mapping[str, Any]) -> Any:
+        """The text, or the list of those that are joined."""
+        paths = self.paths["text"]
+        if not self.is_joined:
+            return _first(fields, paths)
+        parts = [_first(fields, (path,)) for path in paths]
+        return [part for part in parts if part is not None] or None
 
     def finish(self) -> None:
         """To be called at the end of the file.
@@ -96,9 +105,10 @@ class Mapper:
             )
 
     def has_text(self, names: Iterable[str]) -> bool:
-        """Whether one of the names is the text's."""
-        wanted = {part for path in self.paths["text"] for part in (path, path.split(".")[0])}
-        return not wanted.isdisjoint(names)
+        """Whether one of the names is the text's, or all of them, where several are joined."""
+        names = set(names)
+        found = [not names.isdisjoint((path, path.split(".")[0])) for path in self.paths["text"]]
+        return all(found) if self.is_joined else any(found)
 
     def without_text(self, names: Iterable[str]) -> InputError:
         """The error that lists the fields there are."""
@@ -106,8 +116,9 @@ class Mapper:
             n for n in names if isinstance(n, str) and n.isprintable() and len(n) <= MAX_NAME
         ]
         listed = ", ".join(printable[:MAX_NAMES]) or "none"
+        wanted = " and ".join(map(repr, self.paths["text"]))
         return InputError(
-            f"{self.file.path}: no field {self.paths['text'][0]!r}; its fields: {listed} - set "
+            f"{self.file.path}: no field {wanted}; its fields: {listed} - set "
             f"fields.text of source {self.file.source.name!r} to the one with the text"
         )
 
@@ -156,17 +167,20 @@ def _below(value: Any, names: list[str]) -> Any:
     return value
 
 
-def _text(value: Any) -> tuple[Any, str]:
-    """A text, and of bytes their encoding; paragraphs in a list become one text.
+def _text(value: Any, join: str) -> tuple[Any, str]:
+    """A text, and of bytes their encoding; the parts of a list, which may be such, become one text.
 
     Raises:
         UnreadableError: bytes in no encoding that is sure enough.
     """
     if isinstance(value, bytes):
         return decode(value)
-    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        return "\n\n".join(value), ""
-    return value, ""
+    if not isinstance(value, list) or not value:
+        return value, ""
+    parts = [_text(part, join) for part in value]
+    if not all(isinstance(text, str) for text, _ in parts):
+        return value, ""
+    return join.join(text for text, _ in parts), next((name for _, name in parts if name), "")
 
 
 def _identifier(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""JSON: an object per line, or one array of objects."""
+"""JSON: an object per line, or over several lines, or one array of objects."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from bedside_corpus.intake.stream import HEAD_BYTES, lines, opened
 from bedside_corpus.sources import SourceFile
 
 _ARRAY = re.compile(rb"\s*\[\s*\{")
+_OBJECT = re.compile(rb"\s*\{[^\S\n]*\n")
 _BETWEEN = " \t\r\n,"
 
 
 def read_jsonl(file: SourceFile) -> Iterator[RawRecord]:
-    """One record per line that is not blank, or per object of the array.
+    """One record per line that is not blank, or per object of the array, or of the file.
 
     Raises:
         InputError: a torn compressed stream or array, or no record has a text.
@@ -31,8 +32,8 @@ def read_jsonl(file: SourceFile) -> Iterator[RawRecord]:
         head = content.peek(HEAD_BYTES)
     mark = marked(head)
     shown = head.decode(mark or "utf-8", "ignore").encode()
-    if _ARRAY.match(shown):
-        yield from _array(file, mapper, mark)
+    if _ARRAY.match(shown) or _OBJECT.match(shown):
+        yield from _objects(file, mapper, mark)
     else:
         yield from _lines(file, mapper)
     mapper.finish()
@@ -63,7 +64,7 @@ def _object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _array(file: SourceFile, mapper: Mapper, mark: str | None) -> Iterator[RawRecord]:
+def _objects(file: SourceFile, mapper: Mapper, mark: str | None) -> Iterator[RawRecord]:
     encoding = mark or file.source.encoding or "utf-8"
     with opened(file.path) as (raw, content):
         done = number = 0
@@ -77,27 +78,28 @@ def _array(file: SourceFile, mapper: Mapper, mark: str | None) -> Iterator[RawRe
                     yield RawRecord(number, size, None, "malformed")
         except (ValueError, RecursionError):
             raise InputError(
-                f"{file.path}: the JSON array cannot be read after entry {number} - repair it, or "
+                f"{file.path}: the JSON cannot be read after entry {number} - repair it, or "
                 "export one object per line"
             ) from None
 
 
 def _elements(content: io.BufferedReader | BinaryIO, encoding: str) -> Iterator[Any]:
-    """The values of an array, of which one at a time is in memory.
+    """The values of an array, or one after the other; one at a time is in memory.
 
     Raises:
-        ValueError: the array is not whole, in another encoding, or an entry is too large.
+        ValueError: the array or a value is not whole, in another encoding, or too large.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     parse = json.JSONDecoder().raw_decode
     rest, step, ended = "", HEAD_BYTES, False
-    opening = True
+    is_array = None
     while True:
         rest = rest.lstrip(_BETWEEN)
-        if opening and rest:
-            rest, opening = rest[1:], False
+        if is_array is None and rest:
+            is_array = rest.startswith("[")
+            rest = rest[is_array:]
             continue
-        if rest.startswith("]"):
+        if rest.startswith("]") if is_array else ended and not rest:
             return
         try:
             value, end = parse(rest)

@@ -64,16 +64,16 @@ def _is_mapped(column: str, mapper: Mapper) -> bool:
 
 def _check_type(schema: pa.Schema, mapper: Mapper) -> None:
     """A million counts of `no_text` say less than this."""
-    name = mapper.paths["text"][0]
-    if name not in schema.names:
-        return
-    kind = schema.field(name).type
-    inner = kind.value_type if pa.types.is_dictionary(kind) or pa.types.is_list(kind) else kind
-    if not _holds_text(inner):
-        raise InputError(
-            f"{mapper.file.path}: the column {name!r} holds {kind}, no text - set fields.text of "
-            f"source {mapper.file.source.name!r} to the one with the text"
-        )
+    for name in mapper.paths["text"]:
+        if name not in schema.names:
+            continue
+        kind = schema.field(name).type
+        inner = kind.value_type if pa.types.is_dictionary(kind) or pa.types.is_list(kind) else kind
+        if not _holds_text(inner):
+            raise InputError(
+                f"{mapper.file.path}: the column {name!r} holds {kind}, no text - set fields.text "
+                f"of source {mapper.file.source.name!r} to the one with the text"
+            )
 
 
 def _holds_text(kind: pa.DataType) -> bool:

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from bedside_core.errors import InputError
 from bedside_corpus.intake.csv_table import read_csv
 from bedside_corpus.intake.jsonl import read_jsonl
+from bedside_corpus.intake.parts import joined
 from bedside_corpus.intake.record import RawRecord
 from bedside_corpus.intake.sandbox import parse
-from bedside_corpus.intake.text import read_text
+from bedside_corpus.intake.text import read_lines, read_text
 from bedside_corpus.sources import SourceFile
 
 READERS: dict[str, Callable[[SourceFile], Iterator[RawRecord]]] = {
     "jsonl": read_jsonl,
     "csv": read_csv,
     "text": read_text,
+    "lines": read_lines,
 }
 """Formats that the standard library reads, line by line; all others have a process of their own."""
 
@@ -34,7 +36,8 @@ def read(file: SourceFile) -> Iterator[RawRecord]:
         InputError: the file cannot be read, is a damaged container or has no field for the text.
     """
     try:
-        yield from READERS.get(file.source.format, parse)(file)
+        records = READERS.get(file.source.format, parse)(file)
+        yield from joined(records, file) if file.source.join_parts else records
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(f"{file.path}: cannot be read ({reason})") from None

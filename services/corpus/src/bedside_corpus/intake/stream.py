@@ -143,4 +143,7 @@ def _is_wide(encoding: str) -> bool:
 
 
 def _torn(path: Path, kind: str) -> InputError:
-    return InputError(f"{path}: the {kind} stream is cut off or damaged - copy the file again")
+    return InputError(
+        f"{path}: the {kind} stream is cut off or damaged - copy the file again; if it is one of "
+        "several parts of a file (split), join them first: cat PARTS > FILE"
+    )

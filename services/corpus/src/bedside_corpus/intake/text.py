@@ -1,6 +1,6 @@
-"""Plain text: a document per file.
+"""Plain text: a document per file, or per line.
 
-Tested in tests/corpus/intake/test_encoding.py.
+Tested in tests/corpus/intake/test_encoding.py, tests/corpus/intake/test_text.py.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bedside_corpus.intake.encoding import decode
-from bedside_corpus.intake.fields import noted, whole
+from bedside_corpus.intake.fields import Mapper, noted, whole
 from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, Parsed, RawRecord, UnreadableError
+from bedside_corpus.intake.stream import lines
 from bedside_corpus.sources import SourceFile
 
 
@@ -27,3 +28,21 @@ def read_text(file: SourceFile) -> Iterator[RawRecord]:
     else:
         parsed = Parsed(text, notes=noted(encoding))
         yield whole(file, parsed, None, len(data), file.stem)
+
+
+def read_lines(file: SourceFile) -> Iterator[RawRecord]:
+    """One record per line that is not blank, named by its place.
+
+    Raises:
+        InputError: a torn compressed stream.
+    """
+    mapper, size = Mapper(file), 0
+    for line in lines(file.path, file.source.encoding):
+        size += line.size
+        if line.text is None:
+            yield RawRecord(line.number, size, None, line.damage)
+        elif line.text.strip():
+            yield mapper.record(line.number, size, {"text": line.text}, line.encoding)
+        else:
+            continue
+        size = 0

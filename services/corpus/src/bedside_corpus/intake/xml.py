@@ -31,13 +31,14 @@ def read_xml(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[RawReco
     root = tree(content)
     for element in root.iter(etree.Element):
         element.tag = etree.QName(element).localname
-    paths = file.source.fields.model_dump(exclude_none=True)
+    paths = file.source.fields.paths
     mapper = Mapper(file)
     found = [root] if file.source.record is None else _nodes(root, file.source.record)
     for number, element in enumerate(found, start=1):
         if number <= skip:
             continue
-        fields: dict[str, Any] = {path: _value(element, path) for path in paths.values()}
+        named = (path for one in paths.values() for path in one)
+        fields: dict[str, Any] = {path: _value(element, path) for path in named}
         if "text" not in paths:
             fields["text"] = text_of(element)
         yield mapper.record(number, 0, fields)
