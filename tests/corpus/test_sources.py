@@ -128,7 +128,7 @@ def test_a_remote_path_is_refused_and_a_local_one_is_not(tmp_path):
         "zip://*.txt::file:///a.zip",
         "file://a",
     ):
-        with pytest.raises(ValueError, match=r"not from [a-z0-9]+:// - copy the files to this mach"):
+        with pytest.raises(ValueError, match=r"not from [a-z0-9]+:// - copy the files to this"):
             source(path)
 
 
