@@ -17,7 +17,7 @@ from bedside_corpus.intake.stream import HEAD_BYTES, lines, opened
 from bedside_corpus.sources import SourceFile
 
 _ARRAY = re.compile(rb"\s*\[\s*\{")
-_OBJECT = re.compile(rb"\s*\{[^\S\n]*\n")
+_OBJECT = re.compile(rb'\s*\{[^\S\n]*\n\s*"')
 _BETWEEN = " \t\r\n,"
 
 
