@@ -11,7 +11,7 @@ from bedside_core.errors import InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
 from bedside_core.registry.registry import Registry
-from bedside_corpus.classifier.check import check_training
+from bedside_corpus.classifier.check import check_runs, check_training
 from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.sources import find_files
@@ -36,6 +36,7 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
     if config.sources:
         inspection.has("bytes_of_text", size, "corpus")
     inspection.needs("bytes_of_disk_per_byte_of_text", CORPUS_BYTES, "corpus")
+    check_runs(config, inspection)
     if config.train_classifier is not None:
         check_training(config.train_classifier, inspection)
     if config.phi is not None:

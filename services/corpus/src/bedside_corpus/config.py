@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from bedside_core.config import Config
 from bedside_core.cpus import available_cpus
 from bedside_core.licences import Use, uses
-from bedside_corpus.classifier.config import TrainClassifier
+from bedside_corpus.classifier.config import Classifier, RunName, Sample, Select, TrainClassifier
 from bedside_corpus.intake.licence import each, named
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.phi.config import PhiConfig
@@ -40,6 +40,8 @@ MAPPED: tuple[Format, ...] = ("jsonl", "csv", "parquet", "xlsx", "xml")
 ENCODED: tuple[Format, ...] = ("jsonl", "csv", "text", "lines")
 """Formats that do not say their encoding."""
 
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+"""Of a column of the corpus."""
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -254,8 +256,13 @@ class Executor(Config):
 class CorpusConfig(Config):
     """What goes into a corpus and what is kept out; or the run whose corpus this one takes."""
 
-    existing: Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")] | None = None
-    """Name of a run: its corpus is taken as it is, so that several runs need not repeat sources."""
+    existing: RunName | None = None
+    """Name of a run: its corpus is taken, so that several runs need not repeat sources. As it is,
+    or narrowed by `select` and `sample` to a corpus of its own, without scoring again."""
+    select: dict[ColumnName, Select] = Field(default_factory=dict)
+    """Of `existing`, the documents that satisfy each of these conditions on its columns."""
+    sample: Sample | None = None
+    """Of those, a random subset of so many words."""
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "und"
     """ISO 639 code of documents that do not carry their own."""
     purpose: Use = "commercial"
@@ -277,6 +284,8 @@ class CorpusConfig(Config):
     """Leave it out to keep documents of every subject."""
     phi: PhiConfig | None = None
     """Look for what identifies a person; leave the section out for texts that were invented."""
+    classifiers: dict[ColumnName, Classifier] = Field(default_factory=dict)
+    """Trained classifiers, each with the column that its score goes into."""
     train_classifier: TrainClassifier | None = None
     """What `bedside corpus train-classifier` does; the build does not read it."""
     annotate: AnnotateConfig | None = None
@@ -288,8 +297,15 @@ class CorpusConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         given = self.model_fields_set - {"existing", "train_classifier"}
-        if self.existing is not None and given:
-            raise ValueError(f"existing and {min(given)} are both set - unset one of them")
+        narrowing = {"select", "sample"}
+        if self.existing is not None and given - narrowing - {"executor"}:
+            wrong = min(given - narrowing - {"executor"})
+            raise ValueError(f"existing and {wrong} are both set - unset one of them")
+        if self.existing is None and given & narrowing:
+            raise ValueError(
+                f"{min(given & narrowing)} narrows a corpus that is there - name its run as "
+                "existing"
+            )
         if self.existing is None and not (self.train_classifier and not given):
             for name in ("language", "sources"):
                 if not (name in given and getattr(self, name)):

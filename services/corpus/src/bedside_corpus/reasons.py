@@ -92,10 +92,14 @@ REASONS: dict[str, Reason] = {
         "near-copy of",
     ),
     "not_medical": Reason(
-        "has too few medical words",
-        "lower `medical_filter.min_density`, or leave the filter out for its kind of text",
-        "share of medical words",
+        "has too few medical words, or too low a score of a classifier",
+        "lower `medical_filter.min_density` or the threshold in `classifiers`, or leave them out",
+        "share of medical words, or the score",
     ),
+    "not_selected": Reason(
+        "misses a condition of `select`", "widen the condition, or leave it out", "column"
+    ),
+    "not_sampled": Reason("is not in the random subset", "draw more words"),
     "phi": Reason(
         "says too much about a person",
         "let a person decide (`phi.on_hit: quarantine`), or pseudonymise",

@@ -16,6 +16,7 @@ from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
 from bedside_core.run import Run
+from bedside_corpus.classifier.applying import find
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.shards import SHARD_BYTES
 from bedside_corpus.sources import find_files, input_files
@@ -39,7 +40,7 @@ def build(config: CorpusConfig, run: Run) -> None:
         ArtifactError: the corpus cannot be written.
     """
     if config.existing is not None:
-        _take(config.existing, run)
+        _take(config.existing, config, run)
         return
     if not config.sources:
         raise ConfigError("corpus.sources is missing - set it, or existing")
@@ -59,6 +60,9 @@ def build(config: CorpusConfig, run: Run) -> None:
     if any(source.is_named for source in config.used_sources):
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
+    classifiers = find(config.classifiers, run)
+    if classifiers:
+        libraries = (*libraries, "numpy")
     from bedside_corpus.decisions import VERSION as DECISIONS
     from bedside_corpus.engine.minhash import VERSION as NEAR
 
@@ -67,6 +71,7 @@ def build(config: CorpusConfig, run: Run) -> None:
         config.model_copy(
             update={"executor": Executor(workers=1), "annotate": None, "train_classifier": None}
         ),
+        parents={f"classifier.{name}": artifact for name, (artifact, _) in classifiers.items()},
         inputs=inputs,
         formats={
             "decisions": DECISIONS,
@@ -87,7 +92,9 @@ def build(config: CorpusConfig, run: Run) -> None:
         memory.refusing("building the corpus", lambda: SMALLER),
         run.registry.work(recipe.sha256) as room,
     ):
-        read, written = run_stages(config, files, room, key)
+        read, written = run_stages(
+            config, files, room, key, [applied for _, applied in classifiers.values()]
+        )
         if aside := write_review(quarantine_of(room)):
             say(f"{aside:,} documents wait for a person: {quarantine_of(room)} has review.csv")
         tally = Tally.of(read, written)
@@ -108,14 +115,21 @@ def build(config: CorpusConfig, run: Run) -> None:
             declared = {source.name: source.declared() for source in config.used_sources}
             artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
             artifact.facts |= {PURPOSE: config.purpose, "left_out": config.left_out}
+            if classifiers:
+                artifact.facts["classifiers"] = {
+                    name: {"classifier": made.digest, "threshold": applied.threshold}
+                    for name, (made, applied) in classifiers.items()
+                }
             if key is not None:
                 artifact.facts[IDENTIFIERS] = Identifiers.read(key).key_id
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
 
 
-def _take(name: str, run: Run) -> None:
-    """Put the corpus of another run into this one's slot; what it holds is counted at evaluation.
+def _take(name: str, config: CorpusConfig, run: Run) -> None:
+    """Put the corpus of another run into this one's slot, or what is selected of it.
+
+    Its contamination is counted at evaluation.
 
     Raises:
         InputError: that run has none.
@@ -123,5 +137,11 @@ def _take(name: str, run: Run) -> None:
         ArtifactError: its files do not match its manifest.
     """
     corpus = replace(run, name=name).input("corpus")
+    if config.select or config.sample:
+        from bedside_corpus.selection import narrow
+
+        like = config.sample and config.sample.like
+        narrow(config, corpus, replace(run, name=like).input("corpus") if like else None, run)
+        return
     run.registry.set_slot(run.name, "corpus", corpus.digest)
     say(f"corpus {corpus.digest[:12]} of run {name!r}, taken as it is")

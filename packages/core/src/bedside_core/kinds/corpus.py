@@ -91,6 +91,11 @@ def shards(corpus: Artifact) -> list[Shard]:
     return [Shard(corpus.path / entry.path, entry.sha256) for entry in entries]
 
 
+def listings(corpus: Artifact) -> list[Shard]:
+    """The listings of those files, in the same order."""
+    return [Shard(corpus.path / entry.path, entry.sha256) for entry in _numbered(corpus, _LISTING)]
+
+
 def _numbered(corpus: Artifact, name: re.Pattern[str]) -> list[FileEntry]:
     fits = ((name.fullmatch(entry.path), entry) for entry in corpus.manifest.files)
     numbered = [(int(fit[1]), entry) for fit, entry in fits if fit]

@@ -17,7 +17,7 @@ the first document comes, and kept for all of its shards.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -47,6 +47,14 @@ class Step(PipelineStep):  # type: ignore[misc]  # datatrove has no types
         if self.decisions is not None:
             name, changes = (None, {}) if document is None else (document.id, document.changes)
             self.decisions.drop(place, name, self.name, dropped.reason, dropped.by, changes)
+
+    def went_on(self, result: Document, document: Document) -> Document:
+        """Count a document that goes on, and note what it was changed by."""
+        if not result.says_the_same(document):
+            self.counts.changed += 1
+            if result.changes == document.changes:
+                result = replace(result, changes={**document.changes, self.name: 1})
+        return result
 
 
 class Block(Step):
@@ -80,8 +88,52 @@ class Block(Step):
             except Dropped as dropped:
                 self.drop(dropped, document.place, document)
             else:
-                if not result.says_the_same(document):
-                    self.counts.changed += 1
-                    if result.changes == document.changes:
-                        result = replace(result, changes={**document.changes, self.name: 1})
-                yield result
+                yield self.went_on(result, document)
+
+
+class BatchBlock(Step):
+    """Decides on several documents at a time, where that is cheaper: a model on a GPU.
+
+    Order is kept. The batches follow from the documents of a shard alone, so a shard that is done
+    again has the same ones.
+    """
+
+    type = "block"
+    columns: Mapping[str, Literal["number", "label"]] = {}
+    """As those of a `Block`."""
+    batch_documents = 1024
+    batch_characters = 8_000_000
+    """Whichever is reached first closes a batch, so that long documents do not fill the memory."""
+
+    @abstractmethod
+    def apply_batch(self, documents: Sequence[Document]) -> Sequence[Document | Dropped]:
+        """For each document, in order, how it goes on, or why it does not.
+
+        Raises:
+            InputError: what the block needs besides documents cannot be read; ends the build.
+        """
+
+    def run(
+        self, data: Iterable[Document], rank: int = 0, world_size: int = 1
+    ) -> Iterator[Document]:
+        """Pass documents on, in order, and count."""
+        self.counts = Counts()
+        for batch in self._batches(data):
+            for document, outcome in zip(batch, self.apply_batch(batch), strict=True):
+                self.counts.read += 1
+                if isinstance(outcome, Dropped):
+                    self.drop(outcome, document.place, document)
+                else:
+                    yield self.went_on(outcome, document)
+
+    def _batches(self, data: Iterable[Document]) -> Iterator[list[Document]]:
+        batch: list[Document] = []
+        characters = 0
+        for document in data:
+            batch.append(document)
+            characters += len(document.text)
+            if len(batch) == self.batch_documents or characters >= self.batch_characters:
+                yield batch
+                batch, characters = [], 0
+        if batch:
+            yield batch

@@ -5,9 +5,15 @@ Tested in tests/core/test_preflight.py.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bedside_core.errors import InputError
 from bedside_core.inspection import Inspection
+from bedside_core.registry.registry import Registry
 from bedside_corpus.classifier.config import TrainClassifier
+
+if TYPE_CHECKING:
+    from bedside_corpus.config import CorpusConfig
 
 
 def check_training(settings: TrainClassifier, inspection: Inspection) -> None:
@@ -23,3 +29,19 @@ def check_training(settings: TrainClassifier, inspection: Inspection) -> None:
             folder = settings.false_positives.absolute().parent
             if not folder.is_dir():
                 raise InputError(f"{folder} is no folder - make it, or name another file")
+
+
+def check_runs(config: CorpusConfig, inspection: Inspection) -> None:
+    """Whether the classifiers are trained and the corpus that a sample is measured by is built."""
+    registry = Registry.from_environment()
+    wanted = {
+        f"corpus.classifiers.{column}": (one.run or str(inspection.document["name"]), "classifier")
+        for column, one in config.classifiers.items()
+    }
+    if config.sample is not None and config.sample.like is not None:
+        wanted["corpus.sample.like"] = (config.sample.like, "corpus")
+    for setting, (run, slot) in wanted.items():
+        if registry.slot(run, slot) is None:
+            inspection.unsure(f"{setting}: run {run!r} has no {slot} yet")
+        else:
+            inspection.checked(f"{setting}: run {run!r} has a {slot}")

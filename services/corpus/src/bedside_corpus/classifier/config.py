@@ -1,4 +1,4 @@
-"""The sections `corpus.train_classifier` and `corpus.classifiers`.
+"""The sections `corpus.train_classifier`, `classifiers`, `select` and `sample`.
 
 Tested in tests/corpus/classifier/test_verb.py.
 """
@@ -6,9 +6,9 @@ Tested in tests/corpus/classifier/test_verb.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from bedside_core.config import Config
 
@@ -44,3 +44,41 @@ class Classifier(Config):
     threshold: Literal["certificate"] | Annotated[float, Field(ge=0, le=1)] | None
     """Lowest score of a document that is kept; `certificate` takes the certified threshold, `null`
     keeps every document with its score, for `select`. A classifier of several classes has none."""
+
+
+class Range(Config):
+    """Numbers of a column that are kept, the limits themselves among them."""
+
+    min: float | None = None
+    """Lowest; a document without a score is below."""
+    max: float | None = None
+    """Highest."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("min and max are missing - set one of them or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max} - exchange them")
+        return self
+
+
+Select = Range | Annotated[tuple[str, ...], Field(min_length=1)]
+"""Of a column with numbers a range, of one with names those that are kept."""
+
+
+class Sample(Config):
+    """A random subset, the same for the same corpus, seed and number of words."""
+
+    words: int | None = Field(default=None, ge=1)
+    """So many, but for half a document."""
+    like: RunName | None = None
+    """As many as the corpus of this run has."""
+    seed: int = Field(default=0, ge=0)
+    """Which subset."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.words is None) == (self.like is None):
+            raise ValueError("a sample has words or like - set one of them")
+        return self

@@ -17,12 +17,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bedside_corpus.blocks.base import Block, Step
+from bedside_corpus.blocks.base import BatchBlock, Block, Step
+from bedside_corpus.blocks.classifying import Classifying
 from bedside_corpus.blocks.cleaning import Cleaning
 from bedside_corpus.blocks.heldout import HeldoutFilter
 from bedside_corpus.blocks.language import LanguageFilter
 from bedside_corpus.blocks.medical import DensityFilter
 from bedside_corpus.blocks.quality import QualityFilter
+from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine.comparing import PAIRS, Comparing
 from bedside_corpus.engine.executor import LocalExecutor
@@ -40,9 +42,10 @@ from bedside_corpus.phi.quarantine import quarantine_of
 from bedside_corpus.sources import SourceFile
 
 
-def blocks(config: CorpusConfig, room: Path) -> list[Block]:
+def blocks(work: Work) -> list[Block | BatchBlock]:
     """What decides on each document, in order; the gate is last, as what passes it is written."""
-    chosen: list[Block] = [Cleaning()]
+    config = work.config
+    chosen: list[Block | BatchBlock] = [Cleaning()]
     if config.heldout:
         chosen.append(HeldoutFilter(config.heldout))
     if config.language_threshold is not None:
@@ -52,8 +55,10 @@ def blocks(config: CorpusConfig, room: Path) -> list[Block]:
         chosen.append(QualityFilter(kinds))
     if config.medical_filter is not None:
         chosen.append(DensityFilter(config.medical_filter.min_density))
+    if work.classifiers:
+        chosen.append(Classifying(work.classifiers))
     if config.phi is not None:
-        chosen.append(PhiGate(config.phi, quarantine_of(room)))
+        chosen.append(PhiGate(config.phi, quarantine_of(work.room)))
     return chosen
 
 
@@ -71,7 +76,7 @@ class Stage(NamedTuple):
 
 def _read(work: Work) -> list[Step]:
     config, folder = work.config, work.folder("read")
-    chosen = blocks(config, work.room)
+    chosen = blocks(work)
     reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
     steps: list[Step] = [reading, *chosen]
     return [*steps, Keeping(folder, steps, scores_of(chosen), config.near_duplicates)]
@@ -94,7 +99,7 @@ def _resolve(work: Work) -> list[Step]:
 def _write(work: Work) -> list[Step]:
     read, resolved = work.folder("read"), work.folder("resolve")
     steps: list[Step] = [Deduplicating(read, resolved, _compared(work, "id"))]
-    scores = scores_of(blocks(work.config, work.room))
+    scores = scores_of(blocks(work))
     return [*steps, Writing(work.folder("read"), work.folder("write"), steps, scores)]
 
 
@@ -125,7 +130,11 @@ STAGES = (
 
 
 def run_stages(
-    config: CorpusConfig, files: Sequence[SourceFile], room: Path, key: Path | None = None
+    config: CorpusConfig,
+    files: Sequence[SourceFile],
+    room: Path,
+    key: Path | None = None,
+    classifiers: Sequence[Applied] = (),
 ) -> tuple[list[Record], list[Record]]:
     """Run what is not done yet.
 
@@ -134,6 +143,7 @@ def run_stages(
         files: of the sources, in their order.
         room: a directory that nobody else uses, kept until the corpus is written.
         key: of the house's identifiers, where a source names patients or documents.
+        classifiers: that score each document, in the order of their columns.
 
     Returns:
         What was recorded of each shard at its reading, and of the copies; and at its writing.
@@ -142,7 +152,7 @@ def run_stages(
         InputError: a file or a held-out text cannot be read, or a worker was killed.
         ArtifactError: the disk is full.
     """
-    work = Work(config, tuple(divide(files)), room, key)
+    work = Work(config, tuple(divide(files)), room, key, tuple(classifiers))
     for stage in STAGES:
         folder, sizes = work.folder(stage.name), stage.sizes(work)
         executor = LocalExecutor(

@@ -16,7 +16,7 @@ import pyarrow as pa
 from bedside_core.files import appearing
 from bedside_core.identifiers import Identifiers
 from bedside_core.licences import Use
-from bedside_corpus.blocks.base import Block, Step
+from bedside_corpus.blocks.base import BatchBlock, Block, Step
 from bedside_corpus.config import NearDuplicates
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
@@ -150,7 +150,7 @@ def keys_path(folder: Path, what: str, rank: int) -> Path:
     return folder / what / f"{rank:05d}.npy"
 
 
-def scores_of(blocks: Iterable[Block]) -> Scores:
+def scores_of(blocks: Iterable[Block | BatchBlock]) -> Scores:
     """The columns that blocks add."""
     return {name: kind for block in blocks for name, kind in block.columns.items()}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine.shards import Shard
 
@@ -22,6 +23,8 @@ class Work:
     """A directory that nobody else uses, kept until the corpus is written."""
     key: Path | None = None
     """Of the house's identifiers, where a source names patients or documents."""
+    classifiers: tuple[Applied, ...] = ()
+    """In the order of their columns."""
 
     def folder(self, stage: str) -> Path:
         """Where a stage leaves what it makes."""

@@ -174,7 +174,7 @@ def draw(
     """
     config, folder = work.config, work.folder("draw")
     sizes = [shard.size for shard in work.shards]
-    chosen = [*blocks(config, work.room), *only]
+    chosen = [*blocks(work), *only]
     reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
     steps: list[Step] = [reading, *chosen]
     last = Drawing(folder, steps, scores_of(chosen), size=size, seed=seed)
