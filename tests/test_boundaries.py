@@ -29,7 +29,10 @@ SHARED = {"bedside_core", "bedside_models"}
 """What services may import besides themselves; core imports nothing of the house."""
 OPERATED = {"bundle", "inference", "registry"}
 """Services with verbs for operators, whose arguments are no settings of a run."""
-WITHOUT_RUN = {("corpus", "why"), ("eval", "compare"), ("trainer", "selftest")}
+WITHOUT_RUN = {
+    *(("corpus", verb) for verb in ("agreement", "review", "why")),
+    *(("eval", "compare"), ("trainer", "selftest")),
+}
 """Verbs of other services that need no run config: their options are all they have."""
 QUESTIONS = {("trainer", "plan")}
 """Verbs with a run config that are asked about what no run has: hardware of another house."""

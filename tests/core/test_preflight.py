@@ -179,6 +179,7 @@ BROKEN = {
     "corpus.annotate.endpoint.ca_file": ANNOTATE.format(
         "endpoint: {address: /s, model: m, ca_file: nix}", "seed: 1"
     ),
+    "corpus.annotate.review.filled": ANNOTATE.format(SERVER, "review: {filled: [nix]}"),
     "eval.policy": "eval.policy=nix",
     "eval.heldout": "eval.heldout.ward=nix",
     "eval.exams": "eval.exams.exam=nix",

@@ -54,6 +54,7 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
 def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:
     from bedside_corpus.labelling.given import published_files, read_labelled
     from bedside_corpus.labelling.question import Asked
+    from bedside_corpus.labelling.review import read_rows
 
     with inspection.looking("corpus.annotate.question.prompt"):
         Asked(config.question)
@@ -62,6 +63,9 @@ def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:
             read_labelled(config.labelled)
         if config.published is not None:
             published_files(config.published)
+    for path in config.review.filled:
+        with inspection.looking(f"corpus.annotate.review.filled: {path}"):
+            read_rows(path)
     if config.endpoint is not None and config.endpoint.ca_file is not None:
         from bedside_core.endpoint.connection import open_http
 

@@ -7,6 +7,7 @@ from bedside_core.commands import Command
 from bedside_corpus.check import check
 from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
+from bedside_corpus.labelling.people import ReviewOptions, agreement, review
 from bedside_corpus.labelling.verb import annotate
 from bedside_corpus.run import build
 from bedside_corpus.why import Asked, why
@@ -46,5 +47,20 @@ COMMANDS: tuple[Command, ...] = (
         words=("document", "corpus?"),
         arguments=Asked,
         examples=("letters/2024.jsonl:17 demo", "letters/2024.jsonl#4711 --config FILE"),
+    ),
+    Command(
+        "review",
+        "look at documents of a review file one by one, and say what they are",
+        review,
+        words=("file",),
+        arguments=ReviewOptions,
+        examples=("review-anna.csv --by anna",),
+    ),
+    Command(
+        "agreement",
+        "how often people agree with each other, and the labels with them",
+        agreement,
+        words=("file...",),
+        examples=("review-anna.csv review-ben.csv review-cem.csv",),
     ),
 )

@@ -57,6 +57,18 @@ class Question(Config):
         return self
 
 
+class Review(Config):
+    """What people look at, to say how often the labels are right."""
+
+    documents: Annotated[int, Field(ge=0)] = 200
+    """Drawn at random, half of them from each class, into a file that `bedside corpus review`
+    goes through; 0 writes none."""
+    text: bool = False
+    """Write the texts into the file, too, for an editor or a spreadsheet."""
+    filled: tuple[Path, ...] = ()
+    """Copies of that file, each filled in by another person: their agreement becomes a fact."""
+
+
 class AnnotateConfig(Config):
     """A labelled set, from the same sources and blocks as the corpus, without its filters."""
 
@@ -76,6 +88,8 @@ class AnnotateConfig(Config):
     and `id` or `sha256` (of the cleaned text). Every document that it names is taken."""
     published: Published | None = None
     """In its place labels that others published."""
+    review: Review = Review()
+    """How people check them."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

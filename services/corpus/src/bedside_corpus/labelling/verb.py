@@ -28,7 +28,7 @@ from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.shards import SHARD_BYTES, divide
 from bedside_corpus.engine.work import Work
 from bedside_corpus.intake.licence import each
-from bedside_corpus.labelling.config import AnnotateConfig
+from bedside_corpus.labelling.config import AnnotateConfig, Review
 from bedside_corpus.labelling.given import NamedFilter, published_files, read_labelled
 from bedside_corpus.labelling.question import Asked
 from bedside_corpus.run import SMALLER
@@ -102,6 +102,10 @@ def annotate(config: CorpusConfig, run: Run) -> None:
             found = _label(wanted, given, sample, run.registry.home / "work" / ANSWERS)
             labels = _write(run, recipe, work, annotator, sample, found, records)
     _report(labels)
+    if wanted.review.documents:
+        _offer_review(labels, wanted.review, run.registry.home)
+    if wanted.review.filled:
+        _keep_agreement(labels, wanted.review, run)
 
 
 def _wanted(config: CorpusConfig) -> AnnotateConfig:
@@ -160,7 +164,7 @@ def _deciding(
     config: CorpusConfig, wanted: AnnotateConfig, annotator: Mapping[str, str]
 ) -> CorpusConfig:
     """The settings that decide the labels: not where the model is, and not who looks at them."""
-    changed: dict[str, Any] = {}
+    changed: dict[str, Any] = {"review": Review()}
     if wanted.endpoint is not None:
         changed["endpoint"] = type(wanted.endpoint)(
             address="/none", model=wanted.endpoint.model, digest=annotator["model"]
@@ -248,6 +252,44 @@ def _write(
             artifact.facts[IDENTIFIERS] = Identifiers.read(work.key).key_id
     log.info("labels written", extra=fields(labelled=len(places), unlabelled=len(found.reasons)))
     return artifact.result
+
+
+def _offer_review(labels: Artifact, wanted: Review, home: Path) -> None:
+    """Write the file for people, unless there is one that somebody has begun."""
+    from bedside_corpus.labelling.review import drawn_rows, read_rows, write_rows
+
+    path = home / "work" / f"review-{labels.digest[:16]}" / "review.csv"
+    if not path.exists() or not any(row.label for row in read_rows(path)):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_rows(path, drawn_rows(labels, wanted.documents, text=wanted.text))
+    say(
+        f"for people to check: copy {path} for each of them, and `bedside corpus review COPY --by "
+        "NAME`; name the copies in corpus.annotate.review.filled"
+    )
+
+
+def _keep_agreement(labels: Artifact, wanted: Review, run: Run) -> None:
+    """Write the same set again, with what people say of it.
+
+    Raises:
+        InputError: the files are none, or of another set.
+    """
+    from bedside_corpus.labelling.checked import check_reviews, facts, tell
+
+    inputs = {f"review/{number}": path for number, path in enumerate(wanted.filled)}
+    found = check_reviews(run.registry, wanted.filled)
+    if found.labels.digest != labels.digest:
+        raise InputError(
+            f"corpus.annotate.review.filled: these are of labels {found.labels.digest[:12]}, not "
+            f"of {labels.digest[:12]} - take files that were drawn from this set"
+        )
+    recipe = run.recipe(Review(filled=wanted.filled), parents={"labels": labels}, inputs=inputs)
+    if run.reuse("labels", recipe) is None:
+        with run.write("labels", recipe) as artifact:
+            for entry in labels.manifest.files:
+                artifact.take(labels.path / entry.path, entry)
+            artifact.facts.update(labels.manifest.facts, agreement=facts(found.agreement))
+    tell(found.agreement)
 
 
 def _rows(
