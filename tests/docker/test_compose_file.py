@@ -17,7 +17,7 @@ from bedside_inference.gateway.telemetry.metrics import Metrics
 
 ENGINES = {"engine", "engine-next"}
 STAY = {*ENGINES, "gateway"}
-ASKED_FOR = {"listener"}
+ASKED_FOR = {"listener", "annotate"}
 STEPS = {
     "secrets",
     "keys",
@@ -25,6 +25,7 @@ STEPS = {
     "base",
     "plan",
     "corpus",
+    "train-classifier",
     "trainer",
     "merger",
     "eval",
@@ -197,6 +198,7 @@ def test_a_service_is_on_a_network_where_it_does_not_belong(compose: Any) -> Non
         "engine": ["clinical"],
         "engine-next": ["clinical"],
         "gateway": ["clinical", "edge"],
+        "annotate": ["clinical"],
         "listener": ["edge"],
         **dict.fromkeys(STEPS),
     }
@@ -220,7 +222,7 @@ def test_a_signing_key_is_seen_by_another_than_its_holders(compose: Any) -> None
 
 def test_the_pin_is_written_or_not_seen_by_who_reads_the_registry(compose: Any) -> None:
     """Who writes the registry must not say whose it is."""
-    readers = {*ENGINES, "gateway", *STEPS} - {"secrets", "keys", "archive"}
+    readers = {*ENGINES, "gateway", "annotate", *STEPS} - {"secrets", "keys", "archive"}
     makers = {"keys": "rw", "archive": "rw"}
     assert compose.who_mounts("pin") == {**dict.fromkeys(readers, "ro"), **makers}
 
@@ -232,7 +234,7 @@ def test_a_step_begins_before_there_are_keys(compose: Any) -> None:
 
 
 def test_the_registry_is_seen_or_written_by_the_wrong_service(compose: Any) -> None:
-    writers = STEPS - {"secrets"}
+    writers = {"annotate", *STEPS} - {"secrets"}
     assert compose.who_mounts("registry") == {
         **dict.fromkeys(ENGINES, "ro"),
         **dict.fromkeys(writers, "rw"),
@@ -254,7 +256,8 @@ def test_documents_reach_what_serves(compose: Any) -> None:
         if {"/app/data", "/app/demo"} & {target for target, _ in compose.mounts(name).values()}
     }
     assert seen & {*STAY, "secrets", "keys", "listener", "archive", "promote"} == set()
-    assert seen == {"bootstrap", "base", "plan", "corpus", "eval"}
+    labelling = {"annotate", "train-classifier"}
+    assert seen == {"bootstrap", "base", "plan", "corpus", "eval", *labelling}
 
 
 def test_training_or_merging_sees_a_sealed_text(compose: Any) -> None:
