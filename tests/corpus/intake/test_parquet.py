@@ -80,8 +80,12 @@ def test_a_column_of_something_else_is_one_error(read_bytes):
 
 
 def test_layouts_of_published_snapshots(read_bytes):
-    fineweb = {"text": ["Ein Text."], "id": ["<urn:uuid:1>"], "dump": ["CC"], "language": ["deu"],
-               "language_score": [0.9]}  # fmt: skip
+    fineweb = {
+        "text": ["Ein Text."], "id": ["<urn:uuid:1>"], "dump": ["CC-MAIN-2024-10"],
+        "url": ["https://example.org"], "date": ["2024-02-20T00:00:00Z"], "file_path": ["s3://cc"],
+        "language": ["deu"], "language_score": [0.9], "language_script": ["Latn"],
+        "minhash_cluster_size": [3], "top_langs": ['{"deu_Latn_score": 0.9}'],
+    }  # fmt: skip
     (found,) = read_bytes("000_00000.parquet", parquet(fineweb), "parquet")
     assert found.fields == {"text": "Ein Text.", "id": "<urn:uuid:1>", "language": "de"}
     parcomed = {"input": ["Un texte."], "source": ["CAS"], "document_type": ["cas"]}

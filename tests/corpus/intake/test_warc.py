@@ -1,4 +1,5 @@
 import gzip
+import io
 import sys
 from pathlib import Path
 
@@ -7,6 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bedside_core.errors import InputError
+from bedside_corpus.config import Source
+from bedside_corpus.intake.record import DamagedFileError
+from bedside_corpus.intake.warc import read_warc
+from bedside_corpus.sources import SourceFile
 
 sys.path.insert(0, str(Path(__file__).parent))
 import samples
@@ -42,7 +47,7 @@ def test_texts_that_were_taken_from_pages(read_bytes):
 
 def test_a_crawl_that_is_cut_off_or_none_is_an_error(read_bytes):
     for data in (CRAWL[:-20], gzip.compress(CRAWL)[:-30]):
-        with pytest.raises(InputError, match="cut off or damaged in record"):
+        with pytest.raises(InputError, match="cut off or damaged in or behind record"):
             read_bytes("a.warc", data, "warc")
     with pytest.raises(InputError, match="cannot be read after record 0"):
         read_bytes("a.warc", b"nonsense" * 50, "warc")
@@ -59,3 +64,22 @@ def test_a_damaged_crawl_is_records_reasons_or_an_error(read_bytes, place, value
     except InputError:
         return
     assert all(r.fields is not None or r.damage for r in found)
+
+
+def test_wherever_a_crawl_is_cut_off_nothing_is_missing_without_a_word():
+    whole = samples.warc(*(samples.page(f"<p>Text {n}".encode()) for n in range(3)))
+    starts = [place for place in range(len(whole)) if whole.startswith(b"WARC/", place)]
+    parts = [whole[a:b] for a, b in zip(starts, [*starts[1:], len(whole)], strict=True)]
+    for members in (parts, [gzip.compress(part) for part in parts]):
+        ends = [len(b"".join(members[:n])) for n in range(1, 4)]
+        data = b"".join(members)
+        for cut in range(len(data)):
+            if cut not in ends:  # where a shorter crawl would end, too
+                with pytest.raises((DamagedFileError, OSError)):
+                    read_to_the_end(data[:cut])
+        assert [len(read_to_the_end(data[:end])) for end in ends] == [1, 2, 3]
+
+
+def read_to_the_end(data):
+    source = Source(name="s", path="a.warc", format="warc", personal_data="none")
+    return list(read_warc(io.BytesIO(data), SourceFile(source, source.path, "a.warc"), 0))

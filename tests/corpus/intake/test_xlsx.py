@@ -48,9 +48,10 @@ def test_what_is_no_workbook_is_a_reason(read_bytes):
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts["xl/sharedStrings.xml"] = b"<sst>" + b"<si><t>x</t></si>" * 16_000_000
     bomb = samples.zipped(parts)
+    for data in (b"nonsense", DATA[:-200]):
+        with pytest.raises(InputError, match=r"a\.xlsx: no xlsx file, or a damaged one - copy"):
+            read_bytes("a.xlsx", data, "xlsx", fields={"text": "Befund"})
     for data, reason in (
-        (b"nonsense", "malformed"),
-        (DATA[:-200], "malformed"),
         (b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
         (bomb, "too_large"),
     ):

@@ -92,6 +92,9 @@ class Source(Config):
     """What stands between texts that are joined: of several fields, of a list, of parts."""
     join_parts: bool = False
     """Neighbouring records with one `fields.document` are one document: sentences, or words."""
+    damaged_files: Literal["fail", "keep"] = "fail"
+    """Where a file of many documents is cut off: an error with its name, or what could be read of
+    it is kept and `cut_off` is counted."""
     encoding: str | None = None
     """Of jsonl, csv and text that are neither UTF-8, UTF-16 with its mark nor Windows-1252."""
     licence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Literal
 
-from bedside_core.errors import InputError
 from bedside_corpus.intake.fields import Mapper
-from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, RawRecord
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, DamagedFileError, RawRecord
 from bedside_corpus.intake.stream import Line, lines
 from bedside_corpus.sources import SourceFile
 
@@ -23,7 +22,8 @@ def read_csv(file: SourceFile) -> Iterator[RawRecord]:
     cell is which cannot be known.
 
     Raises:
-        InputError: no column for the text, a quote that is never closed, or a torn stream.
+        InputError: no column for the text.
+        DamagedFileError: a quote that is never closed, or a torn stream.
     """
     mapper = Mapper(file)
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
@@ -48,7 +48,7 @@ def read_csv(file: SourceFile) -> Iterator[RawRecord]:
         try:
             row = next(rows, None)
         except csv.Error:
-            raise InputError(
+            raise DamagedFileError(
                 f"{file.path}: the row that begins in line {source.row} cannot be read: a quote is "
                 "not closed, or stands inside a cell - repair it, or set quotes: false for source "
                 f"{file.source.name!r} if its quotes enclose nothing"

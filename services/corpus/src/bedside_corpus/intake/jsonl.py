@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from bedside_core.errors import InputError
 from bedside_corpus.intake.encoding import marked
 from bedside_corpus.intake.fields import Mapper
-from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, RawRecord
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, DamagedFileError, RawRecord
 from bedside_corpus.intake.stream import HEAD_BYTES, lines, opened
 from bedside_corpus.sources import SourceFile
 
@@ -25,7 +24,8 @@ def read_jsonl(file: SourceFile) -> Iterator[RawRecord]:
     """One record per line that is not blank, or per object of the array, or of the file.
 
     Raises:
-        InputError: a torn compressed stream or array, or no record has a text.
+        InputError: no record has a text.
+        DamagedFileError: a torn compressed stream or array.
     """
     mapper = Mapper(file)
     with opened(file.path) as (_, content):
@@ -77,7 +77,7 @@ def _objects(file: SourceFile, mapper: Mapper, mark: str | None) -> Iterator[Raw
                 else:
                     yield RawRecord(number, size, None, "malformed")
         except (ValueError, RecursionError):
-            raise InputError(
+            raise DamagedFileError(
                 f"{file.path}: the JSON cannot be read after entry {number} - repair it, or "
                 "export one object per line"
             ) from None

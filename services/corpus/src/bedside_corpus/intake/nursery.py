@@ -59,6 +59,7 @@ def _parse(request: dict[str, Any], reading: int, writing: int) -> None:
     from bedside_core.errors import InputError
     from bedside_corpus.config import Source
     from bedside_corpus.intake.parsers import records
+    from bedside_corpus.intake.record import DamagedFileError
     from bedside_corpus.sources import SourceFile
 
     source = Source.model_validate(request["source"])
@@ -71,7 +72,8 @@ def _parse(request: dict[str, Any], reading: int, writing: int) -> None:
                 _allow_more_time()
             _send(pipe, {"end": True})
         except InputError as error:
-            _send(pipe, {"error": str(error)})
+            is_damaged = isinstance(error, DamagedFileError)
+            _send(pipe, {"error": str(error), "is_damaged": is_damaged})
 
 
 def _bound() -> None:

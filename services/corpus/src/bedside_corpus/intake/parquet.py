@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from bedside_core.errors import InputError
 from bedside_corpus.intake.fields import Mapper
-from bedside_corpus.intake.record import RawRecord
+from bedside_corpus.intake.record import DamagedFileError, RawRecord
 from bedside_corpus.sources import SourceFile
 
 BATCH_ROWS = 256
@@ -24,8 +24,8 @@ def read_parquet(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[Raw
     mark that they are UTF-8 (Spark, Impala).
 
     Raises:
-        InputError: not a Parquet file, a damaged one, one without the column of the texts, or with
-            something else in it.
+        InputError: no column of the texts, or something else in it.
+        DamagedFileError: not a Parquet file, or a damaged one.
     """
     mapper = Mapper(file)
     try:
@@ -52,7 +52,7 @@ def read_parquet(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[Raw
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise InputError(
+        raise DamagedFileError(
             f"{file.path}: not a Parquet file, or a damaged one - copy the file again"
         ) from None
 

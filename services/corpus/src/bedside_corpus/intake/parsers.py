@@ -20,7 +20,7 @@ from bedside_corpus.intake.fields import whole
 from bedside_corpus.intake.html import read_html
 from bedside_corpus.intake.parquet import read_parquet
 from bedside_corpus.intake.pdf import read_pdf
-from bedside_corpus.intake.record import Parsed, RawRecord, UnreadableError
+from bedside_corpus.intake.record import DamagedFileError, Parsed, RawRecord, UnreadableError
 from bedside_corpus.intake.warc import read_warc, read_wet
 from bedside_corpus.intake.xlsx import read_xlsx
 from bedside_corpus.intake.xml import read_xml
@@ -47,13 +47,18 @@ def records(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[RawRecor
     """The records of an open file.
 
     Raises:
-        InputError: a container that is none, or has no field for the text.
+        InputError: no field for the text.
+        DamagedFileError: a container is none, or is damaged.
     """
     kind = file.source.format
     if kind in CONTAINERS:
         try:
             yield from CONTAINERS[kind](content, file, skip)
         except UnreadableError as error:
+            if str(error) == "malformed" and (kind != "xml" or file.source.record is not None):
+                raise DamagedFileError(
+                    f"{file.path}: no {kind} file, or a damaged one - copy the file again"
+                ) from None
             yield RawRecord(None, 0, None, str(error))
         return
     size = content.seek(0, io.SEEK_END)

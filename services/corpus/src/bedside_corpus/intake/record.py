@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from bedside_core.errors import InputError
+
 MAX_DOCUMENT_BYTES = 32 * 2**20
 """A longer line, cell or file is `too_large`: 32 MiB are seven Bibles, and no clinical text."""
 
@@ -38,6 +40,10 @@ class Parsed(NamedTuple):
     notes: tuple[str, ...] = ()
     patient: str | None = None
     """The number as the file has it."""
+
+
+class DamagedFileError(InputError):
+    """A file of many documents is cut off or damaged, so how many are missing is not known."""
 
 
 class UnreadableError(Exception):

@@ -21,7 +21,7 @@ from typing import Any
 
 from bedside_core.console import say
 from bedside_core.errors import InputError
-from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, RawRecord
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, DamagedFileError, RawRecord
 from bedside_corpus.sources import SourceFile
 
 SECONDS = 90.0
@@ -60,9 +60,8 @@ def parse(file: SourceFile) -> Iterator[RawRecord]:
             return
         fruitless = fruitless + 1 if last == done else 1
         if fruitless == MAX_ATTEMPTS or (last == 0 and reason == "malformed"):
-            raise InputError(
-                f"{file.path}: cannot be read after record {last} ({reason}) - copy the file "
-                "again, or take it out of its source"
+            raise DamagedFileError(
+                f"{file.path}: cannot be read after record {last} ({reason}) - copy the file again"
             )
         done = last + 1
         yield RawRecord(done, 0, None, reason)
@@ -85,7 +84,8 @@ def _attempt(file: SourceFile, skip: int) -> Attempt:
             if frame is None:
                 return last, REASONS.get(started.result(), "crashed")
             if "error" in frame:
-                raise InputError(frame["error"])
+                kind = DamagedFileError if frame["is_damaged"] else InputError
+                raise kind(frame["error"])
             if "end" in frame:
                 return last, None
             record = RawRecord(**frame | {"notes": tuple(frame["notes"])})

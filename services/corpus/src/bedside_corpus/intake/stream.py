@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from bedside_core.errors import InputError
 from bedside_corpus.intake.encoding import decode, marked
-from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, UnreadableError
+from bedside_corpus.intake.record import (
+    MAX_DOCUMENT_BYTES,
+    DamagedFileError,
+    UnreadableError,
+)
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 HEAD_BYTES = 2**16
@@ -37,7 +40,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, io.BufferedReader]]:
     """The file, and its content unpacked; by its first bytes, not by its name.
 
     Raises:
-        InputError: the compressed stream is torn.
+        DamagedFileError: the compressed stream is torn.
     """
     with path.open("rb") as raw:
         head = raw.read(4)
@@ -67,7 +70,7 @@ def lines(path: Path, declared: str | None) -> Iterator[Line]:
     What follows a whole gzip stream and is none is one line with the damage `trailing_bytes`.
 
     Raises:
-        InputError: the compressed stream is torn.
+        DamagedFileError: the compressed stream is torn.
     """
     with opened(path) as (raw, content):
         head = content.peek(HEAD_BYTES)
@@ -142,8 +145,8 @@ def _is_wide(encoding: str) -> bool:
     return "\n".encode(encoding) != b"\n" and not encoding.startswith("utf-8")
 
 
-def _torn(path: Path, kind: str) -> InputError:
-    return InputError(
+def _torn(path: Path, kind: str) -> DamagedFileError:
+    return DamagedFileError(
         f"{path}: the {kind} stream is cut off or damaged - copy the file again; if it is one of "
         "several parts of a file (split), join them first: cat PARTS > FILE"
     )

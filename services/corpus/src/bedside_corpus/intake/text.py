@@ -34,7 +34,7 @@ def read_lines(file: SourceFile) -> Iterator[RawRecord]:
     """One record per line that is not blank, named by its place.
 
     Raises:
-        InputError: a torn compressed stream.
+        DamagedFileError: a torn compressed stream.
     """
     mapper, size = Mapper(file), 0
     for line in lines(file.path, file.source.encoding):
