@@ -33,6 +33,11 @@ REASONS: dict[str, Reason] = {
     "malformed": Reason(
         "is no JSON object or whole row, or its file is damaged", "export it again from its system"
     ),
+    "cut_off": Reason(
+        "is the rest of a file of many documents that is cut off or damaged, and of which the "
+        "source keeps what can be read (`damaged_files`)",
+        "copy the file again",
+    ),
     "not_utf8": Reason(
         "is in no encoding that can be told, or spells half a character",
         "declare `encoding` of its source",

@@ -81,7 +81,7 @@ class Reading(Step):
             raise Dropped(record.damage or "malformed")
         document = make_document(record.fields, file, record.line, self.language, self._names)
         if not file.source.permits(self.purpose, document.licence):
-            raise Dropped("licence_forbids")
+            raise Dropped("licence_forbids", document.licence)
         if file.source.fields.patient is not None and document.patient is None:
             self.counts.noted["patient unknown"] += 1
         return document
