@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,7 @@ from bedside_core.heldout import (
     HeldoutText,
     clusters_csv,
     heldout_files,
+    heldout_line,
     measured_files,
     read_heldout,
 )
@@ -140,3 +142,72 @@ def test_what_a_text_is_known_by() -> None:
     assert (text.identity, text.wordings) == (again.identity, ["Fieber, 39 °C"])
     assert text.content != again.content
     assert text.of_cluster("patient 1").cluster == "patient 1"
+
+
+# --- one file for all texts ------------------------------------------------------------------
+
+
+def lines(path: Path, *texts: object) -> Path:
+    content = [text if isinstance(text, str) else json.dumps(text) for text in texts]
+    path.write_text("\n".join(content), encoding="utf-8")
+    return path
+
+
+def test_a_set_may_be_one_file_with_a_line_for_each_text(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "set.jsonl",
+        '\ufeff{"id": "b", "text": " zwei\u2028µg ", "cluster": "patient 1", "language": "de"}\r',
+        "",
+        {"id": "a", "text": "eins", "cluster": "patient 1", "patient": "f" * 64, "source": "x"},
+    )
+    texts = read_heldout(path)
+    assert texts == [
+        HeldoutText("b", "zwei\u2028µg", "patient 1"),
+        HeldoutText("a", "eins", "patient 1", "f" * 64),
+    ]
+    assert heldout_files(path) == measured_files(path) == {"set.jsonl": path}
+    alone = lines(tmp_path / "alone.jsonl", {"id": "a", "text": "eins"})
+    assert read_heldout(alone) == [HeldoutText("a", "eins", "a")]
+    path.write_bytes(b"".join(heldout_line(text) for text in texts))
+    assert read_heldout(path) == texts
+
+
+A = {"id": "a", "text": "Herr Beispielmann"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([A, {**A, "text": "x"}], "line 2: id 'a' again, as in line 1"),
+        ([A, {**A, "id": "b", "cluster": "p"}], "line 2: some texts have a cluster"),
+        ([{**A, "cluster": "n/a"}], "line 1: text 'a' has no cluster"),
+        ([{**A, "text": " \t"}], "line 1: empty"),
+        ([{**A, "patient_no": 7}], "(unknown field)"),
+        ([{**A, "id": 7}], "(id)"),
+        ([{**A, "id": "../a"}], "(id)"),
+        ([{**A, "id": "ä" * 61}], "(id)"),
+        ([{"id": "a"}], "(text)"),
+        ([{**A, "text": "Beispielmann \ud800"}], "line 1: is not a text"),
+        (['{"id": "a", "text": "Herr Beispielmann'], "line 1: is not a text"),
+        (["[" * 99999], "line 1: is not a text"),
+        (["17"], "line 1: is not a text"),
+        ([], "no texts"),
+    ],
+)
+def test_a_line_that_is_no_text_is_named_without_it(
+    tmp_path: Path, rows: list[object], words: str
+) -> None:
+    path = lines(tmp_path / "set.jsonl", *rows)
+    with pytest.raises(InputError) as error:
+        read_heldout(path)
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+    assert "Beispielmann" not in str(error.value)
+
+
+def test_a_file_that_is_not_utf8_is_no_set(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_bytes(b'{"id": "a", "text": "M\xfcller"}')
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_heldout(tmp_path / "set.jsonl")
+    with pytest.raises(InputError, match="does not exist"):
+        heldout_files(tmp_path / "none.jsonl")

@@ -97,7 +97,7 @@ def test_changes_nothing(house, tmp_path):
         ("eval.heldout={ward: ward}", 2,
          "policy.yaml: 'general' is not in eval.heldout - known are: ward"),
         ("eval.heldout.general=nix", 3, "nix: does not exist - a held-out set is a folder"),
-        ("eval.heldout.general=exam.jsonl", 3, "exam.jsonl: is a file - a held-out set is a folde"),
+        ("eval.heldout.general=exam.jsonl", 3, "exam.jsonl, line 1: is not a text of a held-out"),
         ("eval.heldout.general=few", 3, "few: 7 text(s) - an interval needs at least 8"),
         ("eval.exams.exam=nix.jsonl", 3, "nix.jsonl: cannot be read"),
         ("eval.exams.exam=ward", 3, "ward: cannot be read (Is a directory)"),
@@ -163,6 +163,7 @@ BROKEN = {
     "trainer.watch.prometheus": "trainer.watch.prometheus=nix",
     "corpus.sources.path": "corpus.sources.0.path=nix",
     "corpus.heldout": "corpus.heldout.0=nix",
+    "corpus.split.folder": "corpus.split={folder: exam.jsonl/nix, sets: {a: {size: 1}}}",
     "corpus.train_classifier.labels": "corpus.train_classifier={labels: nix}",
     "corpus.train_classifier.false_positives": (
         "corpus.train_classifier={false_positives: nix/seen.jsonl}"

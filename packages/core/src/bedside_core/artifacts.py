@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 SHOWN_BYTES = 1 << 30
 """An artifact of this size or more shows how far its verification is."""
 Kind = Literal[
-    "corpus", "labels", "classifier", "heldout",
+    "corpus", "labels", "classifier", "split", "heldout",
     "base", "checkpoint", "inspection", "search", "merged", "evidence",
 ]  # fmt: skip
 

@@ -11,9 +11,9 @@ is near both: two texts that are put together from other sets of phrases alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from bedside_core.matching import canonical
 from bedside_core.overlap import NEAR, RUN, covered, runs
@@ -56,6 +56,7 @@ class Member(Protocol):
 
 
 M = TypeVar("M", bound=Member)
+K = TypeVar("K", bound=Hashable)
 Name = tuple[str, int]
 """Of a member: its set and its position there."""
 
@@ -71,7 +72,7 @@ def groups(sets: Mapping[str, Sequence[M]]) -> list[dict[str, list[M]]]:
     The name is the first, in order, of those that its members brought; no other cluster of that set
     has it. Neither names nor clusters depend on the order of the members.
     """
-    union = _Union()
+    union: DisjointSets[Name] = DisjointSets()
     first: dict[tuple[str, str], Name] = {}
     members = {(of, n): member for of, group in sets.items() for n, member in enumerate(group)}
     for name, member in members.items():
@@ -107,7 +108,7 @@ def _named(group: Mapping[str, Sequence[M]]) -> dict[str, list[M]]:
     return {of: [m.of_cluster(names[of]) for m in members] for of, members in group.items()}
 
 
-def _join_copies(members: Mapping[Name, Member], union: _Union) -> None:
+def _join_copies(members: Mapping[Name, Member], union: DisjointSets[Name]) -> None:
     """Join those of which one has the identity of the other, or is a near copy of it."""
     different: dict[str, Name] = {}
     for name, member in members.items():
@@ -161,18 +162,20 @@ def _share(text: Sequence[str], document: Sequence[str]) -> float:
     return covered(found) / len(text)
 
 
-class _Union:
+class DisjointSets(Generic[K]):
     """Disjoint sets with path halving (Tarjan and van Leeuwen 1984)."""
 
     def __init__(self) -> None:
-        self._parents: dict[Name, Name] = {}
+        self._parents: dict[K, K] = {}
 
-    def root(self, name: Name) -> Name:
+    def root(self, name: K) -> K:
+        """The member that stands for all that were joined with this one."""
         parents = self._parents
         while parents.setdefault(name, name) != name:
             parents[name] = parents[parents[name]]
             name = parents[name]
         return name
 
-    def join(self, one: Name, other: Name) -> None:
+    def join(self, one: K, other: K) -> None:
+        """Make one set of the two that they are in."""
         self._parents[self.root(one)] = self.root(other)

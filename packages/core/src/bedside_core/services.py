@@ -29,7 +29,12 @@ SERVICES = (
         "corpus",
         "documents to a licensed, cleaned corpus",
         ("corpus",),
-        (("labels", "annotate"), ("classifier", "train-classifier"), ("corpus", "build")),
+        (
+            ("labels", "annotate"),
+            ("classifier", "train-classifier"),
+            ("split", "split"),
+            ("corpus", "build"),
+        ),
     ),
     Service(
         "trainer",

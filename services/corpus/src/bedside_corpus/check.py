@@ -10,11 +10,14 @@ import os
 from bedside_core.errors import InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
+from bedside_core.kinds.split import SLOT, check_seal
 from bedside_core.registry.registry import Registry
 from bedside_corpus.classifier.check import check_runs, check_training
 from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.sources import find_files
+from bedside_corpus.splitting.config import Split
+from bedside_corpus.splitting.verb import check_folder
 
 CORPUS_BYTES = 1
 """Of disk for a byte of text: what waits between the stages and the artifact, both compressed."""
@@ -46,6 +49,8 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
             look_at(config.phi)
     if config.annotate is not None:
         _look_at_annotate(config.annotate, inspection)
+    if config.split is not None:
+        _look_at_sets(config.split, inspection)
     for folder in config.heldout:
         with inspection.looking(f"corpus.heldout: {folder}"):
             read_heldout(folder)
@@ -71,6 +76,18 @@ def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:
 
         with inspection.looking("corpus.annotate.endpoint.ca_file"):
             open_http(config.endpoint)
+
+
+def _look_at_sets(split: Split, inspection: Inspection) -> None:
+    run, registry = str(inspection.document.get("name")), Registry.from_environment()
+    with inspection.looking(f"corpus.split.folder: {split.folder}"):
+        check_folder(split.folder, registry.home)
+    if registry.slot(run, SLOT) is None:
+        inspection.unsure("corpus.split: nothing is drawn yet - `bedside corpus split` comes first")
+        return
+    for path in split.files().values():
+        with inspection.looking(f"corpus.split.folder: {path} is as it was drawn"):
+            check_seal(registry, run, path)
 
 
 def _open_each(source: Source) -> int:

@@ -10,6 +10,7 @@ from bedside_corpus.config import CorpusConfig
 from bedside_corpus.labelling.people import ReviewOptions, agreement, review
 from bedside_corpus.labelling.verb import annotate
 from bedside_corpus.run import build
+from bedside_corpus.splitting.verb import split
 from bedside_corpus.why import Asked, why
 
 COMMANDS: tuple[Command, ...] = (
@@ -28,6 +29,16 @@ COMMANDS: tuple[Command, ...] = (
         examples=(
             "--config configs/finemed-de.yaml",
             "--config run.yaml --set corpus.annotate.documents=500",
+        ),
+    ),
+    Command(
+        "split",
+        "draw held-out sets from the sources, whole patients at a time; seal them",
+        split,
+        CorpusConfig,
+        examples=(
+            "--config configs/house-documents.yaml",
+            "--config run.yaml --set corpus.split.draw=2",
         ),
     ),
     Command(

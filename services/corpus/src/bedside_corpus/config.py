@@ -19,6 +19,7 @@ from bedside_corpus.classifier.config import Classifier, RunName, Sample, Select
 from bedside_corpus.intake.licence import each, named
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.phi.config import PhiConfig
+from bedside_corpus.splitting.config import Split
 
 Format = Literal[
     "jsonl",
@@ -280,7 +281,8 @@ class CorpusConfig(Config):
     sources: tuple[Source, ...] = ()
     """Read in this order: of two equal texts, or of two texts with one id, the first is kept."""
     heldout: tuple[Path, ...] = ()
-    """Folders of .txt files that are measured on: an equal document is never trained on."""
+    """Sets that are measured on, folders of .txt files or .jsonl files: no text of them, no near
+    copy and no other text of one of their patients is trained on."""
     near_duplicates: NearDuplicates | None = NearDuplicates()
     """Of texts that are nearly the same, the first is kept; `null` keeps all but exact copies."""
     medical_filter: MedicalFilter | None = None
@@ -289,6 +291,8 @@ class CorpusConfig(Config):
     """Look for what identifies a person; leave the section out for texts that were invented."""
     classifiers: dict[ColumnName, Classifier] = Field(default_factory=dict)
     """Trained classifiers, each with the column that its score goes into."""
+    split: Split | None = None
+    """Draw held-out sets from these sources (`bedside corpus split`); the build keeps them out."""
     train_classifier: TrainClassifier | None = None
     """What `bedside corpus train-classifier` does; the build does not read it."""
     annotate: AnnotateConfig | None = None
@@ -317,6 +321,12 @@ class CorpusConfig(Config):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two sources are named {twice[0]!r} - give each its own name")
+        for name, asked in (self.split.sets if self.split else {}).items():
+            if unknown := sorted(set(asked.sources) - set(names)):
+                raise ValueError(
+                    f"split.sets.{name}.sources: {unknown[0]!r} is no source - known are "
+                    f"{', '.join(names)}"
+                )
         left_out = self.left_out
         listed = "; ".join(f"{name} ({why})" for name, why in left_out.items())
         if left_out and self.forbidden_sources == "fail":

@@ -88,6 +88,10 @@ REASONS: dict[str, Reason] = {
         KEEP_OUT,
         "held-out text",
     ),
+    "heldout_patient": Reason("is another text of a patient of a held-out set", KEEP_OUT),
+    "heldout_document": Reason(
+        "is another part of a source document of which a held-out set has one", KEEP_OUT
+    ),
     "duplicate_text": Reason(
         "equals an earlier text, by the order of sources, files and lines", KEEP_OUT, "copy of"
     ),

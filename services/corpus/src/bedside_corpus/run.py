@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 from bedside_core import memory
+from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, STATS
+from bedside_core.kinds.split import check_seal
 from bedside_core.licences import licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
 from bedside_core.run import Run
-from bedside_corpus.classifier.applying import find
+from bedside_corpus.classifier.applying import Applied, find
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.shards import SHARD_BYTES
-from bedside_corpus.sources import find_files, input_files
+from bedside_corpus.sources import SourceFile, find_files, input_files
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +35,25 @@ SMALLER = (
 """What to do where memory runs out."""
 
 
-def build(config: CorpusConfig, run: Run) -> None:
-    """Read the sources, keep what is licensed, new and medical, and write the corpus.
+class Prepared(NamedTuple):
+    """What a pass over the sources needs."""
+
+    files: list[SourceFile]
+    recipe: Recipe
+    key: Path | None
+    """Of the house's identifiers, where a source names patients or documents."""
+    classifiers: dict[str, tuple[Artifact, Applied]]
+    """By their columns."""
+
+
+def prepare(
+    config: CorpusConfig, run: Run, parents: Mapping[str, Artifact] | None = None
+) -> Prepared:
+    """Find the files of the sources, and write the recipe of what is made of them.
 
     Raises:
-        ConfigError: there are no sources, or a source's path and format do not fit together.
-        InputError: a source or held-out set is missing or damaged, or no document is left.
-        PolicyError: a source was withdrawn.
-        ArtifactError: the corpus cannot be written.
+        ConfigError, InputError, PolicyError: see `build`.
     """
-    if config.existing is not None:
-        _take(config.existing, config, run)
-        return
     if not config.sources:
         raise ConfigError("corpus.sources is missing - set it, or existing")
     run.registry.refuse_withdrawn_sources(source.name for source in config.used_sources)
@@ -71,7 +83,10 @@ def build(config: CorpusConfig, run: Run) -> None:
         config.model_copy(
             update={"executor": Executor(workers=1), "annotate": None, "train_classifier": None}
         ),
-        parents={f"classifier.{name}": artifact for name, (artifact, _) in classifiers.items()},
+        parents={
+            **(parents or {}),
+            **{f"classifier.{name}": artifact for name, (artifact, _) in classifiers.items()},
+        },
         inputs=inputs,
         formats={
             "decisions": DECISIONS,
@@ -81,6 +96,30 @@ def build(config: CorpusConfig, run: Run) -> None:
         },
         libraries=libraries,
     )
+    return Prepared(files, recipe, key, classifiers)
+
+
+def build(config: CorpusConfig, run: Run) -> None:
+    """Read the sources, keep what is licensed, new and medical, and write the corpus.
+
+    Raises:
+        ConfigError: there are no sources, or a source's path and format do not fit together.
+        InputError: a source or held-out set is missing or damaged, or no document is left.
+        PolicyError: a source was withdrawn.
+        ArtifactError: the corpus cannot be written.
+    """
+    if config.existing is not None:
+        _take(config.existing, config, run)
+        return
+    parents = {}
+    if config.split is not None:
+        parents["split"] = run.input("split")
+        for path in config.split.files().values():
+            check_seal(run.registry, run.name, path)
+        config = config.model_copy(
+            update={"heldout": (*config.heldout, *config.split.files().values()), "split": None}
+        )
+    files, recipe, key, classifiers = prepare(config, run, parents)
     if run.reuse("corpus", recipe):
         return
 

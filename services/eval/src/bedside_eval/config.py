@@ -22,7 +22,7 @@ class EvalConfig(Config):
     policy: Path
     """The policy file (YAML) that turns differences into a verdict; an operator has approved it."""
     heldout: dict[SetName, Path] = Field(min_length=1)
-    """Held-out sets by name: folders of UTF-8 `.txt` files."""
+    """Held-out sets by name: folders of UTF-8 `.txt` files, or `.jsonl` files."""
     exams: dict[SetName, Path] = Field(default_factory=dict)
     """Multiple-choice exams by name: JSON Lines files."""
     shortlist: tuple[Slot, ...] = Field(default=("merged",), min_length=1)

@@ -12,6 +12,7 @@ from bedside_core.heldout import HeldoutText
 from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.heldout import FORMAT, part_files
 from bedside_core.kinds.plan import PlannedSet
+from bedside_core.kinds.split import check_seal
 from bedside_core.matching import VERSION
 from bedside_core.parts import as_planned, planned_set, split
 from bedside_core.run import Run
@@ -32,10 +33,13 @@ def prepare(config: EvalConfig, run: Run) -> tuple[Artifact, dict[str, PlannedSe
         The artifact, and what a plan says of each set, by `heldout/NAME` and `exam/NAME`.
 
     Raises:
-        InputError: a set or an exam is unusable, or has too few clusters to be split.
+        InputError: a set or an exam is unusable, has too few clusters to be split, or was changed
+            after this run had drawn it.
         ArtifactError: the disk is full.
     """
     earlier = run.registry.ledger().plans.values()
+    for path in config.heldout.values():
+        check_seal(run.registry, run.name, path)
     sets = by_name(read_paper(config.heldout, config.exams))
     parts = split(sets, [one for known in earlier for one in known.plan.sets.values()])
     planned = {name: planned_set(_kind(name), part) for name, part in parts.items()}

@@ -24,6 +24,7 @@ from bedside_corpus.blocks.heldout import HeldoutFilter
 from bedside_corpus.blocks.language import LanguageFilter
 from bedside_corpus.blocks.medical import DensityFilter
 from bedside_corpus.blocks.quality import QualityFilter
+from bedside_corpus.blocks.same_patient import SamePatient
 from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine.comparing import PAIRS, Comparing
@@ -47,7 +48,7 @@ def blocks(work: Work) -> list[Block | BatchBlock]:
     config = work.config
     chosen: list[Block | BatchBlock] = [Cleaning()]
     if config.heldout:
-        chosen.append(HeldoutFilter(config.heldout))
+        chosen += [HeldoutFilter(config.heldout), SamePatient(config.heldout)]
     if config.language_threshold is not None:
         chosen.append(LanguageFilter(config.language_threshold))
     kinds = {one.name: one.quality for one in config.used_sources if one.quality is not None}

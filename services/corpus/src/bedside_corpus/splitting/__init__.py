@@ -1,0 +1,1 @@
+"""Held-out sets, drawn from what a corpus would be made of."""
