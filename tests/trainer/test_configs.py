@@ -20,7 +20,7 @@ from bedside_trainer.importing.architecture import parameters
 PARAMETERS = {
     "definemed-mistral-7b": 7.25e9, "definemed-qwen2.5-7b": 7.62e9,
     "definemed-mistral-small-24b": 23.6e9, "parcomed-0.6b": 0.596e9, "parcomed-1.7b": 1.72e9,
-    "parcomed-4b": 4.02e9, "parcomed-8b": 8.19e9, "gpu-7b": 7.62e9,
+    "parcomed-4b": 4.02e9, "parcomed-8b": 8.19e9, "gpu-7b": 7.62e9, "finemed-de-ablation": 7.62e9,
 }  # fmt: skip
 """As the models' cards have them."""
 TOKENS = {"mistral-7b": 25.1e9, "qwen2.5-7b": 22.1e9, "mistral-small-24b": 19.2e9}
@@ -35,6 +35,7 @@ UNPUBLISHED = {
     ),
     "parcomed": ("weight_decay", "max_grad_norm"),
 }
+UNPUBLISHED["finemed"] = UNPUBLISHED["definemed"]
 SMALL = (
     "base.shrink.layers=2", "trainer.sequence_length=128", "trainer.batch_size=2",
     "trainer.max_steps=2", "trainer.heldout=medical_de", "trainer.heldout_max_length=128",
@@ -130,3 +131,32 @@ def test_a_shrunk_run_goes_through(
         assert main(["merger", "run", *options, setting]) == 0
         for name, value in weights(registry.get(f"{run}/merged").path).items():
             torch.testing.assert_close(value, first[name] + mean * (last[name] - first[name]))
+
+
+def test_the_ablation_differs_in_its_texts_alone_and_goes_through(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, twin = read(root, "finemed-de-ablation"), read(root, "definemed-qwen2.5-7b")
+    for section in ("base", "trainer", "merger", "eval"):
+        assert mine[section] == twin[section], section
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "home"))
+    assert main(["registry", "init"]) == 0
+    registry = Registry(tmp_path / "home")
+    registry.approve(read_policy(root / "configs/policies/demo.yaml"), "test")
+    crawl = read(root, "tiny")["corpus"] | {"medical_filter": None}
+    medical = {"existing": "finemed-de-crawl", "sample": {"words": 3000, "seed": 9}}
+    for name, corpus in (("finemed-de-crawl", crawl), ("finemed-de", medical)):
+        (tmp_path / "corpus.yaml").write_text(yaml.safe_dump({"name": name, "corpus": corpus}))
+        assert main(["corpus", "build", "--config", str(tmp_path / "corpus.yaml")]) == 0
+    config = "configs/finemed-de-ablation.yaml"
+    options = ["--config", config, *(f"--set={setting}" for setting in SMALL)]
+    for verb in ("trainer import-base", "eval plan", "corpus build", "trainer run"):
+        assert main([*verb.split(), *options]) == 0, verb
+    words = [
+        registry.get(f"{run}/corpus").manifest.facts["words"]
+        for run in ("finemed-de-ablation", "finemed-de")
+    ]
+    assert words[0] == pytest.approx(words[1], rel=0.05)
+    assert registry.slot("finemed-de-ablation", "corpus") != registry.slot("finemed-de", "corpus")
+    assert list(milestones(registry.get("finemed-de-ablation/checkpoint").path)) == [1, 2]

@@ -112,7 +112,7 @@ class Certificate(BaseModel):
     recall; nothing where it is certified."""
     as_drawn: dict[str, Bound] = {}
     """Precision, recall and F1 on the test set as it was drawn, by document."""
-    curve: tuple[Point, ...]
+    curve: tuple[Point, ...] = ()
     false_positives: tuple[FalsePositive, ...] = ()
     first_stage: FirstStage | None = None
     """Of a cascade."""
@@ -195,7 +195,7 @@ def certify(
             the test set, which must then be a random draw from there.
 
     Returns:
-        The certificate, without what is counted by document.
+        The certificate, without the curve and what is counted by document.
     """
     level = _level(prevalence)
     share = _prevalence(test, prevalence, level)
@@ -221,18 +221,26 @@ def certify(
         needed_no=None
         if certified
         else needed(float(_low(found, len(test.yes), 1 - level)), share.low, target, level),
-        curve=tuple(_points(test, np.linspace(0, 1, CURVE), share, level)),
     )
+
+
+def curve(test: Scored, prevalence: float | None) -> tuple[Point, ...]:
+    """Precision and recall on a test set over all thresholds; see `certify` for the prevalence."""
+    level = _level(prevalence)
+    share = _prevalence(test, prevalence, level)
+    return tuple(_points(test, np.linspace(0, 1, CURVE), share, level))
 
 
 def choose(validation: Scored, *, target: float, prevalence: float) -> float:
     """The lowest threshold whose bound reaches the target, else the one with the best bound.
 
-    Candidates are the scores of the medical documents: between two of them recall stays and
-    precision cannot fall.
+    Candidates lie half-way between a score of a medical document and the next lower score of any:
+    between them nothing changes on these documents, and others fall on either side.
     """
     level = _level(prevalence)
-    candidates = np.unique(validation.yes)
+    every = np.unique(np.concatenate([validation.yes, validation.no]))
+    at = np.searchsorted(every, np.unique(validation.yes))
+    candidates = (every[at] + np.where(at > 0, every[at - 1], 0)) / 2
     lows = _precision_low(validation, candidates, prevalence, level)
     reached = np.flatnonzero(lows >= target)
     return float(candidates[reached[0] if len(reached) else lows.argmax()])

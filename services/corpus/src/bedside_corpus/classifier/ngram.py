@@ -59,7 +59,7 @@ class NgramModel:
         bias = np.zeros(truth.shape[1], np.float32)
         for number, share in enumerate(truth.T):
             yes, no = np.flatnonzero(share > 0), np.flatnonzero(share < 1)
-            regression = LogisticRegression(C=STRENGTH, max_iter=500, random_state=seed)
+            regression = LogisticRegression(C=STRENGTH, solver="newton-cg", random_state=seed)
             regression.fit(
                 vstack([table[yes], table[no]], format="csr"),
                 np.repeat([1, 0], [len(yes), len(no)]),

@@ -117,7 +117,7 @@ def _certify(
     test: Labelled,
     folder: Path,
 ) -> tuple[tuple[float, ...], dict[str, Any]]:
-    from bedside_corpus.classifier.certificate import as_drawn, certify, scored
+    from bedside_corpus.classifier.certificate import as_drawn, certify, curve, scored
     from bedside_corpus.classifier.plot import draw
     from bedside_corpus.classifier.stored import CERTIFICATE, PLOT
 
@@ -130,6 +130,7 @@ def _certify(
     kept = score >= np.float32(certificate.threshold)
     certificate = certificate.model_copy(
         update={
+            "curve": curve(of, settings.prevalence),
             "as_drawn": as_drawn(kept, labels, test.clusters),
             "false_positives": _false_positives(test, score, kept & ~labels),
         }
