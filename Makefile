@@ -5,7 +5,7 @@ export BEDSIDE_ENVS ?= .venvs
 SERVICES := core corpus trainer merger eval inference engine
 images up: export GIT_REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 
-.PHONY: help demo test clients setup lint e2e images up down clean
+.PHONY: help demo test clients clusters setup lint e2e images up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,6 +21,11 @@ clients: ## the gateway with clients that others wrote, in environments of their
 	@bash scripts/setup.sh dev clients
 	BEDSIDE_REQUIRE_CLIENTS=1 .venvs/dev/bin/pytest tests/inference/clients --numprocesses=auto \
 	  --maxprocesses=4 --durations=12 $(ARGS)
+
+clusters: ## the corpus under Slurm (Debian's, as root) and under Ray (an environment of its own)
+	@bash scripts/setup.sh dev ray
+	BEDSIDE_REQUIRE_SLURM=1 BEDSIDE_REQUIRE_RAY=1 .venvs/dev/bin/pytest tests/corpus/clusters \
+	  --numprocesses=2 --dist=loadfile --durations=5 $(ARGS)
 
 setup: ## the environment of every service, hash-locked, under .venvs
 	@bash scripts/setup.sh $(SERVICES)

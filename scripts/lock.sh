@@ -19,6 +19,7 @@ lock requirements/bundle.lock "${same[@]}" --extra create packages/bundle/pyproj
 for service in corpus trainer merger eval; do
   lock "services/$service/requirements.lock" "${same[@]}" "services/$service/pyproject.toml"
 done
+lock services/corpus/ray.lock "${same[@]}" -c services/corpus/requirements.lock --extra ray services/corpus/pyproject.toml
 lock services/inference/requirements.lock "${same[@]}" --extra gateway services/inference/pyproject.toml
 lock services/inference/engine.lock "${cpu[@]}" --extra engine services/inference/pyproject.toml
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make environments under .venvs: scripts/setup.sh [dev|core|bundle|corpus|trainer|merger|eval|inference|engine|clients|verify]...
+# Make environments under .venvs: scripts/setup.sh [dev|core|bundle|corpus|trainer|merger|eval|inference|engine|ray|clients|verify]...
 # Each has the hash-locked packages of one service and nothing else; one that is up to date is left
 # alone. Honours pip's settings (index, find-links, certificate), so a mirror needs no second set-up.
 set -euo pipefail
@@ -66,6 +66,7 @@ make_environment() {
     bundle) locks=requirements/bundle.lock; packages="packages/core packages/bundle" ;;
     core) locks=requirements/core.lock; packages=packages/core ;;
     verify) locks=requirements/verify.lock ;;
+    ray) locks=services/corpus/ray.lock; packages="packages/core services/corpus" ;;
     engine) locks=services/inference/engine.lock; packages="packages/core services/inference" ;;
     corpus|inference) locks=services/$name/requirements.lock; packages="packages/core services/$name" ;;
     trainer|merger|eval)

@@ -2,8 +2,10 @@ import os
 
 import pytest
 
+from bedside_core.config import validate
+from bedside_core.cpus import available_cpus
 from bedside_core.errors import ConfigError, InputError
-from bedside_corpus.config import Source
+from bedside_corpus.config import Executor, Source
 from bedside_corpus.sources import find_files, input_files
 
 
@@ -144,3 +146,27 @@ def test_a_remote_path_is_refused_and_a_local_one_is_not(tmp_path):
 def test_settings_that_do_not_fit(settings, words):
     with pytest.raises(ValueError, match=words):
         source("a.jsonl", "jsonl", **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kind": "slurm"}, "partition is missing - Slurm needs it"),
+        ({"kind": "slurm", "partition": "p"}, "time is missing"),
+        ({"partition": "p"}, "partition is for slurm, not local - leave it out"),
+        ({"kind": "ray", "time": "1:00"}, "time is for slurm, not ray"),
+        ({"kind": "local", "cpus_per_task": 2}, "cpus_per_task is for slurm and ray, not local"),
+        ({"kind": "slurm", "partition": "p", "time": 43200}, "must be in quotes"),
+        ({"kind": "k8s"}, "executor.kind: must be one of 'local', 'slurm' or 'ray'"),
+        ({"workers": 0}, "executor.workers: must be at least 1"),
+    ],
+)
+def test_an_executor_takes_the_settings_of_its_kind(settings, said):
+    with pytest.raises(ConfigError, match=said):
+        validate(Executor, settings, "executor")
+
+
+def test_workers_are_as_many_as_there_are_cores(tmp_path):
+    assert Executor().processes == available_cpus()
+    assert Executor(workers=3).processes == 3
+    assert Executor(kind="ray", workers=3).processes == 1

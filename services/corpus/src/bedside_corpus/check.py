@@ -6,14 +6,16 @@ Tested in tests/core/test_preflight.py.
 from __future__ import annotations
 
 import os
+import shutil
+from importlib.util import find_spec
 
-from bedside_core.errors import InputError
+from bedside_core.errors import ConfigError, InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
 from bedside_core.kinds.split import SLOT, check_seal
 from bedside_core.registry.registry import Registry
 from bedside_corpus.classifier.check import check_runs, check_training
-from bedside_corpus.config import CorpusConfig, Source
+from bedside_corpus.config import CorpusConfig, Executor, Source
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.sources import find_files
 from bedside_corpus.splitting.config import Split
@@ -30,6 +32,9 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
             inspection.unsure(f"corpus.existing: run {config.existing!r} has no corpus yet")
         else:
             inspection.checked(f"corpus.existing: run {config.existing!r} has a corpus")
+    if config.executor.kind != "local":
+        with inspection.looking(f"corpus.executor: {config.executor.kind}"):
+            _look_at(config.executor)
     size = 0
     for name, why in config.left_out.items():
         inspection.checked(f"corpus.sources: {name} is left out ({why})")
@@ -88,6 +93,17 @@ def _look_at_sets(split: Split, inspection: Inspection) -> None:
     for path in split.files().values():
         with inspection.looking(f"corpus.split.folder: {path} is as it was drawn"):
             check_seal(registry, run, path)
+
+
+def _look_at(executor: Executor) -> None:
+    if executor.kind == "slurm" and shutil.which("sbatch") is None:
+        from bedside_corpus.engine.slurm import missing
+
+        raise ConfigError(missing("sbatch"))
+    if executor.kind == "ray" and find_spec("ray") is None:
+        from bedside_corpus.engine.ray import MISSING
+
+        raise ConfigError(MISSING)
 
 
 def _open_each(source: Source) -> int:

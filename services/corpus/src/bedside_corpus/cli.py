@@ -9,7 +9,7 @@ from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.labelling.people import ReviewOptions, agreement, review
 from bedside_corpus.labelling.verb import annotate
-from bedside_corpus.run import build
+from bedside_corpus.run import build, work
 from bedside_corpus.splitting.verb import split
 from bedside_corpus.why import Asked, why
 
@@ -73,5 +73,11 @@ COMMANDS: tuple[Command, ...] = (
         agreement,
         words=("file...",),
         examples=("review-anna.csv review-ben.csv review-cem.csv",),
+    ),
+    Command(
+        "work",
+        "one task of a build; `build` has Slurm start it (corpus.executor)",
+        work,
+        words=("room", "stage", "task"),
     ),
 )

@@ -249,12 +249,78 @@ class NearDuplicates(Config):
     not. `false` finds more copies in a crawl, whose pages are dated and counted."""
 
 
-class Executor(Config):
-    """Where the work is done; it does not change what comes out."""
+Kind = Literal["local", "slurm", "ray"]
+OF_EXECUTORS: dict[str, tuple[Kind, ...]] = {
+    "cpus_per_task": ("slurm", "ray"),
+    "mem_per_cpu_gb": ("slurm", "ray"),
+    "partition": ("slurm",),
+    "time": ("slurm",),
+    "qos": ("slurm",),
+    "max_array_size": ("slurm",),
+    "sbatch_args": ("slurm",),
+    "address": ("ray",),
+}
+"""Which settings belong to which kinds; the others to all."""
 
-    workers: int = Field(default_factory=available_cpus, ge=1)
-    """Processes on this machine; default: one for each core that this process may use. Each holds
-    the held-out texts and, of what it reads, a few thousand documents."""
+
+class Executor(Config):
+    """Where the work is done; it does not change what comes out.
+
+    Settings of Slurm and Ray have the names of datatrove's executors.
+    """
+
+    kind: Kind = "local"
+    """`local`: processes of this machine; `slurm`: job arrays; `ray`: tasks of a Ray cluster. A
+    cluster's machines need the same paths: of the sources, BEDSIDE_HOME and this environment."""
+    workers: int | None = Field(default=None, ge=1)
+    """How much is done at once. `local`: processes, by default one for each core that this process
+    may use; each holds the held-out texts and a few thousand documents. `slurm`: tasks of a job
+    array, by default as many as the cluster runs; `ray`: tasks, by default one for each core of the
+    cluster."""
+    cpus_per_task: int = Field(default=1, ge=1)
+    """Cores of a task; under Slurm it keeps each busy with a shard of its own."""
+    mem_per_cpu_gb: float = Field(default=2, gt=0)
+    """Memory for each core of a task, in GiB."""
+    partition: str | None = None
+    """Of Slurm; required there."""
+    time: str | None = None
+    """Longest time of a task, as Slurm writes it (`04:00:00`); required there."""
+    qos: str | None = None
+    """Slurm's quality of service, where the cluster asks for one."""
+    max_array_size: int = Field(default=1001, ge=1)
+    """Most tasks of a job array (`scontrol show config` names it MaxArraySize); where there are
+    more shards, a task does several, one after the other."""
+    sbatch_args: dict[str, str] = Field(default_factory=dict)
+    """Further options of sbatch by their long names, for example `account`."""
+    address: str | None = None
+    """Of a running Ray cluster (`host:6379`); default: one is started on this machine, reachable
+    from this machine alone, and stopped at the end."""
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _check_time(cls, value: object) -> object:
+        if isinstance(value, int):  # YAML 1.1 reads 12:00:00 in base 60
+            raise ValueError("must be in quotes, for example '12:00:00'")  # noqa: TRY004 - pydantic
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, kinds in OF_EXECUTORS.items():
+            if name in self.model_fields_set and self.kind not in kinds:
+                raise ValueError(
+                    f"{name} is for {' and '.join(kinds)}, not {self.kind} - leave it out"
+                )
+        missing = [name for name in ("partition", "time") if getattr(self, name) is None]
+        if self.kind == "slurm" and missing:
+            raise ValueError(f"{missing[0]} is missing - Slurm needs it")
+        return self
+
+    @property
+    def processes(self) -> int:
+        """How many processes of one machine work at once."""
+        if self.kind == "local":
+            return available_cpus() if self.workers is None else self.workers
+        return self.cpus_per_task
 
 
 class CorpusConfig(Config):
@@ -299,7 +365,7 @@ class CorpusConfig(Config):
     """A labelled set of these sources, which `bedside corpus annotate` makes; the build does not
     read it."""
     executor: Executor = Executor()
-    """How many processes build it."""
+    """What builds it: this machine, Slurm or Ray."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

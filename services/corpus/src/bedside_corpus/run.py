@@ -1,4 +1,4 @@
-"""`bedside corpus build`: the recipe, in order."""
+"""`bedside corpus build`: the recipe, in order; and `work`, what a task of Slurm does of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from bedside_core.licences import licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_corpus.classifier.applying import Applied, find
 from bedside_corpus.config import CorpusConfig, Executor
@@ -79,9 +80,9 @@ def prepare(
     from bedside_corpus.engine.minhash import VERSION as NEAR
 
     recipe = run.recipe(
-        # However many processes build it, and whatever other verbs do, it is the same corpus.
+        # Whoever builds it, and whatever other verbs do, it is the same corpus.
         config.model_copy(
-            update={"executor": Executor(workers=1), "annotate": None, "train_classifier": None}
+            update={"executor": Executor(), "annotate": None, "train_classifier": None}
         ),
         parents={
             **(parents or {}),
@@ -163,6 +164,25 @@ def build(config: CorpusConfig, run: Run) -> None:
                 artifact.facts[IDENTIFIERS] = Identifiers.read(key).key_id
     tally.report()
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
+
+
+def work(registry: Registry, room: str, stage: str, task: str) -> None:
+    """Do what one task of a job array does of a build that waits for it.
+
+    Args:
+        registry: of the build, on a file system that all machines share.
+        room: the build's own directory.
+        stage: of the build.
+        task: its number in the array.
+
+    Raises:
+        InputError: what a step was given is unusable, or there is no such task.
+        ArtifactError: the disk is full.
+    """
+    from bedside_corpus.engine.build import run_task
+
+    with memory.refusing("building the corpus", lambda: SMALLER):
+        run_task(Path(room), stage, task)
 
 
 def _take(name: str, config: CorpusConfig, run: Run) -> None:

@@ -105,7 +105,7 @@ def _run(
     def run(stage: str, step: Step) -> None:
         folder = room / stage
         executor = LocalExecutor(
-            [step], ranks=len(files), workers=config.executor.workers, folder=folder
+            [step], ranks=len(files), workers=config.executor.processes, folder=folder
         )
         with watching(f"corpus: {stage}", sizes, "byte", folder / "completions", folder / "beats"):
             executor.run()

@@ -14,9 +14,12 @@ the files are the same to the byte whatever happened and however many workers th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from bedside_core.errors import InputError
 from bedside_corpus.blocks.base import BatchBlock, Block, Step
 from bedside_corpus.blocks.classifying import Classifying
 from bedside_corpus.blocks.cleaning import Cleaning
@@ -26,7 +29,7 @@ from bedside_corpus.blocks.medical import DensityFilter
 from bedside_corpus.blocks.quality import QualityFilter
 from bedside_corpus.blocks.same_patient import SamePatient
 from bedside_corpus.classifier.applying import Applied
-from bedside_corpus.config import CorpusConfig
+from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.comparing import PAIRS, Comparing
 from bedside_corpus.engine.executor import LocalExecutor
 from bedside_corpus.engine.keys import ranges
@@ -154,18 +157,76 @@ def run_stages(
         ArtifactError: the disk is full.
     """
     work = Work(config, tuple(divide(files)), room, key, tuple(classifiers))
-    for stage in STAGES:
-        folder, sizes = work.folder(stage.name), stage.sizes(work)
-        executor = LocalExecutor(
-            stage.steps(work), ranks=len(sizes), workers=config.executor.workers, folder=folder
-        )
-        with watching(
-            f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
-        ):
-            executor.run()
+    work.save()
+    with _cluster(config.executor):
+        for stage in STAGES:
+            folder, sizes = work.folder(stage.name), stage.sizes(work)
+            with watching(
+                f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
+            ):
+                _run(stage, work, len(sizes))
     number = len(work.shards)
     read, resolved, written = (
         list(read_records(work.folder(name), ranks))
         for name, ranks in (("read", number), ("resolve", 1), ("write", number))
     )
     return [*read, *resolved], written
+
+
+def _cluster(executor: Executor) -> AbstractContextManager[None]:
+    if executor.kind != "ray":
+        return nullcontext()
+    from bedside_corpus.engine.ray import cluster
+
+    return cluster(executor)
+
+
+def _run(stage: Stage, work: Work, ranks: int) -> None:
+    executor = work.config.executor
+    match executor.kind:
+        case "slurm":
+            from bedside_corpus.engine.slurm import SlurmExecutor
+
+            SlurmExecutor(executor, work.room, stage.name, ranks=ranks).run()
+        case "ray":
+            from bedside_corpus.engine.ray import RayExecutor
+
+            RayExecutor(executor, work.room, stage.name, run_rank, ranks=ranks).run()
+        case "local":
+            folder = work.folder(stage.name)
+            LocalExecutor(
+                stage.steps(work), ranks=ranks, workers=executor.processes, folder=folder
+            ).run()
+
+
+def run_task(room: Path, stage: str, number: str) -> None:
+    """Run the ranks of one task of a job array.
+
+    Raises:
+        InputError: a step says that what it was given is unusable, or there is no such task.
+    """
+    from bedside_corpus.engine.slurm import read_group
+
+    try:
+        group = read_group(room / stage, int(number))
+        executor = _executor(room, stage, group.world)
+    except (FileNotFoundError, IndexError, KeyError, ValueError):
+        raise InputError(
+            f"{room / stage} has no task {number} - `bedside corpus build` starts this verb under "
+            "Slurm; is its BEDSIDE_HOME on a file system that this machine shares?"
+        ) from None
+    executor.run(group.ranks)
+
+
+def run_rank(room: Path, stage: str, rank: int, world: int) -> None:
+    """Run one rank of `world`, in whatever process was started for it."""
+    _executor(room, stage, world).run([rank])
+
+
+@lru_cache(maxsize=1)
+def _executor(room: Path, stage: str, world: int) -> LocalExecutor:
+    """It is kept, with all that its blocks have loaded, for the next rank in this process."""
+    work = Work.load(room)
+    steps = {one.name: one.steps for one in STAGES}[stage](work)
+    processes = work.config.executor.processes
+    return LocalExecutor(steps, ranks=world, workers=processes, folder=work.folder(stage))

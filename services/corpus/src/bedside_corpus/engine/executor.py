@@ -41,13 +41,13 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]  # datatrove h
             list(steps), tasks=ranks, workers=min(ranks, workers), logging_dir=str(folder)
         )
 
-    def run(self) -> None:
-        """Run every rank that is not done.
+    def run(self, ranks: Sequence[int] | None = None) -> None:
+        """Run those of the ranks, by default of all, that are not done.
 
         Raises:
             InputError: a step says that what it was given is unusable, or a worker was killed.
         """
-        waiting = self.get_incomplete_ranks()
+        waiting = self.get_incomplete_ranks(ranks)
         if self.workers == 1 or len(waiting) == 1:
             for rank in waiting:
                 self.run_alone(rank)

@@ -1,16 +1,26 @@
-"""What all stages of a build need.
+"""What all stages of a build need, as a file in its room: how a task on another machine finds it.
 
-Tested in tests/corpus/engine/test_build.py.
+It is JSON and never a pickle, so a task loads data and no code.
+
+Tested in tests/corpus/clusters/test_slurm.py.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from bedside_core.files import write_atomic
 from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine.shards import Shard
+from bedside_corpus.sources import SourceFile
+
+FILE = "work.json"
+CLASSIFIERS = TypeAdapter(tuple[Applied, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +39,35 @@ class Work:
     def folder(self, stage: str) -> Path:
         """Where a stage leaves what it makes."""
         return self.room / stage
+
+    def save(self) -> None:
+        """Write the file, readable by its owner alone."""
+        value = {
+            "config": self.config.model_dump(mode="json", exclude_unset=True),
+            "shards": [
+                [[file.source.name, str(file.path), file.name] for file in shard.files]
+                for shard in self.shards
+            ],
+            "sizes": [shard.size for shard in self.shards],
+            "key": None if self.key is None else str(self.key),
+            "classifiers": CLASSIFIERS.dump_python(self.classifiers, mode="json"),
+        }
+        write_atomic(self.room / FILE, json.dumps(value).encode("ascii"), mode=0o600)
+
+    @classmethod
+    def load(cls, room: Path) -> Work:
+        """Read it back.
+
+        Raises:
+            FileNotFoundError: there is no such build.
+        """
+        value = json.loads((room / FILE).read_bytes())
+        config = CorpusConfig.model_validate(value["config"])
+        sources = {source.name: source for source in config.sources}
+        shards = tuple(
+            Shard(tuple(SourceFile(sources[s], Path(path), name) for s, path, name in files), size)
+            for files, size in zip(value["shards"], value["sizes"], strict=True)
+        )
+        key = value["key"]
+        classifiers = CLASSIFIERS.validate_python(value["classifiers"])
+        return cls(config, shards, room, None if key is None else Path(key), classifiers)

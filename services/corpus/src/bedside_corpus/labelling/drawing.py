@@ -179,7 +179,7 @@ def draw(
     steps: list[Step] = [reading, *chosen]
     last = Drawing(folder, steps, scores_of(chosen), size=size, seed=seed)
     executor = LocalExecutor(
-        [*steps, last], ranks=len(sizes), workers=config.executor.workers, folder=folder
+        [*steps, last], ranks=len(sizes), workers=config.executor.processes, folder=folder
     )
     with watching("corpus: draw", sizes, "byte", folder / "completions", folder / "beats"):
         executor.run()
