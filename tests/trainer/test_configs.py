@@ -118,6 +118,8 @@ def test_a_shrunk_run_goes_through(
     merged = registry.get(f"{run}/merged")
     assert merged.manifest.facts["num_parameters"] < 1_000_000
     assert registry.slot(run, "corpus") == registry.slot(corpus, "corpus")
+    for slot in ("corpus", "checkpoint", "merged"):
+        assert registry.get(f"{run}/{slot}").manifest.facts["purpose"] == "commercial"
 
     # The trajectory is there, to be averaged or merged from a step that is named.
     trajectory = milestones(registry.get(f"{run}/checkpoint").path)

@@ -11,13 +11,14 @@ import zipfile
 import zlib
 from typing import Any, BinaryIO
 
+from bedside_corpus.intake.docx_numbers import Numbering, W
 from bedside_corpus.intake.markup import lowered, raised
 from bedside_corpus.intake.ooxml import refuse_encrypted
 from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES, Parsed, UnreadableError
 from bedside_corpus.intake.xml import tree
 
-W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 BODY, NOTES = "word/document.xml", ("word/footnotes.xml", "word/endnotes.xml")
+NUMBERING, STYLES = "word/numbering.xml", "word/styles.xml"
 PASSED_OVER = frozenset(
     {"del", "moveFrom", "delText", "instrText", "Fallback", "pPr", "rPr", "tblPr", "sdtPr"}
 )
@@ -34,15 +35,18 @@ def read_docx(content: BinaryIO) -> Parsed:
     refuse_encrypted(content)
     try:
         with zipfile.ZipFile(content) as archive:
-            parts = [BODY, *(name for name in NOTES if name in archive.namelist())]
-            roots = [tree(io.BytesIO(_part(archive, name))) for name in parts]
+            others = (*NOTES, NUMBERING, STYLES)
+            parts = [BODY, *(name for name in others if name in archive.namelist())]
+            roots = {name: tree(io.BytesIO(_part(archive, name))) for name in parts}
     except (zipfile.BadZipFile, KeyError, zlib.error, EOFError, NotImplementedError, ValueError):
         raise UnreadableError("malformed") from None
     except RuntimeError:  # what zipfile raises for a password
         raise UnreadableError("encrypted") from None
     lines: list[str] = []
-    for root in roots:
-        _blocks(root, lines)
+    numbering = Numbering(roots.get(NUMBERING), roots.get(STYLES))
+    for name in (BODY, *NOTES):
+        if name in roots:
+            _blocks(roots[name], numbering, lines)
     return Parsed("\n".join(lines).strip("\n"))
 
 
@@ -55,29 +59,28 @@ def _part(archive: zipfile.ZipFile, name: str) -> bytes:
     return data
 
 
-def _blocks(element: Any, lines: list[str]) -> None:
+def _blocks(element: Any, numbering: Numbering, lines: list[str]) -> None:
     for child in element:
         name = _local(child)
         if name == "p":
-            lines += _paragraph(child)
+            lines += _paragraph(child, numbering)
         elif name == "tbl":
-            lines += ["", *_table(child), ""]
+            lines += ["", *_table(child, numbering), ""]
         elif name not in PASSED_OVER:
-            _blocks(child, lines)
+            _blocks(child, numbering, lines)
 
 
-def _paragraph(paragraph: Any) -> list[str]:
+def _paragraph(paragraph: Any, numbering: Numbering) -> list[str]:
     """Its line, and those of the text boxes that hang on it."""
     boxes: list[str] = []
-    text = _inline(paragraph, boxes)
-    level = paragraph.find(f"{W}pPr/{W}numPr/{W}ilvl")
-    if paragraph.find(f"{W}pPr/{W}numPr") is not None and text.strip():
-        depth = int(level.get(f"{W}val", "0")) if level is not None else 0
-        text = "  " * min(depth, 8) + "- " + text.strip()
+    text = _inline(paragraph, numbering, boxes)
+    mark = numbering.mark(paragraph)  # also of an empty one, which counts
+    if mark and text.strip():
+        text = f"{mark} {text.strip()}"
     return [text, *boxes] if text.strip() or not boxes else boxes
 
 
-def _inline(element: Any, boxes: list[str]) -> str:
+def _inline(element: Any, numbering: Numbering, boxes: list[str]) -> str:
     parts: list[str] = []
     for child in element:
         name = _local(child)
@@ -88,16 +91,16 @@ def _inline(element: Any, boxes: list[str]) -> str:
         elif name == "sym":
             parts.append(_symbol(child))
         elif name == "txbxContent":
-            _blocks(child, boxes)
+            _blocks(child, numbering, boxes)
         elif name == "r":
-            parts.append(_run(child, boxes))
+            parts.append(_run(child, numbering, boxes))
         elif name not in PASSED_OVER:
-            parts.append(_inline(child, boxes))
+            parts.append(_inline(child, numbering, boxes))
     return "".join(parts)
 
 
-def _run(run: Any, boxes: list[str]) -> str:
-    text = _inline(run, boxes)
+def _run(run: Any, numbering: Numbering, boxes: list[str]) -> str:
+    text = _inline(run, numbering, boxes)
     hidden = run.find(f"{W}rPr/{W}vanish")
     if hidden is not None and hidden.get(f"{W}val") not in ("0", "false"):
         return ""
@@ -118,7 +121,7 @@ def _symbol(element: Any) -> str:
     return chr(number if number >= 0xF000 else 0xF000 + number) if 0 < number < 0xF100 else ""
 
 
-def _table(table: Any) -> list[str]:
+def _table(table: Any, numbering: Numbering) -> list[str]:
     rows = []
     for row in table.iter(f"{W}tr"):
         if next(row.iterancestors(f"{W}tbl")) is not table:  # of a table inside a cell
@@ -127,7 +130,7 @@ def _table(table: Any) -> list[str]:
         for cell in row.iter(f"{W}tc"):
             if next(cell.iterancestors(f"{W}tr")) is row:
                 lines: list[str] = []
-                _blocks(cell, lines)
+                _blocks(cell, numbering, lines)
                 cells.append(" ".join(" ".join(lines).split()))
         rows.append("\t".join(cells))
     return rows
