@@ -168,6 +168,7 @@ BROKEN = {
     "corpus.train_classifier.false_positives": (
         "corpus.train_classifier={false_positives: nix/seen.jsonl}"
     ),
+    "corpus.passport.tokenizers": "corpus.passport={tokenizers: {a: nix}}",
     "corpus.phi.patterns": "corpus.phi={patterns: nix}",
     "corpus.phi.model": "corpus.phi={model: nix}",
     "corpus.phi.review": "corpus.phi={review: nix}",

@@ -53,7 +53,7 @@ def test_every_record_has_its_decision(build: Any, registry: Registry, tmp_path:
     table = pq.read_table(file.path)
     assert table.schema == SCHEMA
     rows = [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
-    assert all(row.pop("file") == "s/a.jsonl" for row in rows)
+    assert all((row.pop("file"), row.pop("source")) == ("s/a.jsonl", "s") for row in rows)
     url, unseen = ("cleaning.url", 1), ("cleaning.invisible", 1)
     assert [{**row, "changes": dict(row.get("changes", ()))} for row in rows] == [
         {"line": 3, "step": "medical_filter", "reason": "not_medical", "by": "0", "changes": {}},
@@ -81,12 +81,12 @@ def test_rows_leave_the_memory_as_they_come(
     first = Decisions(tmp_path / "read")
     with first.opened(0):
         for line in range(25):
-            first.drop(f"s/a.jsonl:{line}", None, "reading", "malformed", "", {})
+            first.drop(f"s/a.jsonl:{line}", "s", None, "reading", "malformed", "", {})
             assert len(first._rows) < 10
     second = Decisions(tmp_path / "write", before=tmp_path / "read")
     with second.opened(0) as hashed:
         for line in range(25, 50):
-            second.keep(f"s/a.jsonl:{line}", f"s/a.jsonl:{line}", {})
+            second.keep(f"s/a.jsonl:{line}", "s", f"s/a.jsonl:{line}", {})
     (path,) = (tmp_path / "write/decisions").iterdir()
     assert path.stat().st_size == hashed.size
     with pq.ParquetFile(path) as file:

@@ -111,7 +111,7 @@ def test_a_file_that_is_a_document_is_found_without_its_suffix(house: Any) -> No
         (
             "letters/2024.jsonl.gz#g",
             "not_medical",
-            ["4 medical_filter out: not_medical", "share of medical words 0"],
+            ["4 medical_filter out: not_medical", "share of medical words, or the score 0"],
         ),
         (
             "letters/2024.jsonl.gz:25",

@@ -223,6 +223,11 @@ class ArtifactWriter:
             shutil.copyfile(file, target)
         self._taken[entry.path] = entry
 
+    @property
+    def taken(self) -> tuple[FileEntry, ...]:
+        """Of the files that were taken over, by their names."""
+        return tuple(entry for _, entry in sorted(self._taken.items()))
+
     def entries(self) -> tuple[FileEntry, ...]:
         """Of all files in the directory; the hash is made of those that were not taken over."""
         return tuple(self._taken.get(name) or _entry(self.path, name) for name in _files(self.path))

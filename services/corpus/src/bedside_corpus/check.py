@@ -47,6 +47,12 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
     check_runs(config, inspection)
     if config.train_classifier is not None:
         check_training(config.train_classifier, inspection)
+    if config.passport.tokenizers:
+        with inspection.looking("corpus.passport.tokenizers"):
+            from bedside_corpus.passport.measures import load_tokenizer
+
+            for file in config.passport.files().values():
+                load_tokenizer(file)
     if config.phi is not None:
         with inspection.looking("corpus.phi"):
             from bedside_corpus.phi.gate import look_at

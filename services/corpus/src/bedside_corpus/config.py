@@ -18,6 +18,7 @@ from bedside_core.licences import Use, uses
 from bedside_corpus.classifier.config import Classifier, RunName, Sample, Select, TrainClassifier
 from bedside_corpus.intake.licence import each, named
 from bedside_corpus.labelling.config import AnnotateConfig
+from bedside_corpus.passport.config import PassportConfig
 from bedside_corpus.phi.config import PhiConfig
 from bedside_corpus.splitting.config import Split
 
@@ -364,6 +365,8 @@ class CorpusConfig(Config):
     annotate: AnnotateConfig | None = None
     """A labelled set of these sources, which `bedside corpus annotate` makes; the build does not
     read it."""
+    passport: PassportConfig = PassportConfig()
+    """What its passport counts beside documents and words."""
     executor: Executor = Executor()
     """What builds it: this machine, Slurm or Ray."""
 

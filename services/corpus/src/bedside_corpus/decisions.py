@@ -1,9 +1,9 @@
 """What was decided on each record, on disk: where it stands, and what became of it; never text.
 
-A row for every record that was read: `file` and `line` are its place, `id` what it is called where
-that is not its place. A record that is out has the `step` and the `reason`, and `by` which other
-thing (another document, an exam's item, a number) if there is one. One that is in has its `row` in
-the shard's file of documents. `changes` says what changed it, and how often.
+A row for every record that was read: its `source`, `file` and `line` are its place, `id` what it is
+called where that is not its place. A record that is out has the `step` and the `reason`, and `by`
+which other thing (another document, an exam's item, a number) if there is one. One that is in has
+its `row` in the shard's file of documents. `changes` says what changed it, and how often.
 
 The rows of a shard are those that the first stage dropped and then those that reached the last,
 each in the order of the sources: so the least and the greatest `file` and `line` of each row group,
@@ -14,6 +14,7 @@ Tested in tests/corpus/test_decisions.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ SCHEMA = pa.schema(
         pa.field("file", pa.string(), nullable=False),
         ("line", pa.int64()),
         ("id", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
         ("step", pa.string()),
         ("reason", pa.string()),
         ("by", pa.string()),
@@ -42,7 +44,7 @@ VERSION = 1
 """Of the columns and what they mean; with another one a corpus is built again."""
 GROUP_ROWS = 1 << 14
 """Rows that are held in memory at once: some megabytes."""
-_REPEATING = ["file", "step", "reason"]
+_REPEATING = ["file", "source", "step", "reason"]
 
 
 class Decisions:
@@ -54,11 +56,13 @@ class Decisions:
         self._rows: list[dict[str, Any]] = []
         self._table: pq.ParquetWriter | None = None
         self._kept = 0
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """Of the shard at hand: records per source and reason, which is empty for those kept."""
 
     @contextmanager
     def opened(self, rank: int) -> Iterator[Hashed]:
         """Take the decisions of a shard; its file appears when it is whole."""
-        self._rows, self._kept = [], 0
+        self._rows, self._kept, self.outcomes = [], 0, Counter()
         name = decisions_name(rank)
         with appearing(self.folder / name) as file:
             hashed = Hashed(file)
@@ -73,6 +77,7 @@ class Decisions:
                     with pq.ParquetFile(self.before / name) as earlier:
                         for batch in earlier.iter_batches(GROUP_ROWS):
                             self._table.write_batch(batch)
+                            self.outcomes.update(_outcomes(batch))
                 yield hashed
                 self._flush()
             self._table = None
@@ -80,6 +85,7 @@ class Decisions:
     def drop(
         self,
         place: str,
+        source: str,
         identifier: str | None,
         step: str,
         reason: str,
@@ -87,20 +93,27 @@ class Decisions:
         changes: Mapping[str, int],
     ) -> None:
         """Note that a record is out; `identifier` is None where it was read no further."""
-        self._add(place, identifier, changes, step=step, reason=reason, by=by or None)
+        self._add(place, source, identifier, changes, step=step, reason=reason, by=by or None)
+        self.outcomes[source, reason] += 1
 
-    def keep(self, place: str, identifier: str, changes: Mapping[str, int]) -> None:
+    def keep(self, place: str, source: str, identifier: str, changes: Mapping[str, int]) -> None:
         """Note that a record is the next row of the corpus."""
-        self._add(place, identifier, changes, row=self._kept)
+        self._add(place, source, identifier, changes, row=self._kept)
+        self.outcomes[source, ""] += 1
         self._kept += 1
 
     def _add(
-        self, place: str, identifier: str | None, changes: Mapping[str, int], **more: Any
+        self,
+        place: str,
+        source: str,
+        identifier: str | None,
+        changes: Mapping[str, int],
+        **more: Any,
     ) -> None:
         file, line = split_place(place)
         name = None if identifier == place else identifier
-        row = {"file": file, "line": line, "id": name, "changes": dict(changes) or None}
-        self._rows.append(row | more)
+        row = {"file": file, "line": line, "id": name, "source": source}
+        self._rows.append(row | {"changes": dict(changes) or None} | more)
         if len(self._rows) == GROUP_ROWS:
             self._flush()
 
@@ -108,6 +121,11 @@ class Decisions:
         if self._table is not None and self._rows:
             self._table.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
             self._rows = []
+
+
+def _outcomes(batch: pa.RecordBatch) -> Iterator[tuple[str, str]]:
+    columns = (batch.column(name).to_pylist() for name in ("source", "reason"))
+    return ((source, reason or "") for source, reason in zip(*columns, strict=True))
 
 
 def split_place(place: str) -> tuple[str, int | None]:

@@ -35,10 +35,9 @@ def explain(registry: Registry, lookup: Lookup, decided: Decided) -> Iterator[st
     else:
         yield head.format("not in") + f" ({decided.reason})"
     stored = {} if decided.row is None else _stored(corpus, decided)
-    source = stored.get("source") or decided.file.partition("/")[0]
     if decided.id is not None:
         yield _line("place", decided.place)
-    yield from _declared(corpus, source, stored.get("licence"))
+    yield from _declared(corpus, decided.source, stored.get("licence"))
     yield ""
     yield from _steps(corpus, decided)
     yield ""

@@ -39,6 +39,7 @@ class Decided(NamedTuple):
     file: str
     line: int | None
     id: str | None
+    source: str
     step: str | None
     reason: str | None
     by: str | None
@@ -146,7 +147,7 @@ class Lookup:
             lines = names.filter(pc.equal(names["file"], file))["line"]
             last = pc.max(lines).as_py()
             if last is not None:
-                yield Decided(0, file, last, None, None, None, None, {}, None)
+                yield Decided(0, file, last, None, "", None, None, None, {}, None)
 
     def _groups(self, prefix: str, line: int | None = None) -> Iterator[_Group]:
         """Those that may hold files that begin so, and the line."""

@@ -109,6 +109,10 @@ REASONS: dict[str, Reason] = {
         "misses a condition of `select`", "widen the condition, or leave it out", "column"
     ),
     "not_sampled": Reason("is not in the random subset", "draw more words"),
+    "not_labelled": Reason(
+        "is not named in the file of labels that `annotate.labelled` has",
+        "name it there, if it belongs to the labelled set",
+    ),
     "phi": Reason(
         "says too much about a person",
         "let a person decide (`phi.on_hit: quarantine`), or pseudonymise",

@@ -14,7 +14,7 @@ from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.identifiers import Identifiers
-from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, STATS
+from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, PASSPORT_PAGE, STATS
 from bedside_core.kinds.split import check_seal
 from bedside_core.licences import licence
 from bedside_core.log import fields
@@ -69,6 +69,9 @@ def prepare(
         look_at(config.phi)
         inputs |= config.phi.inputs()
         libraries = (*libraries, "faker", "regex")
+    tokenizers = config.passport.files()
+    inputs |= {f"passport/{name}": file for name, file in tokenizers.items()}
+    libraries = (*libraries, *(["tokenizers"] if tokenizers else []))
     key = None
     if any(source.is_named for source in config.used_sources):
         key = run.registry.identifiers_key()
@@ -78,6 +81,7 @@ def prepare(
         libraries = (*libraries, "numpy")
     from bedside_corpus.decisions import VERSION as DECISIONS
     from bedside_corpus.engine.minhash import VERSION as NEAR
+    from bedside_corpus.passport.content import VERSION as PASSPORT
 
     recipe = run.recipe(
         # Whoever builds it, and whatever other verbs do, it is the same corpus.
@@ -93,6 +97,7 @@ def prepare(
             "decisions": DECISIONS,
             "matching": VERSION,
             "near": NEAR,
+            "passport": PASSPORT,
             "shard": SHARD_BYTES,
         },
         libraries=libraries,
@@ -125,6 +130,8 @@ def build(config: CorpusConfig, run: Run) -> None:
         return
 
     from bedside_corpus.engine.build import run_stages
+    from bedside_corpus.passport.content import content
+    from bedside_corpus.passport.files import passport_files
     from bedside_corpus.phi.quarantine import quarantine_of, write_review
     from bedside_corpus.tally import Tally
 
@@ -151,6 +158,16 @@ def build(config: CorpusConfig, run: Run) -> None:
                     artifact.take(room / "write" / entry.path, entry)
             stats = json.dumps(tally.stats(), indent=2) + "\n"
             (artifact.path / STATS).write_text(stats, encoding="ascii")
+            passport = content(
+                config,
+                recipe,
+                tally,
+                [record.measures for record in written],
+                [record.outcomes for record in written],
+                artifact.taken,
+            )
+            for name, data in passport_files(passport).items():
+                (artifact.path / name).write_bytes(data)
             artifact.licences = tuple(map(licence, tally.licence_ids()))
             declared = {source.name: source.declared() for source in config.used_sources}
             artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
@@ -163,6 +180,7 @@ def build(config: CorpusConfig, run: Run) -> None:
             if key is not None:
                 artifact.facts[IDENTIFIERS] = Identifiers.read(key).key_id
     tally.report()
+    say(f"its passport: {artifact.result.path / PASSPORT_PAGE}")
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
 
 

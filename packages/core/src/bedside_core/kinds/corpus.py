@@ -4,6 +4,7 @@
     documents/00000.jsonl      what is in the file of that number, without the texts
     decisions/00000.parquet    what became of each record that was read for them, kept or not
     stats.json                 what happened to every record that was read
+    passport.json, .html       what the corpus is, for machines and for people
 
 Tested in tests/corpus/test_run.py.
 """
@@ -24,6 +25,7 @@ from bedside_core.matching import VERSION
 TEXT = "text"
 """The column of the texts; `bedside_corpus.engine.tables` has the others."""
 STATS = "stats.json"
+PASSPORT, PASSPORT_PAGE = "passport.json", "passport.html"
 MATCHING_VERSION = "matching_version"
 """The fact that says which version of `bedside_core.matching` made the hashes for matching."""
 IDENTIFIERS = "identifiers"

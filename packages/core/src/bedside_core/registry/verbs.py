@@ -15,7 +15,7 @@ from bedside_core.commands import Command
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, PolicyError
-from bedside_core.kinds.corpus import listed_documents
+from bedside_core.kinds.corpus import PASSPORT_PAGE, listed_documents
 from bedside_core.kinds.policy import read_policy
 from bedside_core.public.write import write_public
 from bedside_core.purpose import PURPOSE
@@ -76,8 +76,10 @@ def show(registry: Registry, artifact: str) -> None:
     found = registry.get(artifact)
     say(json.dumps(found.manifest.model_dump(mode="json"), indent=2, ensure_ascii=False))
     if found.kind == "corpus":
-        name = found.digest[:12]
-        sys.stderr.write(f"`bedside corpus why DOCUMENT {name}` explains one document of it\n")
+        sys.stderr.write(
+            f"what it is: {found.path / PASSPORT_PAGE}; `bedside corpus why DOCUMENT "
+            f"{found.digest[:12]}` explains one document\n"
+        )
 
 
 def verify(registry: Registry, artifact: str | None) -> None:

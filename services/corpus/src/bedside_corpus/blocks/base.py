@@ -41,12 +41,26 @@ class Step(PipelineStep):  # type: ignore[misc]  # datatrove has no types
         self.decisions: Decisions | None = None
         """Where each decision goes, if it is written down."""
 
-    def drop(self, dropped: Dropped, place: str, document: Document | None = None) -> None:
-        """Count a record that does not go on, and write down why; `document`, if it became one."""
+    def drop(
+        self,
+        dropped: Dropped,
+        place: str,
+        document: Document | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Count a record that does not go on, and write down why.
+
+        Args:
+            dropped: why.
+            place: of the record.
+            document: what it became, if it did.
+            source: of one that is named by its id alone.
+        """
         self.counts.drop(dropped.reason, place)
         if self.decisions is not None:
+            source = source or (place.partition("/")[0] if document is None else document.source)
             name, changes = (None, {}) if document is None else (document.id, document.changes)
-            self.decisions.drop(place, name, self.name, dropped.reason, dropped.by, changes)
+            self.decisions.drop(place, source, name, self.name, dropped.reason, dropped.by, changes)
 
     def went_on(self, result: Document, document: Document) -> Document:
         """Count a document that goes on, and note what it was changed by."""

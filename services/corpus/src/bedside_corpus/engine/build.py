@@ -104,7 +104,8 @@ def _write(work: Work) -> list[Step]:
     read, resolved = work.folder("read"), work.folder("resolve")
     steps: list[Step] = [Deduplicating(read, resolved, _compared(work, "id"))]
     scores = scores_of(blocks(work))
-    return [*steps, Writing(work.folder("read"), work.folder("write"), steps, scores)]
+    tokenizers = work.config.passport.files()
+    return [*steps, Writing(read, work.folder("write"), steps, scores, tokenizers)]
 
 
 def _compared(work: Work, what: str) -> list[Path]:

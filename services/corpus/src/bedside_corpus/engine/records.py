@@ -29,6 +29,10 @@ class Record(BaseModel):
     """By their names in the corpus."""
     decisions: FileEntry | None = None
     """Of the shard's records, kept or not; complete in the last stage."""
+    outcomes: dict[str, dict[str, int]] = {}
+    """Records per source and reason, which is empty for those kept; complete in the last stage."""
+    measures: dict[str, Any] = {}
+    """Of the documents (`bedside_corpus.passport.measures`)."""
     steps: dict[str, dict[str, Any]] = {}
     """Counts by the steps' names, in their order."""
 

@@ -228,11 +228,11 @@ class Selecting(Step):
         )
 
     def _kept(self, batch: pa.RecordBatch, lines: Iterator[bytes], listing: Hashed) -> list[bool]:
-        ids = batch.column("id").to_pylist()
+        ids, sources = (batch.column(name).to_pylist() for name in ("id", "source"))
         missed = fits(batch, self.select)
         numbers = draws(ids, self.sample[0]) if self.sample else [0] * len(ids)
         kept = []
-        for identifier, column, number in zip(ids, missed, numbers, strict=True):
+        for identifier, source, column, number in zip(ids, sources, missed, numbers, strict=True):
             self.counts.read += 1
             line = next(lines, b"{}")
             if json.loads(line).get("id") != identifier:
@@ -241,11 +241,11 @@ class Selecting(Step):
                 )
             # The place of a document is not in a corpus; its id names it.
             if column is not None:
-                self.drop(Dropped("not_selected", column), identifier)
+                self.drop(Dropped("not_selected", column), identifier, source=source)
             elif self.sample and number > self.sample[1]:
-                self.drop(Dropped("not_sampled"), identifier)
+                self.drop(Dropped("not_sampled"), identifier, source=source)
             else:
-                self.journal.keep(identifier, identifier, {})
+                self.journal.keep(identifier, source, identifier, {})
                 listing.write(line)
                 kept.append(True)
                 continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,7 @@ from bedside_corpus.engine.reading import documents_path, names_path
 from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.resolving import copies_path
 from bedside_corpus.engine.tables import Scores, corpus_schema, documents_of, grouped
+from bedside_corpus.passport.measures import Measuring
 
 NAMED_SHARDS = 16
 """Shards of which names are at hand: most copies are of what stands near."""
@@ -89,7 +90,14 @@ class Writing(Step):
 
     name = "writing"
 
-    def __init__(self, kept: Path, folder: Path, steps: Sequence[Step], scores: Scores) -> None:
+    def __init__(
+        self,
+        kept: Path,
+        folder: Path,
+        steps: Sequence[Step],
+        scores: Scores,
+        tokenizers: Mapping[str, Path],
+    ) -> None:
         """Make the step.
 
         Args:
@@ -97,9 +105,11 @@ class Writing(Step):
             folder: of this one.
             steps: those before this one, whose counts go on record.
             scores: columns that blocks add.
+            tokenizers: whose tokens are counted.
         """
         super().__init__()
         self.folder, self.steps, self.scores = folder, tuple(steps), dict(scores)
+        self.tokenizers = dict(tokenizers)
         self.journal = Decisions(folder, before=kept)
         for step in self.steps:
             step.decisions = self.journal
@@ -109,20 +119,31 @@ class Writing(Step):
     ) -> Iterator[Document]:
         """Take all documents; nothing goes on."""
         with self.journal.opened(rank) as decided:
-            record = write_files(self.folder, rank, self._noted(data), self.scores)
+            documents = self._noted(data)
+            record = write_files(self.folder, rank, documents, self.scores, self.tokenizers)
         entry = FileEntry(path=decisions_name(rank), size=decided.size, sha256=decided.sha256)
-        record = record.model_copy(update={"decisions": entry})
+        outcomes: dict[str, dict[str, int]] = {}
+        for (source, reason), count in sorted(self.journal.outcomes.items()):
+            outcomes.setdefault(source, {})[reason] = count
+        record = record.model_copy(update={"decisions": entry, "outcomes": outcomes})
         write_record(self.folder, rank, record, self.steps)
         yield from ()
 
     def _noted(self, documents: Iterable[Document]) -> Iterator[Document]:
         for document in documents:
-            self.journal.keep(document.place, document.id, document.changes)
+            self.journal.keep(document.place, document.source, document.id, document.changes)
             yield document
 
 
-def write_files(folder: Path, number: int, documents: Iterable[Document], scores: Scores) -> Record:
+def write_files(
+    folder: Path,
+    number: int,
+    documents: Iterable[Document],
+    scores: Scores,
+    tokenizers: Mapping[str, Path] | None = None,
+) -> Record:
     """Write a file of the corpus and its listing; the record has no steps yet."""
+    measuring = Measuring(tokenizers or {})
     names = data_name(number), listing_name(number)
     words, licences = 0, defaultdict[str, Counter[str]](Counter)
     schema = corpus_schema(scores)
@@ -131,6 +152,7 @@ def write_files(folder: Path, number: int, documents: Iterable[Document], scores
         with pq.ParquetWriter(table, schema, compression="zstd") as parquet:
             for batch in grouped(_listed(documents, listing), schema):
                 parquet.write_table(pa.Table.from_batches([batch]))
+                measuring.add(batch)
                 words += pa.compute.sum(batch.column("words")).as_py()
                 columns = (batch.column(name).to_pylist() for name in ("source", "licence"))
                 for source, licence in zip(*columns, strict=True):
@@ -139,6 +161,7 @@ def write_files(folder: Path, number: int, documents: Iterable[Document], scores
         documents=sum(counts.total() for counts in licences.values()),
         words=words,
         licences={source: dict(counts) for source, counts in licences.items()},
+        measures=measuring.to_json(),
         files=tuple(
             FileEntry(path=name, size=hashed.size, sha256=hashed.sha256)
             for name, hashed in zip(names, (table, listing), strict=True)

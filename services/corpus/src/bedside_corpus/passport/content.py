@@ -1,0 +1,179 @@
+"""What the passport says, for machines: `passport.json`.
+
+Counts, declarations and versions; no text, no id and no file name, since a file may be named after
+a patient. Of equal corpora it has equal bytes: there is no time of day in it.
+
+Tested in tests/corpus/passport/test_passport.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bedside_core.artifacts import FileEntry, Recipe
+from bedside_core.config import sha256_of
+from bedside_core.licences import licence
+from bedside_corpus.blocks.cleaning import Cleaning
+from bedside_corpus.config import CorpusConfig
+from bedside_corpus.counts import Counts
+from bedside_corpus.intake.licence import each
+from bedside_corpus.passport.measures import total
+from bedside_corpus.phi.gate import PhiGate
+from bedside_corpus.reasons import reason
+from bedside_corpus.tally import Tally
+
+VERSION = 1
+"""Of the form of `passport.json`; one more for every change that a reader must know of."""
+IS_NOT = (
+    "No proof of anonymity. The gate for personal data finds what its rules and models know; where "
+    "there was no gate, nothing was looked for.",
+    "No proof that no exam is in it. What is not in a held-out set that was named to the build was "
+    "not looked for.",
+    "No legal opinion. Licences are what the house declared and what records say of themselves.",
+    "No judgement of the medicine. Texts may be wrong, out of date or one-sided; which languages, "
+    "sources and lengths they have is counted here.",
+)
+_DUPLICATES = ("duplicate_text", "duplicate_near")
+_OWN = (Cleaning.name, PhiGate.name)
+"""Steps whose notes have a section of their own."""
+
+
+def content(
+    config: CorpusConfig,
+    recipe: Recipe,
+    tally: Tally,
+    records: Sequence[Mapping[str, Any]],
+    outcomes: Iterable[Mapping[str, Mapping[str, int]]],
+    files: Sequence[FileEntry],
+) -> dict[str, Any]:
+    """The passport of a corpus.
+
+    Args:
+        config: that it was built by.
+        recipe: of the artifact.
+        tally: of all steps.
+        records: the measures of each shard (`Measuring.to_json`).
+        outcomes: of each shard, records per source and reason.
+        files: of documents and decisions, with their hashes.
+    """
+    measures: dict[str, Any] = {}
+    for one in records:
+        measures = total(measures, one)
+    steps = tally.steps
+    dropped = tally.dropped
+    return {
+        "passport": VERSION,
+        "content_sha256": sha256_of([entry.model_dump() for entry in files]),
+        "recipe_sha256": recipe.sha256,
+        "purpose": config.purpose,
+        "read": tally.read,
+        "documents": tally.kept,
+        "words": tally.words,
+        "characters": measures.get("characters", 0),
+        "tokens": measures.get("tokens", {}),
+        "funnel": [_step(name, counts) for name, counts in steps.items() if counts.read],
+        "sources": _sources(config, tally, measures, outcomes),
+        "left_out": dict(config.left_out),
+        "licences": _licences(tally),
+        "languages": measures.get("languages", {}),
+        "lengths": [
+            {"from": 2 ** (int(e) - 1), "to": 2 ** int(e) - 1, "documents": count}
+            for e, count in sorted(measures.get("lengths", {}).items(), key=lambda one: int(one[0]))
+        ],
+        "cleaning": tally.cleaning,
+        "duplicates": {name: dropped[name] for name in _DUPLICATES},
+        "personal_data": _personal(config, steps.get(PhiGate.name)),
+        "held_out": {
+            "sets": len(config.heldout),
+            "dropped": {n: c for n, c in sorted(dropped.items()) if n.startswith("heldout")},
+        },
+        "notes": {
+            name: dict(sorted(counts.noted.items()))
+            for name, counts in steps.items()
+            if counts.noted and name not in _OWN
+        },
+        "made_by": {"verb": recipe.verb, "version": recipe.version, **recipe.environment},
+        "is_not": list(IS_NOT),
+    }
+
+
+def _step(name: str, counts: Counts) -> dict[str, Any]:
+    return {
+        "step": name,
+        "read": counts.read,
+        "kept": counts.kept,
+        "changed": counts.changed,
+        "dropped": {
+            name: {"records": count, "the_record": reason(name).says}
+            for name, count in sorted(counts.dropped.items(), key=lambda one: (-one[1], one[0]))
+            if count
+        },
+    }
+
+
+def _sources(
+    config: CorpusConfig,
+    tally: Tally,
+    measures: Mapping[str, Any],
+    outcomes: Iterable[Mapping[str, Mapping[str, int]]],
+) -> list[dict[str, Any]]:
+    became: dict[str, Counter[str]] = {}
+    for shard in outcomes:
+        for name, counts in shard.items():
+            became.setdefault(name, Counter()).update(counts)
+    found = []
+    for source in config.used_sources:
+        counts = became.get(source.name, Counter())
+        kept = measures.get("sources", {}).get(source.name, {"documents": 0, "words": 0})
+        found.append(
+            {
+                "name": source.name,
+                **source.declared(),
+                "format": source.format,
+                "read": counts.total(),
+                **kept,
+                "licences": dict(sorted(tally.licences.get(source.name, {}).items())),
+                "dropped": {name: n for name, n in counts.most_common() if name},
+            }
+        )
+    return found
+
+
+def _licences(tally: Tally) -> list[dict[str, Any]]:
+    documents: Counter[str] = Counter()
+    for counts in tally.licences.values():
+        documents.update(counts)
+    return [
+        {
+            "licence": name,
+            "documents": count,
+            "obligations": sorted(
+                {duty for one in each(name) for duty in licence(one).obligations}
+            ),
+        }
+        for name, count in documents.most_common()
+    ]
+
+
+def _personal(config: CorpusConfig, counts: Counts | None) -> dict[str, Any] | None:
+    """What the gate did; None where there was none."""
+    if config.phi is None or counts is None:
+        return None
+    found = {
+        kind: {
+            label.removeprefix(prefix): count
+            for label, count in sorted(counts.noted.items())
+            if label.startswith(prefix)
+        }
+        for kind, prefix in (("categories", "with_"), ("replaced", "replaced_"))
+    }
+    return {
+        "on_hit": config.phi.on_hit,
+        "max_risk": config.phi.max_risk,
+        "read": counts.read,
+        "dropped": dict(sorted(counts.dropped.items())),
+        "released": counts.noted["released"],
+        **found,
+    }
