@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bedside_corpus.document import Document
-from bedside_corpus.labelling.splitting import split
+from bedside_corpus.labelling.splitting import clustered, split
 
 
 def document(n: int, text: str | None = None) -> Document:
@@ -30,3 +32,19 @@ def test_copies_stay_together_whatever_their_labels() -> None:
     places = split(documents, labels, share=0.5, seed=0)
     assert len({places[n] for n in range(40, 60)}) == 1
     assert len({places[n].cluster for n in range(60)}) == 41
+
+
+def test_changed_copies_templates_and_patients() -> None:
+    body = " ".join(f"satz{i}" for i in range(80))
+    letter = "Frau {0} kam am {0}.3. wegen Hypertonie und erhielt Ramipril {0} mg. " + body
+    documents = [
+        *(document(n, letter.format(n)) for n in range(4)),
+        *(document(n) for n in range(4, 8)),
+        *(replace(document(n), patient="p") for n in (8, 9)),
+        *(document(10, "Kurz."), document(11, "kurz")),
+    ]
+    found = clustered(documents, range(12))
+    assert {found[n] for n in range(4)} == {"s/0"}
+    assert len({found[n] for n in range(4, 8)}) == 4
+    assert (found[8], found[9]) == ("p", "p")
+    assert (found[10], found[11]) == ("s/10", "s/10")

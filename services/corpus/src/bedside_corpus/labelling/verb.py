@@ -154,7 +154,8 @@ def _named_files(wanted: AnnotateConfig) -> dict[str, Path]:
 
 def _unfiltered(config: CorpusConfig) -> CorpusConfig:
     """The section without what a corpus is filtered by: a filter is what labels are for."""
-    changed: dict[str, Any] = {"medical_filter": None, "train_classifier": None}
+    unused = ("medical_filter", "near_duplicates", "train_classifier")
+    changed: dict[str, Any] = {"classifiers": {}, **dict.fromkeys(unused)}
     if config.phi is not None and config.phi.on_hit == "quarantine":
         changed["phi"] = config.phi.model_copy(update={"on_hit": "drop"})
     return config.model_copy(update=changed)
