@@ -225,6 +225,23 @@ def test_the_corpus_is_the_same_whoever_builds_it(
     assert len(list((tmp_path / "room-1/write/data").iterdir())) == 6
 
 
+def test_large_files_in_parts_give_the_documents_of_whole_ones(
+    sources: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CorpusConfig.model_validate(
+        {"language": "de", "sources": sources, "executor": {"workers": 1}}
+    )
+    files = [file for source in config.sources for file in find_files(source)]
+    found = []
+    for size in (2**20, 400):
+        monkeypatch.setattr(engine, "divide", lambda files, size=size: divide(files, size))
+        room = tmp_path / f"room-{size}"
+        tally = Tally.of(*run_stages(config, files, room))
+        found.append((rows_of(room / "write"), tally.stats()))
+    assert found[0] == found[1]
+    assert len(list((tmp_path / "room-400/write/data").iterdir())) > 2 * len(files)
+
+
 def test_a_shard_that_is_done_is_not_done_again(
     sources: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
@@ -34,6 +35,17 @@ POINTER, MAX_POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 """How a Git LFS pointer begins, and what it is shorter than, by its specification."""
 
 
+class Part(NamedTuple):
+    """What is read of a file that is too large for one worker."""
+
+    start: int
+    """First byte, at the beginning of a line; of Parquet the first row group."""
+    end: int
+    """Behind the last one."""
+    lines: int
+    """Lines, or rows, of the file before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a source."""
@@ -42,6 +54,8 @@ class SourceFile:
     path: Path
     name: str
     """The path below the source's folder, with `/`; of a single file, its name."""
+    part: Part | None = None
+    """None is all of it."""
 
     @property
     def label(self) -> str:

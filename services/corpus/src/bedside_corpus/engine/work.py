@@ -8,6 +8,7 @@ Tested in tests/corpus/clusters/test_slurm.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from pydantic import TypeAdapter
 
 from bedside_core.files import write_atomic
 from bedside_corpus.classifier.applying import Applied
-from bedside_corpus.config import CorpusConfig
+from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.engine.shards import Shard
-from bedside_corpus.sources import SourceFile
+from bedside_corpus.sources import Part, SourceFile
 
 FILE = "work.json"
 CLASSIFIERS = TypeAdapter(tuple[Applied, ...])
@@ -45,7 +46,7 @@ class Work:
         value = {
             "config": self.config.model_dump(mode="json", exclude_unset=True),
             "shards": [
-                [[file.source.name, str(file.path), file.name] for file in shard.files]
+                [[file.source.name, str(file.path), file.name, file.part] for file in shard.files]
                 for shard in self.shards
             ],
             "sizes": [shard.size for shard in self.shards],
@@ -65,9 +66,15 @@ class Work:
         config = CorpusConfig.model_validate(value["config"])
         sources = {source.name: source for source in config.sources}
         shards = tuple(
-            Shard(tuple(SourceFile(sources[s], Path(path), name) for s, path, name in files), size)
+            Shard(tuple(_file(sources, *one) for one in files), size)
             for files, size in zip(value["shards"], value["sizes"], strict=True)
         )
         key = value["key"]
         classifiers = CLASSIFIERS.validate_python(value["classifiers"])
         return cls(config, shards, room, None if key is None else Path(key), classifiers)
+
+
+def _file(
+    sources: Mapping[str, Source], source: str, path: str, name: str, part: list[int] | None
+) -> SourceFile:
+    return SourceFile(sources[source], Path(path), name, None if part is None else Part(*part))

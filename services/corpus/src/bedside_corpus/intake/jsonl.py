@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from bedside_corpus.intake.encoding import marked
@@ -28,20 +29,34 @@ def read_jsonl(file: SourceFile) -> Iterator[RawRecord]:
         DamagedFileError: a torn compressed stream or array.
     """
     mapper = Mapper(file)
-    with opened(file.path) as (_, content):
-        head = content.peek(HEAD_BYTES)
-    mark = marked(head)
-    shown = head.decode(mark or "utf-8", "ignore").encode()
-    if _ARRAY.match(shown) or _OBJECT.match(shown):
-        yield from _objects(file, mapper, mark)
+    if file.part is None and not has_lines(file):
+        yield from _objects(file, mapper, marked(_head(file)))
     else:
         yield from _lines(file, mapper)
+    if file.part is not None and not mapper.found:
+        # Only of the whole file it is an error that no record has a text.
+        mapper = Mapper(file)
+        for _ in _lines(replace(file, part=None), mapper):
+            if mapper.found:
+                break
     mapper.finish()
+
+
+def has_lines(file: SourceFile) -> bool:
+    """Whether each line is an object, as far as the beginning of the file tells."""
+    head = _head(file)
+    shown = head.decode(marked(head) or "utf-8", "ignore").encode()
+    return not (_ARRAY.match(shown) or _OBJECT.match(shown))
+
+
+def _head(file: SourceFile) -> bytes:
+    with opened(file.path) as (_, content):
+        return content.peek(HEAD_BYTES)
 
 
 def _lines(file: SourceFile, mapper: Mapper) -> Iterator[RawRecord]:
     size = 0
-    for line in lines(file.path, file.source.encoding):
+    for line in lines(file.path, file.source.encoding, file.part):
         size += line.size
         if line.text is None:
             yield RawRecord(line.number, size, None, line.damage)

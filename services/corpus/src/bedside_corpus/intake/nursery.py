@@ -58,15 +58,22 @@ def main() -> None:
 def _parse(request: dict[str, Any], reading: int, writing: int) -> None:
     from bedside_core.errors import InputError
     from bedside_corpus.config import Source
+    from bedside_corpus.intake.parquet import rows_of_groups
     from bedside_corpus.intake.parsers import records
     from bedside_corpus.intake.record import DamagedFileError
-    from bedside_corpus.sources import SourceFile
+    from bedside_corpus.sources import Part, SourceFile
 
     source = Source.model_validate(request["source"])
-    file = SourceFile(source, Path(request["path"]), request["name"])
+    part = None if request["part"] is None else Part(*request["part"])
+    file = SourceFile(source, Path(request["path"]), request["name"], part)
     with os.fdopen(reading, "rb") as content, os.fdopen(writing, "wb", buffering=0) as pipe:
         _bound()
         try:
+            if "groups" in request:
+                for rows in rows_of_groups(content, file):
+                    _send(pipe, {"rows": rows})
+                _send(pipe, {"end": True})
+                return
             for record in records(content, file, request["skip"]):
                 _send(pipe, {name: getattr(record, name) for name in record.__slots__})
                 _allow_more_time()

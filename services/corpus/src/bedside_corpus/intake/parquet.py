@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -21,31 +22,52 @@ def read_parquet(content: BinaryIO, file: SourceFile, skip: int) -> Iterator[Raw
     """One record per row; only the mapped columns are read, a batch of rows at a time.
 
     Texts may be strings, dictionaries or views of them, lists of paragraphs, or bytes without the
-    mark that they are UTF-8 (Spark, Impala).
+    mark that they are UTF-8 (Spark, Impala). Rows are counted from the beginning of the file, also
+    where only a part of its row groups is read.
 
     Raises:
         InputError: no column of the texts, or something else in it.
         DamagedFileError: not a Parquet file, or a damaged one.
     """
     mapper = Mapper(file)
+    with _opened(content, file) as table:
+        schema = table.schema_arrow
+        mapper.require(schema.names)
+        columns = [name for name in schema.names if _is_mapped(name, mapper)]
+        _check_type(schema, mapper)
+        size = content.seek(0, io.SEEK_END) // max(1, table.metadata.num_rows)
+        groups, row = range(table.num_row_groups), 0
+        if file.part is not None:
+            groups, row = groups[file.part.start : file.part.end], file.part.lines
+        for batch in table.iter_batches(
+            BATCH_ROWS, row_groups=groups, columns=columns, use_threads=False
+        ):
+            for index in range(batch.num_rows):
+                row += 1
+                if row <= skip:
+                    continue
+                fields, damage = _row(batch, index)
+                if fields is None:
+                    yield RawRecord(row, size, None, damage)
+                else:
+                    yield mapper.record(row, size, fields)
+
+
+def rows_of_groups(content: BinaryIO, file: SourceFile) -> list[int]:
+    """The rows of each row group.
+
+    Raises:
+        DamagedFileError: not a Parquet file, or a damaged one.
+    """
+    with _opened(content, file) as table:
+        return [table.metadata.row_group(n).num_rows for n in range(table.num_row_groups)]
+
+
+@contextmanager
+def _opened(content: BinaryIO, file: SourceFile) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(content, page_checksum_verification=True) as table:
-            schema = table.schema_arrow
-            mapper.require(schema.names)
-            columns = [name for name in schema.names if _is_mapped(name, mapper)]
-            _check_type(schema, mapper)
-            size = content.seek(0, io.SEEK_END) // max(1, table.metadata.num_rows)
-            row = 0
-            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
-                for index in range(batch.num_rows):
-                    row += 1
-                    if row <= skip:
-                        continue
-                    fields, damage = _row(batch, index)
-                    if fields is None:
-                        yield RawRecord(row, size, None, damage)
-                    else:
-                        yield mapper.record(row, size, fields)
+            yield table
     except MemoryError:  # pyarrow's is one of its other exceptions as well
         raise
     # pyarrow raises a bare OSError, without an error number, for a page that does not unpack.

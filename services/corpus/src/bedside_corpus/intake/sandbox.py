@@ -50,7 +50,8 @@ def parse(file: SourceFile) -> Iterator[RawRecord]:
         InputError: a container of many documents cannot be read, wholly or from some record on, or
             the process of the parsers does not start.
     """
-    done = fruitless = 0
+    first = done = 0 if file.part is None else file.part.lines
+    fruitless = 0
     while True:
         last, reason = yield from _attempt(file, done)
         if reason is None:
@@ -59,7 +60,7 @@ def parse(file: SourceFile) -> Iterator[RawRecord]:
             yield RawRecord(last + 1 if last else None, 0, None, reason)
             return
         fruitless = fruitless + 1 if last == done else 1
-        if fruitless == MAX_ATTEMPTS or (last == 0 and reason == "malformed"):
+        if fruitless == MAX_ATTEMPTS or (last == first and reason == "malformed"):
             raise DamagedFileError(
                 f"{file.path}: cannot be read after record {last} ({reason}) - copy the file again"
             )
@@ -67,15 +68,44 @@ def parse(file: SourceFile) -> Iterator[RawRecord]:
         yield RawRecord(done, 0, None, reason)
 
 
-def _attempt(file: SourceFile, skip: int) -> Attempt:
-    """The records behind the first `skip`; the last one's line, and why there are no more."""
+def row_groups(file: SourceFile) -> list[int]:
+    """The rows of each row group of a Parquet file; none where that cannot be read.
+
+    Raises:
+        OSError: the file cannot be opened.
+        InputError: the process of the parsers does not start.
+    """
     started = _alive()
-    request = {
+    pipe = started.begin(file, _request(file) | {"groups": True})
+    rows: list[int] = []
+    try:
+        while frame := pipe.frame():
+            if "end" in frame:
+                return rows
+            if "error" in frame:
+                break
+            rows.append(frame["rows"])
+    except TimeoutError:
+        end()
+    finally:
+        pipe.close()
+        started.result()
+    return []
+
+
+def _request(file: SourceFile) -> dict[str, Any]:
+    return {
         "source": file.source.model_dump(mode="json", exclude_unset=True),
         "path": str(file.path),
         "name": file.name,
-        "skip": skip,
+        "part": file.part,
     }
+
+
+def _attempt(file: SourceFile, skip: int) -> Attempt:
+    """The records behind the first `skip`; the last one's line, and why there are no more."""
+    started = _alive()
+    request = _request(file) | {"skip": skip}
     pipe = started.begin(file, request)
     last = skip
     try:

@@ -19,6 +19,7 @@ from bedside_corpus.intake.record import (
     DamagedFileError,
     UnreadableError,
 )
+from bedside_corpus.sources import Part
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 HEAD_BYTES = 2**16
@@ -64,10 +65,15 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, io.BufferedReader]]:
             raise _torn(path, "zstd") from None
 
 
-def lines(path: Path, declared: str | None) -> Iterator[Line]:
+def lines(path: Path, declared: str | None, part: Part | None = None) -> Iterator[Line]:
     """Every line, also an empty one; each is decoded for itself, so that files may be mixed.
 
     What follows a whole gzip stream and is none is one line with the damage `trailing_bytes`.
+
+    Args:
+        path: of the file.
+        declared: its encoding, where it cannot be told.
+        part: what is read of one that `is_seekable`.
 
     Raises:
         DamagedFileError: the compressed stream is torn.
@@ -81,7 +87,9 @@ def lines(path: Path, declared: str | None) -> Iterator[Line]:
         elif b"\r" in head and b"\n" not in head:  # classic Mac OS; Excel still writes it
             source = io.TextIOWrapper(content, "latin-1", newline="\r")
         number = done = 0
-        while True:
+        if part is not None:
+            number, done = part.lines, content.seek(part.start)
+        while part is None or done < part.end:
             line, whole = _bounded(source)
             if not line:
                 break
@@ -91,6 +99,15 @@ def lines(path: Path, declared: str | None) -> Iterator[Line]:
             done = position
         if isinstance(content.raw, _Unzipped) and content.raw.has_trailing_bytes:
             yield Line(number + 1, 0, None, damage="trailing_bytes")
+
+
+def is_seekable(path: Path, declared: str | None) -> bool:
+    """Whether the file is its own content, in which the byte of a line feed ends every line."""
+    with opened(path) as (raw, content):
+        head = content.peek(HEAD_BYTES)
+        wide = marked(head) or declared
+        has_line_feeds = b"\n" in head or b"\r" not in head
+        return content is raw and not (wide and _is_wide(wide)) and has_line_feeds
 
 
 class _Unzipped(io.RawIOBase):

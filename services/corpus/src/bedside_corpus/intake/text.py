@@ -37,7 +37,7 @@ def read_lines(file: SourceFile) -> Iterator[RawRecord]:
         DamagedFileError: a torn compressed stream.
     """
     mapper, size = Mapper(file), 0
-    for line in lines(file.path, file.source.encoding):
+    for line in lines(file.path, file.source.encoding, file.part):
         size += line.size
         if line.text is None:
             yield RawRecord(line.number, size, None, line.damage)
