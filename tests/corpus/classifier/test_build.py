@@ -1,12 +1,15 @@
 """Trained classifiers in `bedside corpus build`: columns, thresholds, and narrower corpora."""
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from bedside_core.cli import main
+from bedside_core.config import Config
+from bedside_core.run import Run
 from bedside_corpus.blocks.base import BatchBlock
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine import selecting, shards
@@ -219,3 +222,22 @@ def test_a_batch_block_keeps_order_counts_and_bounds_its_batches():
     block.batch_documents, block.batch_characters, block.sizes = 99, 5, []
     list(block.run(documents))
     assert block.sizes == [4, 2, 1]  # lengths 0 + 1 + 2 + 3, 4 + 5 and 6
+
+
+class Narrow(Config):
+    """Of a classifier that was trained on texts for research."""
+
+
+def test_a_classifier_of_narrower_texts_chooses_none_for_wider_use(house, registry, capsys):
+    trained = registry.get("c/classifier")
+    run = Run("narrow", "corpus", "train-classifier", registry)
+    with run.write("classifier", run.recipe(Narrow())) as artifact:
+        for entry in trained.manifest.files:
+            shutil.copy(trained.path / entry.path, artifact.path / entry.path)
+        artifact.facts.update(trained.manifest.facts, purpose="research")
+    applied = {"medical_score": {"run": "narrow", "threshold": None}}
+    assert house("sold", classifiers=applied) == 5
+    assert "was made from texts for research use alone" in capsys.readouterr().err
+    assert registry.slot("sold", "corpus") is None
+    assert house("studied", classifiers=applied, purpose="research") == 0
+    assert registry.get("studied/corpus").manifest.facts["purpose"] == "research"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from typing import NamedTuple
 from bedside_core import memory
 from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
-from bedside_core.errors import ConfigError, InputError
+from bedside_core.errors import ConfigError, InputError, PolicyError
 from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, PASSPORT_PAGE, STATS
 from bedside_core.kinds.split import check_seal
-from bedside_core.licences import licence
+from bedside_core.licences import COVERED, licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
@@ -77,6 +77,7 @@ def prepare(
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
     classifiers = find(config.classifiers, run)
+    _refuse_narrower(config, [made for made, _ in classifiers.values()])
     if classifiers:
         libraries = (*libraries, "numpy")
     from bedside_corpus.decisions import VERSION as DECISIONS
@@ -105,13 +106,24 @@ def prepare(
     return Prepared(files, recipe, key, classifiers)
 
 
+def _refuse_narrower(config: CorpusConfig, classifiers: Iterable[Artifact]) -> None:
+    for made in classifiers:
+        purpose = made.manifest.facts.get(PURPOSE)
+        if purpose is not None and config.purpose not in COVERED[purpose]:
+            raise PolicyError(
+                f"classifier {made.digest[:12]} was made from texts for {purpose} use alone, not for "
+                f"{config.purpose!r} - set corpus.purpose to {purpose}, or train it on texts that "
+                "permit more"
+            )
+
+
 def build(config: CorpusConfig, run: Run) -> None:
     """Read the sources, keep what is licensed, new and medical, and write the corpus.
 
     Raises:
         ConfigError: there are no sources, or a source's path and format do not fit together.
         InputError: a source or held-out set is missing or damaged, or no document is left.
-        PolicyError: a source was withdrawn.
+        PolicyError: a source was withdrawn, or a classifier is for another purpose.
         ArtifactError: the corpus cannot be written.
     """
     if config.existing is not None:
