@@ -112,8 +112,7 @@ def _refuse_narrower(config: CorpusConfig, classifiers: Iterable[Artifact]) -> N
         if purpose is not None and config.purpose not in COVERED[purpose]:
             raise PolicyError(
                 f"classifier {made.digest[:12]} was made from texts for {purpose} use alone, not "
-                f"for {config.purpose!r} - set corpus.purpose to {purpose}, or train it on texts that "
-                "permit more"
+                f"for {config.purpose!r} - set corpus.purpose to {purpose}, or train it on others"
             )
 
 
