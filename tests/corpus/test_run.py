@@ -46,7 +46,15 @@ def test_the_artifact_holds_documents_listing_and_statistics(build, registry, le
     assert all(row["words"] == len(row["text"].split()) for row in rows)
     listing = list(listed_documents(artifact))
     assert [d["id"] for d in listing] == ["letters/a", "letters/b", "o/o.jsonl:1"]
-    assert list(listing[0]) == ["id", "source", "licence", "sha256", "matching_sha256", *whose]
+    assert list(listing[0]) == [
+        "id",
+        "source",
+        "licence",
+        "sha256",
+        "matching_sha256",
+        *whose,
+        "trace",
+    ]
     assert [d["sha256"] for d in listing] == [text_sha256(row["text"]) for row in rows]
     forms = [digest(canonical(row["text"])) for row in rows]
     assert [d["matching_sha256"] for d in listing] == forms

@@ -17,19 +17,54 @@ import re
 import secrets
 import stat
 import unicodedata
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from bedside_core.clusters import is_name
 from bedside_core.errors import ArtifactError
 from bedside_core.files import disk_errors, lock_directory, write_atomic
+from bedside_core.matching import digest
+from bedside_core.overlap import RUN
 
 FILE = "identifiers.key"
 KEY_BYTES = 32
 KEY_ID_CHARS = 16
+RUN_CHARS = 12
+SKETCH = 32
+"""Runs of a document that are kept. One changed word breaks `RUN` of them, so that half of the
+sample is there where up to about one word in sixteen was changed."""
+MIN_SKETCH = RUN
+"""Fewer are no sample: a short text is found as a whole."""
 _SPELLING = re.compile(r"[\W_]+")
 _ZEROS = re.compile(r"(?<!\d)0+")
 _FRACTION = re.compile(r"(?<=\d)\.0$")
+
+
+class Trace(NamedTuple):
+    """What is known of a document without holding anything of it."""
+
+    id: str
+    text: str
+    sketch: tuple[str, ...] = ()
+    """Names of some of its runs of words."""
+
+    def __str__(self) -> str:
+        """As a listing has it."""
+        return f"{self.id}:{self.text}:{''.join(self.sketch)}"
+
+    @classmethod
+    def parse(cls, written: str) -> Trace:
+        """What `str` made."""
+        identifier, text, sketch = written.split(":")
+        places = range(0, len(sketch), RUN_CHARS)
+        return cls(identifier, text, tuple(sketch[n : n + RUN_CHARS] for n in places))
+
+    def is_near(self, runs: set[str]) -> bool:
+        """Whether a text with these runs is a near copy: it has half of the sketch."""
+        return len(self.sketch) >= MIN_SKETCH and 2 * len(runs.intersection(self.sketch)) >= len(
+            self.sketch
+        )
 
 
 class Identifiers:
@@ -80,6 +115,30 @@ class Identifiers:
     def document(self, identifier: str) -> str:
         """The name of a document by its id, to the letter."""
         return self._name("document", unicodedata.normalize("NFC", identifier))
+
+    def text(self, matching_sha256: str) -> str:
+        """The name of a text by the digest of its canonical form: all copies of it share it."""
+        return self._name("text", matching_sha256)
+
+    def runs(self, form: str) -> set[str]:
+        """The names of all runs of `RUN` words of a canonical form, 12 hex digits each."""
+        words = form.split()
+        shingles = (" ".join(words[n : n + RUN]) for n in range(max(1, len(words) - RUN + 1)))
+        return {
+            blake2b(one.encode(), key=self._key, digest_size=RUN_CHARS // 2).hexdigest()
+            for one in shingles
+        }
+
+    def trace(self, identifier: str, form: str) -> Trace:
+        """What recognises a document, whatever becomes of its id and its names.
+
+        Args:
+            identifier: its id.
+            form: the canonical form of its text.
+        """
+        # The least of hashes are a fair sample (Broder 1997).
+        sample = sorted(self.runs(form))[:SKETCH]
+        return Trace(self.document(identifier), self.text(digest(form)), tuple(sample))
 
     def _name(self, kind: str, value: str) -> str:
         return hmac.new(

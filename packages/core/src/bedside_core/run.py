@@ -50,7 +50,8 @@ class Run:
 
         Raises:
             InputError: that step has not run.
-            PolicyError: it, or something that it was made from, was withdrawn.
+            PolicyError: it, or something that it was made from, was withdrawn or holds a document
+                that was.
             ArtifactError: its files do not match its manifest.
         """
         slot = slot or kind
@@ -61,6 +62,7 @@ class Run:
             )
         artifact = self.registry.get(digest)
         self.registry.refuse_withdrawn(artifact.kind, artifact.digest)
+        self.registry.refuse_erased(artifact.kind, artifact.digest)
         artifact.verify()
         return artifact
 
@@ -126,6 +128,7 @@ class Run:
         if artifact is None:
             return None
         self.registry.refuse_withdrawn(artifact.kind, artifact.digest)
+        self.registry.refuse_erased(artifact.kind, artifact.digest)
         try:
             artifact.verify()
         except ArtifactError as error:

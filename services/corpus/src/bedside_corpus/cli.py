@@ -4,6 +4,7 @@ Tested in tests/corpus/test_run.py.
 """
 
 from bedside_core.commands import Command
+from bedside_corpus.absence import absence
 from bedside_corpus.check import check
 from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
@@ -50,6 +51,13 @@ COMMANDS: tuple[Command, ...] = (
             "--config configs/finemed-de.yaml",
             "--config run.yaml --set corpus.train_classifier.prevalence=0.02",
         ),
+    ),
+    Command(
+        "absence",
+        "prove that a corpus holds nothing that was withdrawn, by its texts",
+        absence,
+        words=("corpus",),
+        examples=("demo/corpus",),
     ),
     Command(
         "why",

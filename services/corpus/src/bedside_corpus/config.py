@@ -177,9 +177,10 @@ class Source(Config):
         return self
 
     @property
-    def is_named(self) -> bool:
-        """Whether its documents may say whose they are, or what they are parts of."""
-        return self.format == "cda" or bool(self.fields.patient or self.fields.document)
+    def is_personal(self) -> bool:
+        """Whether its documents may be about somebody, so that one may have to be found again."""
+        says_whose = self.format == "cda" or bool(self.fields.patient or self.fields.document)
+        return says_whose or self.personal_data != "none"
 
     def permits(self, purpose: Use, licence: str) -> bool:
         """Whether a text of this source under this licence may be used for the purpose.

@@ -44,6 +44,8 @@ class Document:
     """Whose it is: the house's keyed hash of the number, never the number."""
     document: str | None = None
     """The source document that it is a part of, hashed in the same way."""
+    trace: str | None = None
+    """By which it is recognised if it is withdrawn (`bedside_core.identifiers.Trace`)."""
     scores: Mapping[str, float | str] = field(default_factory=dict)
     """What blocks measured, by the name of the corpus's column."""
     as_read: str | None = None

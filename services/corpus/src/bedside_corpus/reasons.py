@@ -74,6 +74,8 @@ REASONS: dict[str, Reason] = {
         "has a licence of its own that does not permit the corpus's purpose",
         "build another corpus for the purpose that it permits",
     ),
+    "withdrawn": Reason("was withdrawn, or is of a patient who was", KEEP_OUT),
+    "withdrawn_near": Reason("has half of the phrases of a document that was withdrawn", KEEP_OUT),
     "heldout": Reason(
         "is a text of a held-out set, which training must never see", KEEP_OUT, "held-out text"
     ),

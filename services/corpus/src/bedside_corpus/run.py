@@ -14,13 +14,14 @@ from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError, PolicyError
 from bedside_core.identifiers import Identifiers
-from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, PASSPORT_PAGE, STATS
+from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, PASSPORT_PAGE, STATS, WITHDRAWN
 from bedside_core.kinds.split import check_seal
 from bedside_core.licences import COVERED, licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
 from bedside_core.purpose import PURPOSE
 from bedside_core.registry.registry import Registry
+from bedside_core.registry.withdrawals import Withdrawal
 from bedside_core.run import Run
 from bedside_corpus.classifier.applying import Applied, find
 from bedside_corpus.config import CorpusConfig, Executor
@@ -42,9 +43,11 @@ class Prepared(NamedTuple):
     files: list[SourceFile]
     recipe: Recipe
     key: Path | None
-    """Of the house's identifiers, where a source names patients or documents."""
+    """Of the house's identifiers, where a source is personal or something was withdrawn."""
     classifiers: dict[str, tuple[Artifact, Applied]]
     """By their columns."""
+    withdrawn: list[Withdrawal]
+    """Documents and patients that stay out."""
 
 
 def prepare(
@@ -73,7 +76,8 @@ def prepare(
     inputs |= {f"passport/{name}": file for name, file in tokenizers.items()}
     libraries = (*libraries, *(["tokenizers"] if tokenizers else []))
     key = None
-    if any(source.is_named for source in config.used_sources):
+    withdrawn = run.registry.erased()
+    if withdrawn or any(source.is_personal for source in config.used_sources):
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
     classifiers = find(config.classifiers, run)
@@ -100,10 +104,11 @@ def prepare(
             "near": NEAR,
             "passport": PASSPORT,
             "shard": SHARD_BYTES,
+            **({"withdrawn": withdrawn[-1].seq} if withdrawn else {}),
         },
         libraries=libraries,
     )
-    return Prepared(files, recipe, key, classifiers)
+    return Prepared(files, recipe, key, classifiers, withdrawn)
 
 
 def _refuse_narrower(config: CorpusConfig, classifiers: Iterable[Artifact]) -> None:
@@ -136,7 +141,7 @@ def build(config: CorpusConfig, run: Run) -> None:
         config = config.model_copy(
             update={"heldout": (*config.heldout, *config.split.files().values()), "split": None}
         )
-    files, recipe, key, classifiers = prepare(config, run, parents)
+    files, recipe, key, classifiers, withdrawn = prepare(config, run, parents)
     if run.reuse("corpus", recipe):
         return
 
@@ -151,7 +156,7 @@ def build(config: CorpusConfig, run: Run) -> None:
         run.registry.work(recipe.sha256) as room,
     ):
         read, written = run_stages(
-            config, files, room, key, [applied for _, applied in classifiers.values()]
+            config, files, room, key, [applied for _, applied in classifiers.values()], withdrawn
         )
         if aside := write_review(quarantine_of(room)):
             say(f"{aside:,} documents wait for a person: {quarantine_of(room)} has review.csv")
@@ -161,6 +166,10 @@ def build(config: CorpusConfig, run: Run) -> None:
             raise InputError(
                 f"no document is left of {tally.read} that were read: {why} - see the reasons in "
                 "the corpus service's README, then correct the documents or corpus.sources"
+            )
+        if run.registry.erased() != withdrawn:
+            raise InputError(
+                "something was withdrawn while the corpus was built - run the same command again"
             )
         with run.write("corpus", recipe) as artifact:
             for record in written:
@@ -190,6 +199,10 @@ def build(config: CorpusConfig, run: Run) -> None:
                 }
             if key is not None:
                 artifact.facts[IDENTIFIERS] = Identifiers.read(key).key_id
+            if withdrawn:
+                newest = withdrawn[-1]
+                looked = {"entries": len(withdrawn), "seq": newest.seq, "hash": newest.hash}
+                artifact.facts[WITHDRAWN] = looked
     tally.report()
     say(f"its passport: {artifact.result.path / PASSPORT_PAGE}")
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))

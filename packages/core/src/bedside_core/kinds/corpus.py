@@ -30,6 +30,9 @@ MATCHING_VERSION = "matching_version"
 """The fact that says which version of `bedside_core.matching` made the hashes for matching."""
 IDENTIFIERS = "identifiers"
 """The fact that names the key under which patients and source documents were hashed."""
+WITHDRAWN = "withdrawn"
+"""The fact that says which withdrawals of documents and patients were looked for: `seq` of the
+log's newest entry of them, `hash` of that entry, how many `entries`."""
 _DATA, _LISTING = re.compile(r"data/(\d+)\.parquet"), re.compile(r"documents/(\d+)\.jsonl")
 _DECISIONS = re.compile(r"decisions/(\d+)\.parquet")
 
@@ -54,6 +57,8 @@ class ListedDocument(TypedDict):
     patient: NotRequired[str | None]
     """`bedside_core.identifiers` names patients and source documents; None where nobody said."""
     document: NotRequired[str | None]
+    trace: NotRequired[str | None]
+    """`bedside_core.identifiers.Trace` of what was read, before it was pseudonymised."""
 
 
 def data_name(number: int) -> str:

@@ -30,7 +30,15 @@ class Standing:
         self._left = history(promotions).left
 
     def of(self, artifact: Artifact) -> str:
-        """`withdrawn`, `promoted`, `rolled back`, `promoted before`, or nothing."""
+        """`withdrawn`, `promoted`, `rolled back`, `promoted before`, or nothing.
+
+        Behind it, where it holds a withdrawn document or patient.
+        """
+        holds = self.withdrawn.holding(artifact.digest) is not None
+        parts = (self._state(artifact), "holds what was withdrawn" if holds else "")
+        return ", ".join(part for part in parts if part)
+
+    def _state(self, artifact: Artifact) -> str:
         if self.withdrawn.of(artifact.digest) is not None:
             return "withdrawn"
         if self.now is not None and artifact.digest == self.now.model:

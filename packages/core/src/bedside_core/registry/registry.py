@@ -45,7 +45,7 @@ from bedside_core.registry.ledger import Approval, Ledger, Looked, Planned
 from bedside_core.registry.pin import Pin
 from bedside_core.registry.promotions import Promotion, history, promotions_of
 from bedside_core.registry.signed_log import SignedLog, Writing
-from bedside_core.registry.withdrawals import POLICY, Withdrawals
+from bedside_core.registry.withdrawals import POLICY, Withdrawal, Withdrawals
 from bedside_core.signing import Keys, PublisherKeys
 
 EVIDENCE_KEY = "BEDSIDE_EVIDENCE_KEY"
@@ -295,11 +295,17 @@ class Registry:
         self.refuse_unfounded()
         path = self.home / "keys" / identifiers.FILE
         if not path.exists():
-            used = [a for a in self.scan()[0] if a.manifest.facts.get(IDENTIFIERS)]
+            used = [
+                f"{a.kind} {a.digest[:12]} was made with it"
+                for a in self.scan()[0]
+                if a.manifest.facts.get(IDENTIFIERS)
+            ]
+            if self.withdrawals().erased:
+                used.append("the log's withdrawals were named by it")
             if used:
                 raise ArtifactError(
-                    f"{path} is missing, and {used[0].kind} {used[0].digest[:12]} was made with it "
-                    "- restore it from a backup; another key would not recognise its patients"
+                    f"{path} is missing, and {used[0]} - restore it from a backup; another key "
+                    "would not recognise the patients"
                 )
             identifiers.make_key(path)
         Identifiers.read(path)
@@ -334,6 +340,37 @@ class Registry:
             raise PolicyError(
                 f"{kind} {digest[:12]} may not be used: {found} - `bedside registry log` has all "
                 "that was withdrawn"
+            )
+
+    def erased(self) -> list[Withdrawal]:
+        """The withdrawals of documents and patients, oldest first.
+
+        Raises:
+            ArtifactError: the log is not what was written, or they were named by a key that is not
+                here, so that nobody could recognise them.
+        """
+        found = self.withdrawals().erased
+        if found:
+            key = Identifiers.read(self.identifiers_key())
+            if any(one.key != key.key_id for one in found):
+                raise ArtifactError(
+                    f"{self.home / 'keys' / identifiers.FILE} is not the key that withdrawn "
+                    "documents and patients were named by - restore that one from a backup"
+                )
+        return found
+
+    def refuse_erased(self, kind: str, digest: str) -> None:
+        """Let nothing be made from, or promoted of, what holds a withdrawn document or patient.
+
+        Raises:
+            PolicyError: the artifact, or something that it was made from, does.
+            ArtifactError: the log or a manifest is not what was written.
+        """
+        found = self.withdrawals().holding(digest)
+        if found is not None:
+            raise PolicyError(
+                f"{kind} {digest[:12]} was made with something that may not be used: {found} - "
+                "build the corpus again (`bedside corpus build`) and train on the new one"
             )
 
     def refuse_withdrawn_sources(self, names: Iterable[str]) -> None:
@@ -416,6 +453,8 @@ class Registry:
             for role in ("candidate", "base", "incumbent", "reference"):
                 if (digest := getattr(look, role)) is not None:
                     self.refuse_withdrawn(role, digest)
+                    if role in ("candidate", "base"):
+                        self.refuse_erased(role, digest)
             self._check_incumbent(log.entries, look.candidate, look.incumbent)
             known = ledger.same(look)
             if known is not None:
@@ -473,6 +512,7 @@ class Registry:
                 return past[-1]
             for item in (evidence, model):  # nobody can withdraw them any more now
                 self.refuse_withdrawn(item.kind, item.digest)
+                self.refuse_erased(item.kind, item.digest)
             head = read_evidence(evidence, self.keyring())
             found = promotable.basis(log.entries, head)
             promotable.check_standing(log.entries, found)

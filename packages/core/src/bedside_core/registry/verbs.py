@@ -14,13 +14,14 @@ from bedside_core.artifacts import Artifact
 from bedside_core.commands import Command
 from bedside_core.config import Config
 from bedside_core.console import say
-from bedside_core.errors import ArtifactError, PolicyError
+from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.kinds.corpus import PASSPORT_PAGE, listed_documents
 from bedside_core.kinds.policy import read_policy
 from bedside_core.public.write import write_public
 from bedside_core.purpose import PURPOSE
-from bedside_core.registry import house, removal
+from bedside_core.registry import erasure, house, removal
 from bedside_core.registry.adoption import adopt
+from bedside_core.registry.erasure import Meant
 from bedside_core.registry.listing import (
     Standing,
     entry_line,
@@ -37,6 +38,13 @@ class Why(Config):
 
     reason: str
     """Why, in one short line without anything of a document; it stays in the log."""
+
+
+class Withdrawing(Why):
+    """What a withdrawal needs."""
+
+    models: bool = False
+    """Of a document or patient: also forbid the models that were made with it, at once."""
 
 
 class Rotation(Why):
@@ -199,8 +207,43 @@ def rollback(registry: Registry, why: Why) -> None:
     publish(registry, entry.model)
 
 
-def withdraw(registry: Registry, what: str, why: Why) -> None:
-    """Forbid an artifact or a source, and all that was made from it; or a policy."""
+def _erase(registry: Registry, about: Meant, why: Withdrawing) -> None:
+    withdrawal, new = erasure.erase(registry, about, why.reason)
+    say(f"{withdrawal}" if new else f"nothing to do: {withdrawal}")
+    removed, busy = erasure.clear_rooms(registry)
+    if removed:
+        say(f"removed with their documents: {removed} unfinished builds and quarantines")
+    for name in busy:
+        say(
+            f"a build is running ({name}): what it makes is refused; run this again when it is done"
+        )
+    standing = Standing(registry)
+    holding = erasure.affected(registry, withdrawal)
+    models = [node for node in holding if node.kind in removal.MODELS]
+    if holding:
+        say("holds it, and is neither trained on nor promoted any more:")
+    for node in holding:
+        say(f"  {_line(node, '')}{standing.mark(node)}")
+    if why.models:
+        for node in models:
+            if standing.withdrawn.of(node.digest) is None:
+                said, _ = removal.withdraw(registry, node.digest, why.reason)
+                say(f"{said}")
+    elif models:
+        say(
+            "these models may still be served, until `bedside registry withdraw MODEL`, or this "
+            "command again with --models, ends that"
+        )
+    say("the next `bedside corpus build` leaves it out; `bedside corpus absence` proves it")
+
+
+def withdraw(registry: Registry, what: str, why: Withdrawing) -> None:
+    """Forbid an artifact or a source, and all made from it; keep out a document or patient."""
+    if (about := erasure.meant(registry, what)) is not None:
+        _erase(registry, about, why)
+        return
+    if why.models:
+        raise ConfigError("--models is for documents and patients - leave it out")
     withdrawal, new = removal.withdraw(registry, what, why.reason)
     say(f"{withdrawal}" if new else f"nothing to do: {withdrawal}")
     artifacts = removal.affected(registry, withdrawal)
@@ -249,8 +292,13 @@ def _find(registry: Registry, what: str) -> Artifact | None:
 
 def _uses_of(registry: Registry, what: str, standing: Standing) -> None:
     found = False
+    about = erasure.meant(registry, what)
     for corpus in (a for a in registry.artifacts() if a.kind == "corpus"):
-        documents = [d for d in listed_documents(corpus) if what in (d["id"], d["source"])]
+        documents = [
+            d
+            for d in listed_documents(corpus)
+            if (about.is_in(d) if about is not None else what in (d["id"], d["source"]))
+        ]
         if not documents:
             continue
         found = True
@@ -324,11 +372,15 @@ COMMANDS = (
     ),
     Command(
         "withdraw",
-        "forbid an artifact or a source, and all made from it; or a policy",
+        "forbid an artifact or a source, and all made from it; keep out a document or patient",
         withdraw,
-        words=("artifact-source-or-policy",),
-        arguments=Why,
-        examples=('letters --reason "consent withdrawn, case 12"',),
+        words=("artifact-source-policy-document-or-patient",),
+        arguments=Withdrawing,
+        examples=(
+            'letters --reason "consent withdrawn, case 12"',
+            'document:letters/2024.jsonl#4711 --reason "objection of 3 May"',
+            'patient:4711990815 --reason "objection of 3 May" --models',
+        ),
     ),
     Command(
         "delete",

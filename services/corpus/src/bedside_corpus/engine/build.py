@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bedside_core.errors import InputError
+from bedside_core.registry.withdrawals import Withdrawal
 from bedside_corpus.blocks.base import BatchBlock, Block, Step
 from bedside_corpus.blocks.classifying import Classifying
 from bedside_corpus.blocks.cleaning import Cleaning
@@ -28,6 +29,7 @@ from bedside_corpus.blocks.language import LanguageFilter
 from bedside_corpus.blocks.medical import DensityFilter
 from bedside_corpus.blocks.quality import QualityFilter
 from bedside_corpus.blocks.same_patient import SamePatient
+from bedside_corpus.blocks.tracing import Tracing
 from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.comparing import PAIRS, Comparing
@@ -50,6 +52,8 @@ def blocks(work: Work) -> list[Block | BatchBlock]:
     """What decides on each document, in order; the gate is last, as what passes it is written."""
     config = work.config
     chosen: list[Block | BatchBlock] = [Cleaning()]
+    if work.key is not None:
+        chosen.append(Tracing(work.key, work.withdrawn))
     if config.heldout:
         chosen += [HeldoutFilter(config.heldout), SamePatient(config.heldout)]
     if config.language_threshold is not None:
@@ -140,6 +144,7 @@ def run_stages(
     room: Path,
     key: Path | None = None,
     classifiers: Sequence[Applied] = (),
+    withdrawn: Sequence[Withdrawal] = (),
 ) -> tuple[list[Record], list[Record]]:
     """Run what is not done yet.
 
@@ -147,8 +152,9 @@ def run_stages(
         config: the section.
         files: of the sources, in their order.
         room: a directory that nobody else uses, kept until the corpus is written.
-        key: of the house's identifiers, where a source names patients or documents.
+        key: of the house's identifiers, where a source is personal or something was withdrawn.
         classifiers: that score each document, in the order of their columns.
+        withdrawn: documents and patients that stay out.
 
     Returns:
         What was recorded of each shard at its reading, and of the copies; and at its writing.
@@ -157,7 +163,7 @@ def run_stages(
         InputError: a file or a held-out text cannot be read, or a worker was killed.
         ArtifactError: the disk is full.
     """
-    work = Work(config, tuple(divide(files)), room, key, tuple(classifiers))
+    work = Work(config, tuple(divide(files)), room, key, tuple(classifiers), tuple(withdrawn))
     work.save()
     with _cluster(config.executor):
         for stage in STAGES:

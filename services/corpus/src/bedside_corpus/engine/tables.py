@@ -36,7 +36,8 @@ def work_schema(scores: Scores) -> pa.Schema:
 
     Those cost more to make than to store.
     """
-    return _schema((*STORED, "place", *HASHES), {"changes": CHANGES}, scores)
+    schema = _schema((*STORED, "place", *HASHES), {"changes": CHANGES}, scores)
+    return schema.append(pa.field("trace", pa.string()))
 
 
 def grouped(documents: Iterable[Document], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -56,7 +57,7 @@ def grouped(documents: Iterable[Document], schema: pa.Schema) -> Iterator[pa.Rec
 def documents_of(batch: pa.RecordBatch) -> Iterator[Document]:
     """The documents of a group of `work_schema`."""
     columns = batch.to_pydict()
-    plain = {name: columns.pop(name) for name in (*STORED, *WHOSE, "place")}
+    plain = {name: columns.pop(name) for name in (*STORED, *WHOSE, "place", "trace")}
     plain["changes"] = [dict(pairs) for pairs in columns.pop("changes")]
     hashes = {name: columns.pop(name) for name in HASHES}
     for row in range(batch.num_rows):

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from bedside_core.files import write_atomic
+from bedside_core.registry.withdrawals import Withdrawal
 from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig, Source
 from bedside_corpus.engine.shards import Shard
@@ -22,6 +23,7 @@ from bedside_corpus.sources import Part, SourceFile
 
 FILE = "work.json"
 CLASSIFIERS = TypeAdapter(tuple[Applied, ...])
+WITHDRAWN = TypeAdapter(tuple[Withdrawal, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,11 @@ class Work:
     room: Path
     """A directory that nobody else uses, kept until the corpus is written."""
     key: Path | None = None
-    """Of the house's identifiers, where a source names patients or documents."""
+    """Of the house's identifiers, where a source is personal or something was withdrawn."""
     classifiers: tuple[Applied, ...] = ()
     """In the order of their columns."""
+    withdrawn: tuple[Withdrawal, ...] = ()
+    """Documents and patients that stay out."""
 
     def folder(self, stage: str) -> Path:
         """Where a stage leaves what it makes."""
@@ -52,6 +56,7 @@ class Work:
             "sizes": [shard.size for shard in self.shards],
             "key": None if self.key is None else str(self.key),
             "classifiers": CLASSIFIERS.dump_python(self.classifiers, mode="json"),
+            "withdrawn": WITHDRAWN.dump_python(self.withdrawn, mode="json"),
         }
         write_atomic(self.room / FILE, json.dumps(value).encode("ascii"), mode=0o600)
 
@@ -69,9 +74,10 @@ class Work:
             Shard(tuple(_file(sources, *one) for one in files), size)
             for files, size in zip(value["shards"], value["sizes"], strict=True)
         )
-        key = value["key"]
+        key = None if value["key"] is None else Path(value["key"])
         classifiers = CLASSIFIERS.validate_python(value["classifiers"])
-        return cls(config, shards, room, None if key is None else Path(key), classifiers)
+        withdrawn = WITHDRAWN.validate_python(value["withdrawn"])
+        return cls(config, shards, room, key, classifiers, withdrawn)
 
 
 def _file(

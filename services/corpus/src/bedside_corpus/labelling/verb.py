@@ -74,13 +74,19 @@ def annotate(config: CorpusConfig, run: Run) -> None:
         look_at(config.phi)
         inputs |= config.phi.inputs()
     key = None
-    if any(source.is_named for source in config.used_sources):
+    withdrawn = run.registry.erased()
+    if withdrawn or any(source.is_personal for source in config.used_sources):
         key = inputs["identifiers.key"] = run.registry.identifiers_key()
     drawn_from = _unfiltered(config)
     recipe = run.recipe(
         _deciding(drawn_from, wanted, annotator),
         inputs=inputs,
-        formats={"labels": FORMAT, "matching": VERSION, "shard": SHARD_BYTES},
+        formats={
+            "labels": FORMAT,
+            "matching": VERSION,
+            "shard": SHARD_BYTES,
+            **({"withdrawn": withdrawn[-1].seq} if withdrawn else {}),
+        },
         libraries=("pyarrow", "ftfy", "py3langid"),
     )
     labels = run.reuse("labels", recipe)
@@ -91,7 +97,7 @@ def annotate(config: CorpusConfig, run: Run) -> None:
             memory.refusing("drawing documents", lambda: SMALLER),
             run.registry.work(recipe.sha256) as room,
         ):
-            work = Work(drawn_from, tuple(divide(files)), room, key)
+            work = Work(drawn_from, tuple(divide(files)), room, key, withdrawn=tuple(withdrawn))
             sample, records = draw(
                 work,
                 size=wanted.documents if given is None else len(given),

@@ -54,7 +54,7 @@ def split(config: CorpusConfig, run: Run) -> None:
         # The build lays documents aside, once.
         dropping = config.phi.model_copy(update={"on_hit": "drop"})
         config = config.model_copy(update={"phi": dropping})
-    files, recipe, key, classifiers = prepare(config, run)
+    files, recipe, key, classifiers, withdrawn = prepare(config, run)
     before = _before(run, settings)
     found = run.reuse(SLOT, recipe)
     if found is None and before is not None and before.manifest.facts["draw"] == settings.draw:
@@ -77,7 +77,7 @@ def split(config: CorpusConfig, run: Run) -> None:
         run.registry.work(recipe.sha256) as room,
     ):
         read, written = run_stages(
-            config, files, room, key, [applied for _, applied in classifiers.values()]
+            config, files, room, key, [applied for _, applied in classifiers.values()], withdrawn
         )
         tally = Tally.of(read, written)
         tables = list(sets.tables_of(written, room / "write"))

@@ -1,0 +1,75 @@
+"""Keeps out what was withdrawn, and leaves with each document what it is recognised by.
+
+It comes before everything that rewrites a document for good: of one that is pseudonymised later,
+id and text are others, and the trace is still that of the original.
+
+Covered: the same document under another id, in another file, encoding, Unicode form or source, with
+mojibake or other spacing; any text of a withdrawn patient; near copies. Not covered: short excerpts
+of a document, paraphrases, and copies of a document that no corpus with traces has held.
+
+Tested in tests/corpus/test_withdrawal.py.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from bedside_core.identifiers import Identifiers, Trace
+from bedside_core.matching import canonical, digest
+from bedside_core.registry.withdrawals import Withdrawal
+from bedside_corpus.blocks.base import Block
+from bedside_corpus.document import Document, Dropped
+
+
+class Withdrawn:
+    """What a log has withdrawn, to be looked up."""
+
+    def __init__(self, withdrawals: Iterable[Withdrawal]) -> None:
+        self.named: set[str] = set()
+        """Names of patients and of documents."""
+        self._near: dict[str, list[Trace]] = defaultdict(list)
+        for withdrawal in withdrawals:
+            self.named.add(withdrawal.target)
+            for trace in withdrawal.traces:
+                self.named |= {trace.id, trace.text}
+                for run in trace.sketch:
+                    self._near[run].append(trace)
+
+    def find(self, names: Iterable[str | None], runs: set[str]) -> str | None:
+        """`withdrawn` where one of the names is, `withdrawn_near` where the runs are a copy's."""
+        if not self.named.isdisjoint(names):
+            return "withdrawn"
+        candidates = {trace for run in runs.intersection(self._near) for trace in self._near[run]}
+        return "withdrawn_near" if any(one.is_near(runs) for one in candidates) else None
+
+
+class Tracing(Block):
+    """Drops `withdrawn` and `withdrawn_near`."""
+
+    name = "withdrawn"
+
+    def __init__(self, key: Path, withdrawals: Iterable[Withdrawal]) -> None:
+        """`key`: of the house's identifiers; read where the block runs."""
+        super().__init__()
+        self.key = key
+        self.withdrawn = Withdrawn(withdrawals)
+
+    def apply(self, document: Document) -> Document:
+        names = self._names
+        form = canonical(document.text)
+        trace = names.trace(document.id, form)
+        # As it came, too: a corpus without traces knows no other form.
+        texts = {names.text(digest(one)) for one in document.forms}
+        whose = document.patient, document.document, trace.id, *texts
+        found = self.withdrawn.find(whose, names.runs(form) if self.withdrawn.named else set())
+        if found is not None:
+            raise Dropped(found)
+        return replace(document, trace=str(trace))
+
+    @cached_property
+    def _names(self) -> Identifiers:
+        return Identifiers.read(self.key)
