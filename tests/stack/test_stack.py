@@ -6,6 +6,7 @@ What one test starts the next one finds, as an operator would; each leaves a sta
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -275,6 +276,32 @@ def wait_for_a_saved_state(stack) -> None:
     ).stdout.strip():
         assert time.monotonic() < deadline, "the training saved no state"
         time.sleep(1)
+
+
+def test_documents_are_labelled_by_way_of_the_gateway_and_teach_a_classifier(
+    stack, key, tmp_path
+) -> None:
+    """The model is far too small to know; that it is asked, and what becomes of it, is real."""
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("<DOCUMENT>\n\nIs this content about medicine? One word, yes or no.\n")
+    settings = {
+        "documents": "40",
+        "endpoint.address": "http://gateway:8080",
+        "endpoint.model": stack.model,
+        "question.prompt": "/app/prompt.txt",
+        "question.constraint": "none",  # the gateway takes no fields that are vLLM's alone
+        "question.max_characters": "700",
+    }
+    words = [f"--set=corpus.annotate.{name}={value}" for name, value in settings.items()]
+    options = ("-e", f"BEDSIDE_API_KEY={key}", "-v", f"{prompt}:/app/prompt.txt:ro")
+    config = ("--config", stack.environment["BEDSIDE_CONFIG"])
+    annotate = ("corpus", "annotate", *config, *words)
+    told = stack.once("annotate", *annotate, options=options)
+    assert re.search(r"labels [0-9a-f]{12} written", told.stdout), told.stdout
+    again = stack.once("annotate", *annotate, options=options)
+    assert "is unchanged, reused" in again.stdout
+    told = stack.once("train-classifier", "corpus", "train-classifier", *config)
+    assert re.search(r"classifier [0-9a-f]{12} written", told.stdout), told.stdout
 
 
 def test_adapting_ends_in_a_promotion(stack) -> None:
