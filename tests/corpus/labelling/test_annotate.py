@@ -163,6 +163,15 @@ def test_labels_of_people(annotate, labels, tmp_path, crawl):
     assert {n: d.label for n, d in documents(labels()).items()} == {"3": False}
 
 
+def test_labels_of_people_name_documents_that_the_gate_renames(annotate, labels, tmp_path):
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    (tmp_path / "people.csv").write_text("id,label\nurn:0,yes\nurn:1,no\n")
+    corpus = {"phi": {"on_hit": "pseudonymise", "key": str(tmp_path / "key")}}
+    assert annotate(corpus, labelled=str(tmp_path / "people.csv"), test_share=0.4) == 0
+    facts = labels().manifest.facts
+    assert sum(sum(part.values()) for part in facts["classes"].values()) == 2
+
+
 def test_labels_of_others_are_joined_by_id(annotate, labels, tmp_path, capsys):
     scores = {f"urn:{n}": float(n % 4 == 0) * 4 + 0.5 for n in range(45)}
     scores["urn:3"] = None

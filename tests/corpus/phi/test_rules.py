@@ -158,6 +158,12 @@ def test_a_name_is_found_wherever_it_stands_again():
     assert sum(s.entity_type == "NAME" for s in scan(text, "de", BY)) == 3
 
 
+def test_a_name_with_an_eszett_ends_where_it_ends():
+    text = "Herr Strauß kam, mit Strauß' Sohn, dann wieder Strauß"
+    spans = [s for s in scan(text, "de", BY) if s.entity_type == "NAME"]
+    assert [text[s.start : s.end] for s in spans] == ["Strauß"] * 3
+
+
 def test_a_name_that_is_a_word_here_is_left_where_it_is_one():
     text = "Dr. Herwig Keil\nDer Keil ist klein, Keil ohne Besonderheit."
     found = [text[s.start : s.end] for s in scan(text, "de", BY) if s.entity_type == "NAME"]
@@ -180,19 +186,20 @@ def test_names_on_the_lists_and_words_that_are_none():
     assert not any(map(is_ordinary, ["Wagner", "Hrubesch"]))
 
 
-@given(st.text(max_size=300))
-def test_findings_lie_in_the_text_and_do_not_overlap(text):
-    for language in ("de", "fr"):
-        spans = scan(text, language, BY)
-        assert all(0 <= s.start < s.end <= len(text) for s in spans)
-        assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
-
-
 PIECES = [
     "Dr. ", "Frau ", "Anna ", "von ", "1.", "2.", "3/", "20", "A-", "Müller, ", "-", " ", "\n", "A",
     "a",     "Tel. ", "0", "Nr. ", "@", "a.", "(", "de ", "Str. ", "Klinik ",
     "Mit freundlichen Grüßen\n", "1 A ",
 ]  # fmt: skip
+WORDS = [*PIECES, "Herr ", "Strauß ", "STRAUSS", "İlker ", "Ramipril ", "geb. 3.4.1950 "]
+
+
+@given(st.text(max_size=300) | st.lists(st.sampled_from(WORDS)).map("".join))
+def test_findings_lie_in_the_text_and_do_not_overlap(text):
+    for language in ("de", "fr"):
+        spans = scan(text, language, BY)
+        assert all(0 <= s.start < s.end <= len(text) for s in spans)
+        assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
 
 
 @pytest.mark.parametrize("piece", [*PIECES, "Dr. A. ", "Anna von ", "1.2.", "A-1 ", "Klinik für "])

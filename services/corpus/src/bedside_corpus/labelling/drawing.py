@@ -163,7 +163,8 @@ def draw(
         work: what is drawn from, with the section less what a corpus is filtered by.
         size: of the sample.
         seed: see `key`.
-        only: blocks behind those of the config.
+        only: blocks behind the cleaning: labels may name a cleaned text by its hash, and the gate
+            gives a document another id.
 
     Returns:
         The sample, and what was recorded of each shard.
@@ -174,7 +175,8 @@ def draw(
     """
     config, folder = work.config, work.folder("draw")
     sizes = [shard.size for shard in work.shards]
-    chosen = [*blocks(work), *only]
+    cleaning, *others = blocks(work)
+    chosen = [cleaning, *only, *others]
     reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
     steps: list[Step] = [reading, *chosen]
     last = Drawing(folder, steps, scores_of(chosen), size=size, seed=seed)

@@ -10,9 +10,10 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,8 @@ from bedside_corpus.blocks.base import Block
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.labelling.config import Published
 
+GIVEN = "given"
+"""The column of the label that people gave."""
 WORDS = {
     **dict.fromkeys(("yes", "y", "true", "1", "ja", "oui"), True),
     **dict.fromkeys(("no", "n", "false", "0", "nein", "non"), False),
@@ -38,18 +41,24 @@ def names_of(document: Document) -> tuple[str, ...]:
 
 
 class NamedFilter(Block):
-    """Drops `not_labelled`: what a file of labels does not name."""
+    """Drops `not_labelled`: what a file of labels does not name; its label stays beside the rest.
+
+    A later block may give a document another name.
+    """
 
     name = "named"
+    columns: ClassVar[Mapping[str, Literal["number", "label"]]] = {GIVEN: "label"}
 
-    def __init__(self, names: Set[str]) -> None:
+    def __init__(self, labels: Mapping[str, bool]) -> None:
         super().__init__()
-        self.names = frozenset(names)
+        self.labels = dict(labels)
 
     def apply(self, document: Document) -> Document:
-        if self.names.isdisjoint(names_of(document)):
-            raise Dropped("not_labelled")
-        return document
+        for name in names_of(document):
+            if name in self.labels:
+                given = "yes" if self.labels[name] else "no"
+                return replace(document, scores={**document.scores, GIVEN: given})
+        raise Dropped("not_labelled")
 
 
 def read_labelled(path: Path) -> dict[str, bool]:

@@ -15,7 +15,7 @@ from bedside_core.endpoint.config import EndpointConfig
 from bedside_corpus.document import Document
 from bedside_corpus.labelling.asking import Documents, ask
 from bedside_corpus.labelling.config import Published
-from bedside_corpus.labelling.given import names_of, read_published
+from bedside_corpus.labelling.given import GIVEN, names_of, read_published
 from bedside_corpus.labelling.question import Asked
 
 YES = 0.5
@@ -54,23 +54,20 @@ def by_model(endpoint: EndpointConfig, asked: Asked, documents: Documents, cache
     return Labels(labels, found, answers.reasons, facts)
 
 
-def by_name(known: Mapping[str, bool], documents: Iterable[Document]) -> Labels:
-    """Those of a file that people wrote, by any name that it may call a document."""
-    labels, reasons = {}, {}
-    for place, document in enumerate(documents):
-        label = next((known[name] for name in names_of(document) if name in known), None)
-        if label is None:
-            reasons[place] = "not_labelled"
-        else:
-            labels[place] = label
-    return Labels(labels, {}, reasons)
+def by_people(documents: Iterable[Document]) -> Labels:
+    """Those that people gave, as `given.NamedFilter` left them beside each document."""
+    marks = enumerate(document.scores[GIVEN] for document in documents)
+    return Labels({place: mark == "yes" for place, mark in marks}, {}, {})
 
 
 def by_others(published: Published, documents: Documents) -> Labels:
-    """Those that others published.
+    """Those that others published, by what its source calls a document.
 
     Raises:
         InputError: see `given.read_published`.
     """
-    own = (names_of(document)[0] for document in documents)
-    return by_name(read_published(published, own), documents)
+    own = [names_of(document)[0] for document in documents]
+    known = read_published(published, own)
+    labels = {place: known[name] for place, name in enumerate(own) if name in known}
+    unnamed = set(range(len(own))) - labels.keys()
+    return Labels(labels, {}, dict.fromkeys(sorted(unnamed), "not_labelled"))

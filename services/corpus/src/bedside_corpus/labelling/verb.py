@@ -102,10 +102,10 @@ def annotate(config: CorpusConfig, run: Run) -> None:
                 work,
                 size=wanted.documents if given is None else len(given),
                 seed=wanted.seed,
-                only=() if given is None else [NamedFilter(given.keys())],
+                only=() if given is None else [NamedFilter(given)],
             )
             _tell_drawn(sample, records)
-            found = _label(wanted, given, sample, run.registry.home / "work" / ANSWERS)
+            found = _label(wanted, sample, run.registry.home / "work" / ANSWERS)
             labels = _write(run, recipe, work, annotator, sample, found, records)
     _report(labels)
     if wanted.review.documents:
@@ -195,13 +195,11 @@ def _came(records: Sequence[Record]) -> int:
     return sum(record.documents for record in records)
 
 
-def _label(
-    wanted: AnnotateConfig, given: Mapping[str, bool] | None, sample: Sample, cache: Path
-) -> Labels:
-    from bedside_corpus.labelling.labels import by_model, by_name, by_others
+def _label(wanted: AnnotateConfig, sample: Sample, cache: Path) -> Labels:
+    from bedside_corpus.labelling.labels import by_model, by_others, by_people
 
-    if given is not None:
-        return by_name(given, sample)
+    if wanted.labelled is not None:
+        return by_people(sample)
     if wanted.published is not None:
         return by_others(wanted.published, sample)
     if wanted.endpoint is None:

@@ -136,7 +136,8 @@ def _strong(text: str) -> Iterator[Span]:
         (LABELLED, PERSON),
     ):
         for match in rule.finditer(text):
-            if not is_ordinary(regex.search(WORD, match["x"])[0]):
+            word = regex.search(WORD, match["x"])  # none in initials alone
+            if word is None or not is_ordinary(word[0]):
                 yield from _cut(match, score)
     for match in ROLE.finditer(text):
         if not is_ordinary(match["x"].split()[0].rstrip(".,")):
@@ -251,12 +252,16 @@ def _elsewhere(text: str, found: Iterable[Span]) -> Iterator[Span]:
     article = regex.compile(rf"(?i:\b{_ARTICLE})\s(?P<x>{WORD})")
     things = {m["x"].casefold() for m in article.finditer(text)}
     for match in regex.finditer(rf"(?<![\p{{L}}]){WORD}", text):
-        word = match[0].casefold()
-        if word not in scores and word[-1] in "s'’":
-            word = word.rstrip("'’").removesuffix("s").rstrip("'’")
+        # Cut before the case is folded: ß becomes two letters.
+        name = match[0]
+        if name.casefold() not in scores and name[-1] in "sS'’":
+            name = name.rstrip("'’")
+            name = name[:-1] if name[-1:] in ("s", "S") else name
+            name = name.rstrip("'’")
+        word = name.casefold()
         if (
             word in scores
             and word not in things
             and not is_eponym(text, *match.span(), listed=False)
         ):
-            yield Span(match.start(), match.start() + len(word), "NAME", scores[word])
+            yield Span(match.start(), match.start() + len(name), "NAME", scores[word])
