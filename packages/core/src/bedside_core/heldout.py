@@ -55,6 +55,16 @@ class HeldoutText:
         return [self.text]
 
     @property
+    def spellings(self) -> list[str]:
+        """How it may stand in a corpus."""
+        return self.wordings
+
+    @property
+    def option_set(self) -> None:
+        """It has no options."""
+        return
+
+    @property
     def identity(self) -> str:
         """SHA-256 (hex) of its canonical form: a text that was saved again keeps it."""
         return digest(canonical(self.text))

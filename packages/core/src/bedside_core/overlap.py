@@ -73,6 +73,8 @@ class Hit(NamedTuple):
     """By indexed text: the share of its words that stand in this document."""
     covered: float
     """The share of the document's own words that stand in indexed texts; high for a fragment."""
+    places: dict[int, list[Span]]
+    """By indexed text: which of its words these are, in stretches that do not touch."""
 
     @property
     def is_near(self) -> bool:
@@ -100,12 +102,22 @@ class OverlapIndex:
     def __len__(self) -> int:
         return len(self._lengths)
 
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Words of each text."""
+        return self._lengths
+
     def look_up(self, form: str) -> Hit:
         """What a document, given by its canonical form, shares with each indexed text."""
         words = form.split()
         found, spans = self._find(words)
-        shares = {text: self._share(text, offsets) for text, offsets in found.items()}
-        return Hit(tuple(self._exact.get(form, ())), shares, covered(spans) / max(1, len(words)))
+        places = {
+            text: merged((offset, self._size(text)) for offset in sorted(offsets))
+            for text, offsets in found.items()
+        }
+        shares = {text: covered(part) / self._lengths[text] for text, part in places.items()}
+        exact = tuple(self._exact.get(form, ()))
+        return Hit(exact, shares, covered(spans) / max(1, len(words)), places)
 
     def count(self, forms: Iterable[str]) -> list[Overlap]:
         """Stream the canonical forms of all documents past the index: one result per text."""
@@ -182,6 +194,18 @@ def runs(words: Sequence[str], size: int) -> Iterator[int]:
     It has 64 bits and is of this process alone; a chance hit costs one run of a share.
     """
     return map(hash, zip(*(islice(words, i, None) for i in range(size)), strict=False))
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same words in as few spans as it takes; they come sorted."""
+    found: list[Span] = []
+    for start, size in spans:
+        if found and start <= sum(found[-1]):
+            begin, so_far = found[-1]
+            found[-1] = begin, max(so_far, start + size - begin)
+        else:
+            found.append((start, size))
+    return found
 
 
 def covered(spans: Iterable[Span]) -> int:

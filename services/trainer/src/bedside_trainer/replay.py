@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bedside_core.artifacts import Artifact
+from bedside_core.asked import AskedIndex
 from bedside_core.config import Config, load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError
@@ -32,11 +33,10 @@ from bedside_core.kinds.corpus import (
     listing_name,
     text_sha256,
 )
-from bedside_core.kinds.exam import ExamItem
 from bedside_core.kinds.heldout import all_parts
 from bedside_core.kinds.serving import ENGINE_VERSION, Serving
 from bedside_core.matching import VERSION, canonical, digest
-from bedside_core.overlap import RUN, OverlapIndex, runs
+from bedside_core.overlap import RUN, runs
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_trainer.config import TrainerConfig
@@ -125,12 +125,7 @@ def select(
     texts: Sequence[str], parts: Artifact, *, seed: int
 ) -> tuple[list[Written], Counter[str]]:
     """What is fit to be trained on, and how many are not, by reason."""
-    spellings = (
-        spelling
-        for part in all_parts(parts)
-        for spelling in (part.spellings if isinstance(part, ExamItem) else [part.text])
-    )
-    heldout = OverlapIndex(spellings)
+    heldout = AskedIndex(all_parts(parts))
     kept: list[Written] = []
     dropped: Counter[str] = Counter()
     seen: set[str] = set()
@@ -146,7 +141,7 @@ def select(
     return kept, dropped
 
 
-def _reason(form: str, heldout: OverlapIndex, seen: set[str]) -> str | None:
+def _reason(form: str, heldout: AskedIndex, seen: set[str]) -> str | None:
     words = form.split()
     hashes = list(runs(words, RUN))
     if not hashes:
@@ -155,7 +150,7 @@ def _reason(form: str, heldout: OverlapIndex, seen: set[str]) -> str | None:
         return "duplicate_text"
     if 1 - len(set(hashes)) / len(hashes) > MAX_REPEATED:
         return "repetitive"
-    return "heldout" if heldout.look_up(form).is_found else None
+    return "heldout" if heldout.look_up([form]).found else None
 
 
 def write(folder: Path, kept: Iterable[Written], dropped: Counter[str], licence: str) -> None:

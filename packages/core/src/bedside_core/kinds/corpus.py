@@ -3,6 +3,7 @@
     data/00000.parquet         documents, a row each, in as many files as it takes
     documents/00000.jsonl      what is in the file of that number, without the texts
     decisions/00000.parquet    what became of each record that was read for them, kept or not
+    removed.jsonl              how many documents went for each text or item that is measured on
     stats.json                 what happened to every record that was read
     passport.json, .html       what the corpus is, for machines and for people
 

@@ -73,6 +73,14 @@ class ExamItem(BaseModel):
         return [*self.wordings, "\n".join((self.question, *lettered))]
 
     @property
+    def option_set(self) -> tuple[str, list[str]] | None:
+        """Question and options, which stand for the item in whatever order.
+
+        None where the question alone does.
+        """
+        return None if self.question in self.wordings else (self.question, self.options)
+
+    @property
     def identity(self) -> str:
         """SHA-256 (hex) of canonical question and options, whatever their order."""
         return digest("\n".join((canonical(self.question), *sorted(map(canonical, self.options)))))
