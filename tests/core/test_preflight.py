@@ -164,6 +164,7 @@ BROKEN = {
     "corpus.sources.path": "corpus.sources.0.path=nix",
     "corpus.heldout": "corpus.heldout.0=nix",
     "corpus.split.folder": "corpus.split={folder: exam.jsonl/nix, sets: {a: {size: 1}}}",
+    "corpus.exams": "corpus.exams=[nix]",
     "corpus.train_classifier.labels": "corpus.train_classifier={labels: nix}",
     "corpus.train_classifier.false_positives": (
         "corpus.train_classifier={false_positives: nix/seen.jsonl}"

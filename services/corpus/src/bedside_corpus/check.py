@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.heldout import read_heldout
 from bedside_core.inspection import Inspection
+from bedside_core.kinds.exam import read_exam
 from bedside_core.kinds.split import SLOT, check_seal
 from bedside_core.registry.registry import Registry
 from bedside_corpus.classifier.check import check_runs, check_training
@@ -65,6 +67,26 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
     for folder in config.heldout:
         with inspection.looking(f"corpus.heldout: {folder}"):
             read_heldout(folder)
+    for path in config.exams:
+        with inspection.looking(f"corpus.exams: {path}"):
+            read_exam(path)
+    if config.existing is None:
+        _look_for_asked(config, inspection)
+
+
+def _look_for_asked(config: CorpusConfig, inspection: Inspection) -> None:
+    """Whether what the evaluation of the same run asks is kept out of what it trains on."""
+    asked = inspection.document.get("eval")
+    for among, kept_out in (("heldout", config.heldout), ("exams", config.exams)):
+        sets = asked.get(among) if isinstance(asked, dict) else None
+        known = {path.resolve() for path in kept_out}
+        for name, path in (sets if isinstance(sets, dict) else {}).items():
+            if Path(str(path)).resolve() not in known:
+                inspection.unsure(
+                    f"eval.{among}.{name}: {path} is not in corpus.{among}, so that its texts may "
+                    "be trained on, and those that were are left out of every number - name it "
+                    "there"
+                )
 
 
 def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:

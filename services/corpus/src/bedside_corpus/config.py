@@ -351,6 +351,9 @@ class CorpusConfig(Config):
     heldout: tuple[Path, ...] = ()
     """Sets that are measured on, folders of .txt files or .jsonl files: no text of them, no near
     copy and no other text of one of their patients is trained on."""
+    exams: tuple[Path, ...] = ()
+    """Exams (JSON Lines) that are measured on: no document with an item of them is trained on, its
+    options in any order or, from 13 words, its question alone."""
     near_duplicates: NearDuplicates | None = NearDuplicates()
     """Of texts that are nearly the same, the first is kept; `null` keeps all but exact copies."""
     medical_filter: MedicalFilter | None = None

@@ -50,6 +50,8 @@ class Document:
     """What blocks measured, by the name of the corpus's column."""
     as_read: str | None = None
     """The text before it was cleaned, where that changed it."""
+    shared: tuple[tuple[int, int, int], ...] = ()
+    """Words that it shares with what is asked of models: spelling, place, number of words."""
     changes: Mapping[str, int] = field(default_factory=dict)
     """What blocks changed, and how often: `cleaning.url`; one that says no more is named alone."""
 

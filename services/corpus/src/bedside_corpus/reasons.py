@@ -77,7 +77,9 @@ REASONS: dict[str, Reason] = {
     "withdrawn": Reason("was withdrawn, or is of a patient who was", KEEP_OUT),
     "withdrawn_near": Reason("has half of the phrases of a document that was withdrawn", KEEP_OUT),
     "heldout": Reason(
-        "is a text of a held-out set, which training must never see", KEEP_OUT, "held-out text"
+        "is a held-out text or an exam's item, which training must never see",
+        KEEP_OUT,
+        "held-out text",
     ),
     "heldout_near": Reason(
         "holds at least 80 % of the words of a held-out text, in runs of 8",
@@ -93,6 +95,11 @@ REASONS: dict[str, Reason] = {
     "heldout_patient": Reason("is another text of a patient of a held-out set", KEEP_OUT),
     "heldout_document": Reason(
         "is another part of a source document of which a held-out set has one", KEEP_OUT
+    ),
+    "heldout_spread": Reason(
+        "would make half of a held-out text of what earlier documents hold of it",
+        "leave the text out of `heldout` or `exams` if it is a template's",
+        "held-out text",
     ),
     "duplicate_text": Reason(
         "equals an earlier text, by the order of sources, files and lines", KEEP_OUT, "copy of"

@@ -15,6 +15,7 @@ from bedside_core.console import say
 from bedside_core.errors import ConfigError, InputError, PolicyError
 from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, PASSPORT_PAGE, STATS, WITHDRAWN
+from bedside_core.kinds.removed import REMOVED, removed_lines
 from bedside_core.kinds.split import check_seal
 from bedside_core.licences import COVERED, licence
 from bedside_core.log import fields
@@ -64,7 +65,7 @@ def prepare(
     for name, why in config.left_out.items():
         say(f"source {name}: left out, not permitted for the purpose {config.purpose!r}: {why}")
     files = [file for source in config.used_sources for file in find_files(source)]
-    inputs = input_files(files, config.heldout)
+    inputs = input_files(files, config.heldout, config.exams)
     libraries: tuple[str, ...] = ("pyarrow", "ftfy", "py3langid")
     if config.phi is not None:
         from bedside_corpus.phi.gate import look_at
@@ -145,6 +146,7 @@ def build(config: CorpusConfig, run: Run) -> None:
     if run.reuse("corpus", recipe):
         return
 
+    from bedside_corpus.blocks.heldout import Asking, totals
     from bedside_corpus.engine.build import run_stages
     from bedside_corpus.passport.content import content
     from bedside_corpus.passport.files import passport_files
@@ -178,6 +180,9 @@ def build(config: CorpusConfig, run: Run) -> None:
                     artifact.take(room / "write" / entry.path, entry)
             stats = json.dumps(tally.stats(), indent=2) + "\n"
             (artifact.path / STATS).write_text(stats, encoding="ascii")
+            removed = list(Asking(config.heldout, config.exams).removed(tally.heldout))
+            (artifact.path / REMOVED).write_bytes(removed_lines(removed))
+            artifact.facts["removed"] = totals(removed)
             passport = content(
                 config,
                 recipe,

@@ -151,16 +151,22 @@ def _begins(path: Path, head: bytes) -> bool:
         return content.read(len(head)) == head
 
 
-def input_files(files: Iterable[SourceFile], heldout: Iterable[Path]) -> dict[str, Path]:
+def input_files(
+    files: Iterable[SourceFile], heldout: Iterable[Path], exams: Iterable[Path]
+) -> dict[str, Path]:
     """Everything that goes into the corpus from outside, by a name for the recipe.
 
     Raises:
-        InputError: a held-out folder is missing or empty.
+        InputError: a held-out folder is missing or empty, or an exam is no file.
     """
     inputs = {f"source/{file.label}": file.path for file in files}
     for folder in heldout:
         for name, path in heldout_files(folder).items():
             inputs[f"heldout/{folder}/{name}"] = path
+    for path in exams:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file - correct corpus.exams")
+        inputs[f"exam/{path}"] = path
     return inputs
 
 

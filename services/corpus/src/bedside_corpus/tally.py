@@ -10,6 +10,7 @@ from typing import Any
 from bedside_core.console import say, table
 from bedside_core.kinds.corpus import STATS
 from bedside_corpus.blocks.cleaning import Cleaning
+from bedside_corpus.blocks.heldout import HeldoutFilter
 from bedside_corpus.counts import Counts
 from bedside_corpus.engine.records import Record
 from bedside_corpus.intake.licence import each
@@ -49,9 +50,18 @@ class Tally:
 
     @property
     def notes(self) -> Counter[str]:
-        """What steps counted beside, for example `encoding cp1252`; not what cleaning changed."""
-        others = (counts.noted for name, counts in self.steps.items() if name != Cleaning.name)
+        """What steps counted beside, for example `encoding cp1252`.
+
+        Neither what cleaning changed nor what was left out for what is asked.
+        """
+        apart = Cleaning.name, HeldoutFilter.name
+        others = (counts.noted for name, counts in self.steps.items() if name not in apart)
         return sum(others, Counter())
+
+    @property
+    def heldout(self) -> Counter[str]:
+        """What was noted of held-out texts and exam items."""
+        return self.steps.get(HeldoutFilter.name, Counts()).noted
 
     @property
     def cleaning(self) -> dict[str, Any]:

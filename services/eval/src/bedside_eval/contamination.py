@@ -3,33 +3,34 @@
 Every corpus in the lineage of every model is looked at: that of the candidate's checkpoint, and
 those of a base that was itself adapted. From what the corpus service really wrote: the hashes of
 its listings and, for near copies and n-grams, the texts themselves, streamed past an index of
-the questions (`bedside_core.overlap` has the definitions).
+the questions (`bedside_core.asked`, by which that service kept documents out). Beside it stands
+what was left out when the corpus was built.
 
 Not covered: what a base from outside was trained on; nobody here has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow.parquet
 
 from bedside_core.artifacts import Artifact
+from bedside_core.asked import Asked, AskedIndex
 from bedside_core.errors import ArtifactError
 from bedside_core.kinds.corpus import TEXT, matching_documents, shards
-from bedside_core.matching import VERSION, canonical, digest
-from bedside_core.overlap import NEAR, NGRAM, RUN, Overlap, OverlapIndex
+from bedside_core.kinds.removed import WAYS, read_removed
+from bedside_core.matching import VERSION, canonical
+from bedside_core.overlap import NEAR, NGRAM, RUN, Overlap
 from bedside_core.progress import Progress
 from bedside_core.registry.registry import Registry
 from bedside_eval.exam import Paper
-from bedside_eval.records import Contamination, CorpusFound, Found
+from bedside_eval.records import Contamination, CorpusFound, Found, Removed
 
 BATCH = 256
-
-Spellings = Mapping[str, list[str]]
-"""By id of a text or item: how it may stand in a corpus."""
+T = TypeVar("T")
 
 
 class Lineage(NamedTuple):
@@ -48,18 +49,17 @@ def contamination(registry: Registry, models: Iterable[Artifact], paper: Paper) 
             hashes for matching.
     """
     found = lineage(registry, models)
-    sets = [{text.id: [text.text] for text in texts} for texts in paper.heldout.values()]
-    sets += [{item.id: item.spellings for item in items} for items in paper.exams.values()]
-    asked = _Asked(sets)
+    asked = _Questions([*paper.heldout.values(), *paper.exams.values()])
     corpora = list(found.corpora.values())
     overlaps = [asked.count([corpus]) for corpus in corpora]
     together = overlaps[0] if len(corpora) == 1 else asked.count(corpora)
 
-    def named(groups: Iterable[Found]) -> tuple[dict[str, Found], dict[str, Found]]:
+    def named(groups: Iterable[T]) -> tuple[dict[str, T], dict[str, T]]:
         each = iter(groups)
         return {name: next(each) for name in paper.heldout}, {n: next(each) for n in paper.exams}
 
     heldout, exams = named(asked.summaries(together, unclean=bool(found.unknown)))
+    removed_heldout, removed_exams = named(asked.removed(corpora))
     return Contamination(
         corpora=tuple(
             CorpusFound(digest=corpus.digest, heldout=of_texts, exams=of_items)
@@ -73,6 +73,8 @@ def contamination(registry: Registry, models: Iterable[Artifact], paper: Paper) 
         ngram_share=NGRAM,
         heldout=heldout,
         exams=exams,
+        removed_heldout=removed_heldout,
+        removed_exams=removed_exams,
     )
 
 
@@ -105,39 +107,50 @@ def lineage(registry: Registry, models: Iterable[Artifact]) -> Lineage:
     return Lineage(dict(sorted(corpora.items())), tuple(sorted(unknown)))
 
 
-class _Asked:
-    """All texts and items in all their spellings, indexed once."""
+class _Questions:
+    """All texts and items, set by set, indexed once."""
 
-    def __init__(self, sets: Sequence[Spellings]) -> None:
-        self._sets = sets
-        texts = [text for group in sets for spellings in group.values() for text in spellings]
-        self._digests = [digest(canonical(text)) for text in texts]
-        self._index = OverlapIndex(texts)
+    def __init__(self, sets: Iterable[Sequence[Asked]]) -> None:
+        self._sets = [list(group) for group in sets]
+        self._index = AskedIndex(asked for group in self._sets for asked in group)
 
     def count(self, corpora: Sequence[Artifact]) -> list[Overlap]:
-        """How much of each spelling stands in these corpora together."""
-        wanted = set(self._digests)
+        """How much of each question stands in these corpora together."""
+        wanted = set(self._index.digests)
         listed = {name for corpus in corpora for name in matching_documents(corpus, wanted)}
         counted = self._index.count(chain.from_iterable(map(_forms, corpora)))
-        return [
-            Overlap(True, 1.0, 1.0) if name in listed else overlap
-            for name, overlap in zip(self._digests, counted, strict=True)
-        ]
+        for owner, name in zip(self._index.owners, self._index.digests, strict=True):
+            if name in listed:
+                counted[owner] = Overlap(True, 1.0, 1.0)
+        return counted
 
     def summaries(self, overlaps: Iterable[Overlap], *, unclean: bool = False) -> Iterator[Found]:
         """One for each set; `unclean` names all of it."""
         each = iter(overlaps)
         for group in self._sets:
-            found = {name: [next(each) for _ in group[name]] for name in group}
-            exact = sum(any(x.exact for x in spellings) for spellings in found.values())
-            near = sum(any(x.is_near for x in spellings) for spellings in found.values())
-            ids = [name for name, spellings in found.items() if any(x.is_found for x in spellings)]
+            found = {asked.id: next(each) for asked in group}
+            ids = [name for name, overlap in found.items() if overlap.is_found]
             yield Found(
-                exact=exact,
-                near=near,
+                exact=sum(overlap.exact for overlap in found.values()),
+                near=sum(overlap.is_near for overlap in found.values()),
                 ngram=len(ids),
                 of=len(group),
-                ids=tuple(group) if unclean else tuple(ids),
+                ids=tuple(found) if unclean else tuple(ids),
+            )
+
+    def removed(self, corpora: Sequence[Artifact]) -> Iterator[Removed]:
+        """What was left out of the corpora for each set; a question is known by its identity."""
+        told = [{one.identity: one for one in read_removed(corpus)} for corpus in corpora]
+        for group in self._sets:
+            known = [[of.get(asked.identity) for of in told] for asked in group]
+            each = [[one for one in row if one is not None] for row in known]
+            yield Removed(
+                looked_for=sum(bool(row) and None not in row for row in known),
+                found=sum(any(one.documents for one in row) for row in each),
+                documents={
+                    way: sum(getattr(one, way) for row in each for one in row) for way in WAYS
+                },
+                let_in=sum(any(one.let_in for one in row) for row in each),
             )
 
 

@@ -105,6 +105,19 @@ class Found(EvidencePart):
     """Those that are not clean: those that `ngram` counts, and all if an ancestor is unknown."""
 
 
+class Removed(EvidencePart):
+    """What was left out of the corpora, when they were built, because of one set."""
+
+    looked_for: int
+    """So many texts or items of the set were looked for in every corpus."""
+    found: int
+    """For so many of them documents were left out."""
+    documents: dict[str, int]
+    """How many, by `bedside_core.kinds.removed.WAYS`; one counts for each text that it holds."""
+    let_in: int
+    """Texts or items of which too many documents hold a little to leave them all out."""
+
+
 class CorpusFound(EvidencePart):
     """What of the questions stands in one corpus."""
 
@@ -130,6 +143,9 @@ class Contamination(EvidencePart):
     heldout: dict[str, Found]
     """In all corpora together."""
     exams: dict[str, Found]
+    removed_heldout: dict[str, Removed] = {}
+    """Before training, by the corpora's own account; evidence of earlier versions has none."""
+    removed_exams: dict[str, Removed] = {}
 
 
 class AccuracyDifference(EvidencePart):

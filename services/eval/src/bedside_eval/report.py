@@ -16,6 +16,7 @@ from bedside_eval.records import (
     Finding,
     Found,
     PairDifference,
+    Removed,
     Role,
 )
 from bedside_eval.statistics.estimate import Estimate
@@ -75,7 +76,7 @@ def markdown(evidence: Evidence) -> str:
             "## Models",
             _markdown_table(_models(evidence)),
             "## Found in the training corpora",
-            *_contaminated(contamination),
+            *contaminated(contamination),
         ]
     for difference in evidence.differences:
         title = f"## {LABELS[difference.candidate]} minus {LABELS[difference.reference]}"
@@ -114,9 +115,15 @@ def _found(contamination: Contamination) -> str:
         f"{name} {found.exact} / {found.near} / {found.ngram} of {found.of}"
         for name, found in _sets(contamination).items()
     )
+    told = _removed_sets(contamination)
+    removed = (
+        f"{name} {_removed(told.get(name), found.of)}"
+        for name, found in _sets(contamination).items()
+    )
     return (
         "Found in the training corpora (exact / near copy / n-gram, each includes the one before), "
-        f"and left out of all numbers: {', '.join(counts)}."
+        f"and left out of all numbers: {', '.join(counts)}. Removed from them before training: "
+        f"{', '.join(removed)}."
     )
 
 
@@ -134,19 +141,40 @@ def _corpora(contamination: Contamination) -> str:
     return f"{known}; {gone} were deleted, so that nothing counts as clean"
 
 
-def _contaminated(contamination: Contamination) -> list[str]:
-    rows = [["set", "exact", "near copy", "n-gram", "of", "which"]]
+def contaminated(contamination: Contamination) -> list[str]:
+    """What was removed from the corpora and what was left in, in Markdown: a table and its key."""
+    header = ["set", "removed before training", "exact", "near copy", "n-gram", "of", "which"]
+    rows, removed = [header], _removed_sets(contamination)
     for name, found in _sets(contamination).items():
         counts = map(str, (found.exact, found.near, found.ngram, found.of))
-        rows.append([name, *counts, ", ".join(found.ids)])
+        rows.append([name, _removed(removed.get(name), found.of), *counts, ", ".join(found.ids)])
     return [
         _markdown_table(rows),
+        "Removed before training: the texts or items for which documents were left out of the "
+        "corpora, and how many documents; the other columns say what was left in.",
         f"{_corpora(contamination)}, whatever spacing, Unicode form, case or punctuation. "
         f"Near copy: at least {100 * contamination.near_share:g} % of the words stand in one "
         f"document in runs of {contamination.run}; n-gram: at least "
         f"{100 * contamination.ngram_share:g} % in all documents together. Each count includes the "
         "one before.",
     ]
+
+
+def _removed_sets(contamination: Contamination) -> dict[str, Removed]:
+    exams = {f"{name} exam": one for name, one in contamination.removed_exams.items()}
+    return contamination.removed_heldout | exams
+
+
+def _removed(removed: Removed | None, of: int) -> str:
+    if removed is None or not removed.looked_for:
+        return "not looked for"
+    ways = ", ".join(f"{way} {count}" for way, count in removed.documents.items() if count)
+    parts = [f"{removed.found} ({ways})" if ways else "none"]
+    if removed.let_in:
+        parts.append(f"{removed.let_in} in too many documents to remove")
+    if removed.looked_for < of:
+        parts.append(f"looked for {removed.looked_for}")
+    return "; ".join(parts)
 
 
 def _conditions(findings: Iterable[Finding]) -> Rows:

@@ -2,13 +2,13 @@
 
     ROOM/read/      documents that the blocks let through, and the keys of their texts and ids
     ROOM/compare/   which of them repeat an earlier one, or are alike it
-    ROOM/resolve/   which of them are left out, and which stays for each
+    ROOM/resolve/   which of them are left out, and what for
     ROOM/write/     files of the corpus and their listings
 
-A stage has a rank for each shard (to compare: for each range of keys; to resolve: one). What a rank
-writes
-appears whole, then its mark in `completions/`; so a kill costs the ranks that were running, and
-the files are the same to the byte whatever happened and however many workers there were.
+A stage has a rank for each shard (to compare: for each range of keys; to resolve: one). What a
+rank writes appears whole, then its mark in `completions/`; so a kill costs the ranks that were
+running, and the files are the same to the byte whatever happened and however many workers there
+were.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bedside_core.registry.withdrawals import Withdrawal
 from bedside_corpus.blocks.base import BatchBlock, Block, Step
 from bedside_corpus.blocks.classifying import Classifying
 from bedside_corpus.blocks.cleaning import Cleaning
-from bedside_corpus.blocks.heldout import HeldoutFilter
+from bedside_corpus.blocks.heldout import Asking, HeldoutFilter
 from bedside_corpus.blocks.language import LanguageFilter
 from bedside_corpus.blocks.medical import DensityFilter
 from bedside_corpus.blocks.quality import QualityFilter
@@ -41,6 +41,7 @@ from bedside_corpus.engine.reading import Keeping, Reading, scores_of
 from bedside_corpus.engine.records import Record, read_records
 from bedside_corpus.engine.resolving import Resolving
 from bedside_corpus.engine.shards import divide
+from bedside_corpus.engine.spread import Spreading
 from bedside_corpus.engine.work import Work
 from bedside_corpus.engine.writing import Deduplicating, Writing
 from bedside_corpus.phi.gate import PhiGate
@@ -54,8 +55,10 @@ def blocks(work: Work) -> list[Block | BatchBlock]:
     chosen: list[Block | BatchBlock] = [Cleaning()]
     if work.key is not None:
         chosen.append(Tracing(work.key, work.withdrawn))
+    if (asking := _asking(config)) is not None:
+        chosen.append(HeldoutFilter(asking))
     if config.heldout:
-        chosen += [HeldoutFilter(config.heldout), SamePatient(config.heldout)]
+        chosen.append(SamePatient(config.heldout))
     if config.language_threshold is not None:
         chosen.append(LanguageFilter(config.language_threshold))
     kinds = {one.name: one.quality for one in config.used_sources if one.quality is not None}
@@ -68,6 +71,10 @@ def blocks(work: Work) -> list[Block | BatchBlock]:
     if config.phi is not None:
         chosen.append(PhiGate(config.phi, quarantine_of(work.room)))
     return chosen
+
+
+def _asking(config: CorpusConfig) -> Asking | None:
+    return Asking(config.heldout, config.exams) if config.heldout or config.exams else None
 
 
 class Stage(NamedTuple):
@@ -96,17 +103,19 @@ def _compare(work: Work) -> list[Step]:
 
 
 def _resolve(work: Work) -> list[Step]:
-    return [
-        Resolving(
-            work.folder("read"), _compared(work, "text"), _compared(work, PAIRS), len(work.shards),
-            work.folder("resolve"), work.config.near_duplicates,
-        )
-    ]  # fmt: skip
+    read, folder, shards = work.folder("read"), work.folder("resolve"), len(work.shards)
+    steps: list[Step] = []
+    if (asking := _asking(work.config)) is not None:
+        steps.append(Spreading(read, shards, folder, asking))
+    texts, pairs = _compared(work, "text"), _compared(work, PAIRS)
+    near = work.config.near_duplicates
+    return [*steps, Resolving(read, texts, pairs, shards, folder, near, steps)]
 
 
 def _write(work: Work) -> list[Step]:
     read, resolved = work.folder("read"), work.folder("resolve")
-    steps: list[Step] = [Deduplicating(read, resolved, _compared(work, "id"))]
+    ids = _compared(work, "id")
+    steps: list[Step] = [Deduplicating(read, resolved, ids, _asking(work.config))]
     scores = scores_of(blocks(work))
     tokenizers = work.config.passport.files()
     return [*steps, Writing(read, work.folder("write"), steps, scores, tokenizers)]

@@ -26,6 +26,7 @@ from bedside_corpus.engine.near import Signing
 from bedside_corpus.engine.progress import Heartbeat
 from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.shards import Shard
+from bedside_corpus.engine.spread import noting, shared_path
 from bedside_corpus.engine.tables import Scores, grouped, work_schema
 from bedside_corpus.intake.read import read
 from bedside_corpus.intake.record import RawRecord
@@ -113,6 +114,7 @@ class Keeping(Step):
         schema = work_schema(self.scores)
         texts: list[bytes] = []
         ids: list[bytes] = []
+        data = noting(data, shared_path(self.folder, rank))
         if self.near is not None:
             data = Signing(self.near, self.folder, rank).passing(data)
         options = pa.ipc.IpcWriteOptions(compression="lz4")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from bedside_corpus.document import Document
 from bedside_corpus.engine.keys import later_rows, save
 from bedside_corpus.engine.near import Signatures, alike
 from bedside_corpus.engine.records import Record, write_record
+from bedside_corpus.engine.spread import spread_path
 
 COPY = np.dtype([("row", "<u4"), ("of_shard", "<u4"), ("of_row", "<u4"), ("near", "?")])
 """A document that is left out, the one that stays for it, and whether it is a near-copy."""
@@ -34,6 +35,8 @@ Place = tuple[int, int]
 
 class Resolving(Step):
     """Goes through the shards in order and leaves the `COPY` rows of each; one process does it.
+
+    What `Spreading` left out before stays for nothing.
 
     Memory: the pairs of one shard, and 8 bytes for each near-copy.
     """
@@ -49,15 +52,30 @@ class Resolving(Step):
         shards: int,
         folder: Path,
         near: NearDuplicates | None,
+        steps: Sequence[Step],
     ) -> None:
-        """`kept`: folder of the first stage; `texts`, `pairs`: of all ranges; `folder`: ours."""
+        """Make the step.
+
+        Args:
+            kept: folder of the first stage.
+            texts: rows of equal texts, of all ranges.
+            pairs: of near-copies, of all ranges.
+            shards: how many there are.
+            folder: of this stage.
+            near: the setting.
+            steps: those before this one, whose counts go on record.
+        """
         super().__init__()
         self.kept, self.texts, self.pairs = kept, tuple(texts), tuple(pairs)
-        self.shards, self.folder, self.near = shards, folder, near
+        self.shards, self.folder, self.near, self.steps = shards, folder, near, tuple(steps)
 
-    def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+    def run(
+        self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1
+    ) -> Iterator[Document]:
         """Decide on all shards."""
+        yield from data or ()
         self.counts = Counts()
+        self._out = lru_cache(64)(self._left_out)
         self._written = lru_cache(64)(self._load)
         near = [np.empty(0, np.uint64)]
         for shard in range(self.shards):
@@ -65,16 +83,17 @@ class Resolving(Step):
             save(copies_path(self.folder, shard), copies)
             of = copies[copies["near"]]
             near.append(of["of_shard"].astype(np.uint64) << np.uint64(32) | of["of_row"])
-        del self._written
+        del self._written, self._out
         self.counts.noted.update(_sizes(np.concatenate(near)))
-        write_record(self.folder, rank, Record(), [self])
-        yield from ()
+        write_record(self.folder, rank, Record(), [*self.steps, self])
 
     def _resolve(self, shard: int) -> NDArray[np.void]:
         found: dict[int, tuple[Place, bool]] = {}
 
-        def staying(place: Place) -> Place:
-            """The document that stays for another one, or that itself."""
+        def staying(place: Place) -> Place | None:
+            """The document that stays for another one, that itself, or none."""
+            if place[1] in self._out(place[0]):
+                return None
             if place[0] == shard:
                 return found[place[1]][0] if place[1] in found else place
             copies = self._written(place[0])
@@ -90,14 +109,16 @@ class Resolving(Step):
             for one in np.unique(later_rows(self.pairs, shard)):
                 place = int(one["near_shard"]), int(one["near_row"])
                 pairs.setdefault(int(one["row"]), []).append(place)
-        for row in sorted(exact.keys() | pairs.keys()):
+        for row in sorted((exact.keys() | pairs.keys()) - self._out(shard)):
             if row in exact:
                 first = exact[row]
-                found[row] = staying((int(first["first_shard"]), int(first["first_row"]))), False
+                stays = staying((int(first["first_shard"]), int(first["first_row"])))
+                if stays is not None:
+                    found[row] = stays, False
                 continue
             for place in pairs[row]:
                 stays = staying(place)
-                if stays == place or self._alike((shard, row), stays):
+                if stays is not None and (stays == place or self._alike((shard, row), stays)):
                     found[row] = stays, True
                     break
         return np.array([(row, *of, near) for row, (of, near) in found.items()], COPY)
@@ -111,6 +132,10 @@ class Resolving(Step):
         signed = Signatures(self.kept).of(shard)
         at = bisect_left(signed["row"], row, key=int)
         return np.array(signed[at : at + 1])
+
+    def _left_out(self, shard: int) -> frozenset[int]:
+        path = spread_path(self.folder, shard)
+        return frozenset(np.load(path)["row"].tolist() if path.exists() else ())
 
     def _load(self, shard: int) -> NDArray[np.void]:
         found: NDArray[np.void] = np.load(copies_path(self.folder, shard))

@@ -21,6 +21,7 @@ from bedside_core.artifacts import FileEntry
 from bedside_core.files import Hashed, appearing
 from bedside_core.kinds.corpus import ListedDocument, data_name, decisions_name, listing_name
 from bedside_corpus.blocks.base import Step
+from bedside_corpus.blocks.heldout import Asking
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
@@ -28,6 +29,7 @@ from bedside_corpus.engine.keys import later_rows
 from bedside_corpus.engine.reading import documents_path, names_path
 from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.resolving import copies_path
+from bedside_corpus.engine.spread import spread_path
 from bedside_corpus.engine.tables import Scores, corpus_schema, documents_of, grouped
 from bedside_corpus.passport.measures import Measuring
 
@@ -38,22 +40,32 @@ NAMED_SHARDS = 16
 class Deduplicating(Step):
     """Gives what the first stage kept, without copies, and with ids of their own.
 
-    Copies are `duplicate_text` or `duplicate_near`, as `Resolving` decided. A later document of
-    another text whose id is taken goes by its place.
+    Copies are `duplicate_text` or `duplicate_near`, as `Resolving` decided; what `Spreading` left
+    out is `heldout_spread`. A later document of another text whose id is taken goes by its place.
     """
 
     name = "deduplicating"
 
-    def __init__(self, kept: Path, resolved: Path, ids: Sequence[Path]) -> None:
-        """`kept`, `resolved`: folders of stages; `ids`: rows that repeat one (`write_later`)."""
+    def __init__(
+        self, kept: Path, resolved: Path, ids: Sequence[Path], asking: Asking | None
+    ) -> None:
+        """Make the step.
+
+        Args:
+            kept: folder of the first stage.
+            resolved: of the one that decided.
+            ids: rows that repeat one, of all ranges.
+            asking: what documents were left out for.
+        """
         super().__init__()
-        self.kept, self.resolved, self.ids = kept, resolved, tuple(ids)
+        self.kept, self.resolved, self.ids, self.asking = kept, resolved, tuple(ids), asking
 
     def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """The documents of shard number `rank`."""
         self.counts = Counts()
         self._names = lru_cache(NAMED_SHARDS)(self._load)
         copies = {int(one["row"]): one for one in np.load(copies_path(self.resolved, rank))}
+        spread = self._spread(rank)
         _, taken = self._names(rank)
         with (
             documents_path(self.kept, rank).open("rb") as file,
@@ -65,6 +77,8 @@ class Deduplicating(Step):
                     self.counts.read += 1
                     if row in copies:
                         self.drop(self._copy(copies[row]), document.place, document)
+                    elif row in spread:
+                        self.drop(Dropped("heldout_spread", spread[row]), document.place, document)
                     elif row in taken:
                         self.counts.changed += 1
                         self.counts.noted["id_taken"] += 1
@@ -72,6 +86,13 @@ class Deduplicating(Step):
                         yield replace(document, id=document.place, changes=changes)
                     else:
                         yield document
+
+    def _spread(self, shard: int) -> dict[int, str]:
+        """The rows of a shard that hold a little of something, and its name."""
+        if self.asking is None:
+            return {}
+        rows = np.load(spread_path(self.resolved, shard)).tolist()
+        return {row: self.asking.name(question) for row, question in rows}
 
     def _copy(self, copy: np.void) -> Dropped:
         shard, row = int(copy["of_shard"]), int(copy["of_row"])

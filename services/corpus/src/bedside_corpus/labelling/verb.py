@@ -67,7 +67,7 @@ def annotate(config: CorpusConfig, run: Run) -> None:
     given = None if wanted.labelled is None else read_labelled(wanted.labelled)
     annotator = _annotator(wanted)
     files = [file for source in config.used_sources for file in find_files(source)]
-    inputs = input_files(files, config.heldout) | _named_files(wanted)
+    inputs = input_files(files, config.heldout, config.exams) | _named_files(wanted)
     if config.phi is not None:
         from bedside_corpus.phi.gate import look_at
 
