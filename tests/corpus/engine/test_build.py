@@ -16,6 +16,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bedside_core.errors import ArtifactError
+from bedside_core.registry.house import found
 from bedside_core.registry.registry import Registry
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.counts import MAX_PLACES
@@ -267,49 +269,110 @@ def test_a_shard_that_is_done_is_not_done_again(
     assert sorted(opened) == sorted([*(file.label for file in files), opened[3]])
 
 
-KILLED = """
-import os, signal, sys
-from bedside_core import cli, files
-from bedside_corpus.engine import build, shards
+STOPPED = """
+import errno, json, os, signal, sys
+from pathlib import Path
+from bedside_core import cli
+from bedside_core.registry.registry import Registry
+from bedside_corpus.engine import build, comparing, executor, resolving, shards, writing
 divide = shards.divide
 build.divide = lambda found: divide(found, 2000)
-left, replace = int(sys.argv[2]), files.Path.replace
-def counted(path, target):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return replace(path, target)
-files.Path.replace = counted
-sys.exit(cli.main(["corpus", "build", "--config", sys.argv[1]]))
+
+def stopped(name, text, how):
+    original = getattr(Path, name)
+    def at(path, *given, **named):
+        if text in f"{path} {given}":
+            if how == "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(path, *given, **named)
+    setattr(Path, name, at)
+
+for stop in json.loads(sys.argv[2]):
+    if not (child := os.fork()):
+        if stop:
+            stopped(*stop)
+        os._exit(cli.main(["corpus", "build", "--config", sys.argv[1]]))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    made = Registry.from_environment().slot("test", "corpus")
+    print(json.dumps([status, made]), file=sys.stderr)
 """
+STOPS = [
+    ("replace", "read/documents/00002", "killed"),
+    ("replace", "read/signed/00003", "full"),
+    ("replace", "compare/id", "killed"),
+    ("replace", "compare/near", "killed"),
+    ("replace", "compare/near", "full"),
+    ("replace", "resolve/spread/00003", "killed"),
+    ("replace", "resolve/copies/00001", "killed"),
+    ("replace", "write/data/00002", "full"),
+    ("replace", "write/decisions/00004", "killed"),
+    ("hardlink_to", "documents/00003", "full"),
+    ("hardlink_to", "decisions/00005", "killed"),  # on its way into the artifact
+    ("rename", "corpus-", "killed"),  # where the artifact would get its name
+    ("replace", "runs/test", "killed"),  # where the run would name it
+]
 
 
-def test_a_kill_at_any_stage_changes_no_byte(
-    sources: list[dict[str, Any]], tmp_path: Path, registry: Registry
+def test_a_kill_or_a_full_disk_at_any_point_changes_no_byte(
+    sources: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    corpus = {"language": "de", "sources": sources, "executor": {"workers": 1}}
+    held = tmp_path / "held"
+    held.mkdir()
+    (held / "h.txt").write_text(" ".join(f"wort{chr(97 + n % 23)}" for n in range(60)))
+    corpus = {
+        "language": "de",
+        "sources": sources,
+        "executor": {"workers": 1},
+        "heldout": [str(held)],
+        "near_duplicates": {"min_words": 5},
+        "language_threshold": None,
+    }
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump({"name": "test", "corpus": corpus}))
 
-    def build(left: int) -> int:
-        command = [sys.executable, "-c", KILLED, str(config), str(left)]
-        return subprocess.run(command, capture_output=True, check=False).returncode
+    def build(home: str, stops: list[Any]) -> tuple[Registry, list[list[Any]]]:
+        monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / home))
+        registry = Registry(tmp_path / home)
+        found(registry)
+        command = [sys.executable, "-c", STOPPED, str(config), json.dumps(stops)]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
+        return registry, [json.loads(line) for line in lines]
 
-    # Files appear one after the other: the first kill is in the first stage, the next in the last.
-    for left in (10, 20):
-        assert build(left) == -signal.SIGKILL
-        assert registry.slot("test", "corpus") is None
-    assert build(0) == 0
-    made = registry.get("test/corpus")
-    made.verify()
-    parsed = CorpusConfig.model_validate(corpus)
-    files = [file for source in parsed.sources for file in find_files(source)]
-    room = tmp_path / "undisturbed"
-    run_stages(parsed, files, room)
-    for entry in made.manifest.files:
-        if "/" in entry.path:
-            assert (room / "write" / entry.path).read_bytes() == (
-                made.path / entry.path
-            ).read_bytes()
+    stopped, ends = build("stopped", [*STOPS, None])
+    codes = {"killed": -signal.SIGKILL, "full": ArtifactError.exit_code}
+    assert ends[:-1] == [[codes[how], None] for _, _, how in STOPS]
+    assert ends[-1][0] == 0
+    undisturbed, [[status, _]] = build("undisturbed", [None])
+    assert status == 0
+    one, other = (registry.get("test/corpus") for registry in (stopped, undisturbed))
+    one.verify()
+    assert {"data/00003.parquet", "decisions/00005.parquet", "removed.jsonl"} <= {
+        entry.path for entry in one.manifest.files
+    }
+    assert one.manifest.files == other.manifest.files
+    assert one.manifest.facts == other.manifest.facts
+    # One artifact, though it was published twice, and nothing that somebody would have to remove.
+    assert len(list(stopped.store.iterdir())) == 1
+    assert list((stopped.home / "tmp").iterdir()) == []
+
+
+def test_two_builds_at_once_are_one(
+    sources: list[dict[str, Any]], tmp_path: Path, registry: Registry
+) -> None:
+    corpus = {"language": "de", "sources": sources, "language_threshold": None}
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump({"name": "test", "corpus": corpus}))
+    command = [sys.executable, "-m", "bedside_core.cli", "corpus", "build", "--config", str(config)]
+    both = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [one.communicate()[1] for one in both]
+    for one, text in zip(both, said, strict=True):
+        assert one.returncode == 0 or "another process is doing this step" in text
+    assert 0 in [one.returncode for one in both]
+    registry.get("test/corpus").verify()
+    assert len(list(registry.store.iterdir())) == 1
     assert list((registry.home / "work").iterdir()) == []
