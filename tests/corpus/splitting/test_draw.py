@@ -12,7 +12,7 @@ from bedside_corpus.splitting.draw import Candidate, draw, quotas
 
 def candidate(number, patient=None, document=None, source="letters", **values):
     digest = sha256(str(number).encode()).hexdigest()
-    return Candidate(digest, source, patient, document, {"source": source, **values})
+    return Candidate(digest, source, patient, document, None, {"source": source, **values})
 
 
 def patients(count, texts=3):

@@ -207,3 +207,29 @@ def test_a_killed_split_draws_the_same_sets(run, registry, tmp_path, ward):
 def test_settings_that_do_not_fit(run, capsys, settings, words, code):
     assert run("split", **settings) == code
     assert words in capsys.readouterr().err
+
+
+def test_a_set_of_pseudonymised_texts_keeps_the_originals_out(registry, build, tmp_path):
+    key = tmp_path / "phi.key"
+    key.write_bytes(bytes(range(32)))
+    path = tmp_path / "ward.jsonl"
+    names = ("Karl Beispielmann", "Erika Musterfrau", "Hans Vorlage", "Ute Probe")
+    rows = [
+        {"text": " ".join(f"Herr {name} hat Puls {n}{k}, Herr {name} hustet." for k in range(9))}
+        for n, name in enumerate(names)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ward = {"name": "ward", "path": str(path), "format": "jsonl", "licence": "CC0-1.0",
+            "personal_data": "pseudonymised"}  # fmt: skip
+    settings = {
+        "phi": {"on_hit": "pseudonymise", "key": str(key)},
+        "split": {"folder": str(tmp_path / "held"), "sets": {"a": {"size": 2}}},
+        "near_duplicates": None,
+    }
+    assert build(ward, **settings) == 3  # writes the config; nothing is drawn yet
+    assert main(["corpus", "split", "--config", str(tmp_path / "run.yaml")]) == 0
+    held = read_heldout(tmp_path / "held/a.jsonl")
+    assert not any(name.split()[1] in text.text for text in held for name in names)
+    assert build(ward, **settings) == 0
+    facts = registry.get("test/corpus").manifest.facts
+    assert (facts["documents"], facts["dropped"]) == (2, {"heldout": 2})

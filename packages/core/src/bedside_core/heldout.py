@@ -5,7 +5,7 @@ says which belong together: a header `text,cluster`, then for each text its file
 `.txt` and the name of its source. Without the file each text is a cluster of its own.
 
 In a `.jsonl` file each line is a text: `id`, `text` and, in every line or in none, `cluster`; also
-`source`, `language`, `patient` and `document`, as `bedside corpus split` writes them.
+`source`, `language`, `patient`, `document` and `original`, as `bedside corpus split` writes them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class HeldoutText:
     """Whose it is, as `bedside_core.identifiers` names patients, where the set says so."""
     document: str | None = None
     """What it is a part of, in the same way."""
+    original: str | None = None
+    """The name of the text that it was before it was pseudonymised, in the same way."""
 
     def __post_init__(self) -> None:
         """Fill in the cluster."""
@@ -92,6 +94,7 @@ class _Line(BaseModel):
     language: str | None = None
     patient: str | None = None
     document: str | None = None
+    original: str | None = None
 
 
 def heldout_files(folder: Path) -> dict[str, Path]:
@@ -163,7 +166,7 @@ def clusters_csv(texts: Iterable[HeldoutText]) -> str:
 
 def heldout_line(text: HeldoutText, **more: str) -> bytes:
     """The line of a `.jsonl` file for a text; `more` are `source` and `language`."""
-    said = {"patient": text.patient, "document": text.document, **more}
+    said = {name: getattr(text, name) for name in ("patient", "document", "original")} | more
     line = {"id": text.id, "text": text.text, "cluster": text.cluster}
     line |= {name: value for name, value in said.items() if value is not None}
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
@@ -199,7 +202,12 @@ def _read_lines(path: Path) -> list[HeldoutText]:
             )
         lines[line.id] = number
         texts[line.id] = HeldoutText(
-            line.id, text, (line.cluster or "").strip(), line.patient, line.document
+            line.id,
+            text,
+            (line.cluster or "").strip(),
+            line.patient,
+            line.document,
+            line.original,
         )
     if not texts:
         raise InputError(f"{path}: no texts - a held-out set has a line of JSON for each")
@@ -218,7 +226,7 @@ def _parse(content: str, where: str) -> _Line:
         what = f" ({', '.join(known)})" if known else " (unknown field)" if names else ""
         raise InputError(
             f"{where}: is not a text of a held-out set{what} - id (a name as of a file), text and "
-            "cluster are strings; allowed beside them are source, language, patient, document"
+            "cluster are strings; allowed beside them: " + ", ".join(list(_Line.model_fields)[3:])
         ) from None
     return line
 

@@ -25,6 +25,8 @@ class Candidate(NamedTuple):
     source: str
     patient: str | None
     document: str | None
+    original: str | None
+    """The name of its text as it was read, where it has a trace."""
     values: Mapping[str, str]
     """By column: what strata may be made of."""
 

@@ -5,15 +5,24 @@ Tested in tests/corpus/splitting/test_verb.py.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
 from bedside_core.clusters import merged
 from bedside_core.errors import ConfigError
 from bedside_core.heldout import HeldoutText, heldout_line
-from bedside_core.kinds.corpus import TEXT, text_sha256
+from bedside_core.identifiers import Trace
+from bedside_core.kinds.corpus import (
+    TEXT,
+    ListedDocument,
+    data_name,
+    listing_name,
+    text_sha256,
+)
 from bedside_core.matching import canonical
 from bedside_core.overlap import RUN
 from bedside_corpus.config import Source
@@ -25,14 +34,22 @@ MIN_WORDS = 2 * RUN
 """A shorter text is no candidate: the build would drop every document that holds its few words."""
 
 
-def tables_of(written: Iterable[Record], folder: Path) -> Iterator[Path]:
-    """The files of documents that a build has left in its folder."""
-    for record in written:
-        yield from (folder / e.path for e in record.files if e.path.endswith(".parquet"))
+class Table(NamedTuple):
+    """A file of documents that a build has left, and its listing."""
+
+    data: Path
+    listing: Path
+
+
+def tables_of(written: Iterable[Record], folder: Path) -> Iterator[Table]:
+    """Those in the folder of a build's last stage."""
+    for number, record in enumerate(written):
+        if record.documents:
+            yield Table(folder / data_name(number), folder / listing_name(number))
 
 
 def candidates_of(
-    tables: Iterable[Path], sources: Sequence[Source], settings: Split
+    tables: Iterable[Table], sources: Sequence[Source], settings: Split
 ) -> Iterator[Candidate]:
     """The documents that are long enough; their texts are not kept in memory.
 
@@ -41,8 +58,8 @@ def candidates_of(
     """
     types = {source.name: source.type or "-" for source in sources}
     wanted = {column for asked in settings.sets.values() for column in asked.stratify_by}
-    for path in tables:
-        with pq.ParquetFile(path) as file:
+    for table in tables:
+        with pq.ParquetFile(table.data) as file, table.listing.open(encoding="utf-8") as lines:
             known = {f.name for f in file.schema_arrow if f.type == "string"} - {"id", TEXT}
             if unknown := sorted(wanted - known - {"type"}):
                 raise ConfigError(
@@ -50,7 +67,8 @@ def candidates_of(
                     f"{', '.join(sorted(known | {'type'}))}"
                 )
             for batch in file.iter_batches():
-                for row in batch.to_pylist():
+                # The listing has a line for each row.
+                for row, line in zip(batch.to_pylist(), lines, strict=False):
                     if len(canonical(row[TEXT]).split()) < MIN_WORDS:
                         continue
                     values = {name: row.get(name) or "-" for name in wanted}
@@ -61,26 +79,32 @@ def candidates_of(
                         row["source"],
                         row["patient"],
                         row["document"],
+                        _original(json.loads(line)),
                         values,
                     )
 
 
 def texts_of(
-    drawn: Mapping[str, Sequence[Drawn]], tables: Iterable[Path]
+    drawn: Mapping[str, Sequence[Drawn]], tables: Iterable[Table]
 ) -> dict[str, list[HeldoutText]]:
     """The drawn documents by set, read once more, with their clusters over all sets."""
     places = {one.candidate.sha256: (name, one) for name, group in drawn.items() for one in group}
     texts: dict[str, list[HeldoutText]] = {name: [] for name in drawn}
-    for path in tables:
-        with pq.ParquetFile(path) as file:
+    for table in tables:
+        with pq.ParquetFile(table.data) as file:
             for batch in file.iter_batches(columns=[TEXT]):
                 for text in batch.column(TEXT).to_pylist():
                     if (digest := text_sha256(text)) in places:
                         name, one = places[digest]
-                        whose = one.candidate.patient, one.candidate.document
-                        text = HeldoutText(_id(one.candidate), text.strip(), one.cluster, *whose)
-                        texts[name].append(text)
+                        of = one.candidate
+                        whose = of.patient, of.document, of.original
+                        texts[name].append(HeldoutText(_id(of), text.strip(), one.cluster, *whose))
     return merged(texts)
+
+
+def _original(line: ListedDocument) -> str | None:
+    trace = line.get("trace")
+    return None if trace is None else Trace.parse(trace).text
 
 
 def _id(candidate: Candidate) -> str:
