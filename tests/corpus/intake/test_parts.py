@@ -2,6 +2,11 @@ import json
 
 from bedside_corpus.intake import parts
 
+RECORDS = (
+    {"case": 7, "text": ["Eine", "Frau"], "id": "a"}, {"case": 7, "text": "hustet.", "id": "b"},
+    {"case": 8, "text": "Ein Kind."}, {"text": "ohne Fall"}, {"text": "ohne Fall"},
+    {"case": 7, "text": "Wieder."},
+)  # fmt: skip
 PARTS = {"fields": {"document": "case"}, "join": " ", "join_parts": True}
 
 
@@ -11,24 +16,12 @@ def read(read_bytes, *records, **settings):
 
 
 def test_neighbours_of_one_document_are_one(read_bytes):
-    found = read(
-        read_bytes,
-        {"case": 7, "text": ["Eine", "Frau"]}, {"case": 7, "text": "hustet."},
-        {"case": 8, "text": "Ein Kind."}, {"text": "ohne Fall"}, {"text": "ohne Fall"},
-        {"case": 7, "text": "Wieder."},
-    )  # fmt: skip
+    found = read(read_bytes, *RECORDS)
     assert [(r.line, r.fields["text"], r.fields.get("id")) for r in found] == [
-        (1, "Eine Frau hustet.", "7"), (3, "Ein Kind.", "8"), (4, "ohne Fall", None),
-        (5, "ohne Fall", None), (6, "Wieder.", "7"),
+        (1, "Eine Frau hustet.", "a"), (3, "Ein Kind.", None), (4, "ohne Fall", None),
+        (5, "ohne Fall", None), (6, "Wieder.", None),
     ]  # fmt: skip
-    assert sum(r.size for r in found) == sum(
-        len(json.dumps(one)) + 1
-        for one in (
-            {"case": 7, "text": ["Eine", "Frau"]}, {"case": 7, "text": "hustet."},
-            {"case": 8, "text": "Ein Kind."}, {"text": "ohne Fall"}, {"text": "ohne Fall"},
-            {"case": 7, "text": "Wieder."},
-        )
-    )  # fmt: skip
+    assert sum(r.size for r in found) == sum(len(json.dumps(one)) + 1 for one in RECORDS)
 
 
 def test_the_licences_of_all_parts_hold(read_bytes):

@@ -12,24 +12,24 @@ from bedside_corpus.sources import SourceFile
 
 
 def joined(records: Iterable[RawRecord], file: SourceFile) -> Iterator[RawRecord]:
-    """Neighbouring records of one source document as one, under that document's name.
+    """Neighbouring records of one source document as one.
 
-    It stands where its first part does, under the licences of all parts. One with a part that is no
-    text has none itself. A record that names no document, or cannot be read, stays what it is and
-    ends the document before it.
+    It stands where its first part does and has its id, under the licences of all parts. One with a
+    part that is no text has none itself. A record that names no document, or cannot be read, stays
+    what it is and ends the document before it.
     """
     for name, parts in groupby(records, key=_document):
         if name is None:
             yield from parts
         else:
-            yield _join(parts, name, file.source.join)
+            yield _join(parts, file.source.join)
 
 
 def _document(record: RawRecord) -> str | None:
     return None if record.fields is None else record.fields.get("document")
 
 
-def _join(parts: Iterable[RawRecord], name: str, join: str) -> RawRecord:
+def _join(parts: Iterable[RawRecord], join: str) -> RawRecord:
     texts: list[str] = []
     licences: list[str | None] = []
     length = size = 0
@@ -49,7 +49,7 @@ def _join(parts: Iterable[RawRecord], name: str, join: str) -> RawRecord:
     line = first.line if first else None
     if length > MAX_DOCUMENT_BYTES:
         return RawRecord(line, size, None, "too_large")
-    fields = dict((first and first.fields) or {}) | {"id": name}
+    fields = dict((first and first.fields) or {})
     fields["text"] = join.join(texts) if is_whole else None
     fields["licence"] = reduce(tighten, dict.fromkeys(licences)) if licences else None
     known = {key: value for key, value in fields.items() if value is not None}
