@@ -26,7 +26,7 @@ PROGRAM = """
 import sys
 from bedside_core import cli
 from bedside_corpus.engine import build, shards
-build.divide = lambda files: shards.divide(files, 6000)
+build.divide = lambda files: shards.divide(files, 8000)
 sys.exit(cli.main(["corpus", "build", "--config", sys.argv[1]]))
 """
 WORDS = "Der Patient erhält Ramipril bei Hypertonie und das EKG war unauffällig".split()
@@ -66,12 +66,12 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four files, each a shard, that repeat texts and ids of each other."""
+    """Two files, each of two shards, that repeat texts and ids of each other."""
     folder = tmp_path_factory.mktemp("sources")
-    for number in range(4):
+    for number in range(2):
         lines = [
             {"text": " ".join(WORDS[n % 5 :] * (1 + n % 3) + [f"{n}"]), "id": n % 25}
-            for n in range(20 * number, 20 * number + 40)
+            for n in range(40 * number, 40 * number + 80)
         ]  # fmt: skip
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / f"{number}.jsonl").write_text(text)

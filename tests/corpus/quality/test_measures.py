@@ -106,6 +106,18 @@ def test_reasons_of_the_web(text, reason):
     assert fault(text, limits("web", "de")) == reason
 
 
+@given(st.lists(st.sampled_from("abcd"), max_size=40), st.integers(2, 10))
+def test_repeated_phrases_are_those_of_their_definition(tokens, words):
+    repeated, place, seen = 0, 0, set()
+    while place + words <= len(tokens):
+        phrase = tuple(tokens[place : place + words])
+        repeated += len(phrase) if phrase in seen else 0
+        place += words if phrase in seen else 1
+        seen.add(phrase)
+    share = repeated / len(tokens) if tokens else 0.0
+    assert Measures(" ".join(tokens)).repeated_phrases(words) == share
+
+
 @pytest.mark.parametrize("name", SHORT)
 def test_short_clinical_texts_stay_in_the_house(name):
     assert fault(SHORT[name], limits("house", "de")) is None

@@ -16,6 +16,8 @@ from itertools import pairwise
 
 _TOKEN = re.compile(r"\w+['’](?=\w)|\w+(?:[-.,]\w+)*|[^\w\s]")
 """A word with its inner hyphen or decimal sign, an elided one ("l'"), or one other sign."""
+_SHORT = 5
+"""Words of the shortest phrases whose repetition has limits of its own."""
 _BULLETS = ("•", "-", "–", "*", "▪", "☐", "☑", "☒")
 _ELLIPSES = ("...", "…")
 _ENDS = tuple(".!?:;…\"'”“»)")
@@ -50,7 +52,8 @@ class Measures:
     @property
     def alphabetic(self) -> float:
         """Share of the tokens that hold a letter."""
-        return _share(sum(any(map(str.isalpha, token)) for token in self.tokens), len(self.tokens))
+        with_letter = sum(token.isalpha() or any(map(str.isalpha, token)) for token in self.tokens)
+        return _share(with_letter, len(self.tokens))
 
     @property
     def worded(self) -> float:
@@ -98,9 +101,14 @@ class Measures:
         again = sum(len(line) * (count - 1) for line, count in Counter(self.lines).items())
         return _share(again, sum(map(len, self.lines)))
 
+    @cached_property
+    def _repeats_short(self) -> bool:
+        phrases = _phrases(self.tokens, _SHORT)
+        return len(set(phrases)) < len(phrases)
+
     def stop_words(self, wanted: frozenset[str]) -> int:
         """How many of these words the text has."""
-        return len(wanted.intersection(word.lower() for word in self.words))
+        return len(wanted.intersection(word.lower() for word in set(self.words)))
 
     def top_phrase(self, words: int) -> float:
         """Share of the text's characters that are in its most frequent phrase of so many words."""
@@ -112,6 +120,8 @@ class Measures:
 
     def repeated_phrases(self, words: int) -> float:
         """Share of the characters in phrases of so many words that stood before, none twice."""
+        if words >= _SHORT and not self._repeats_short:
+            return 0.0  # a longer phrase that stands twice has shorter ones that do
         seen: set[tuple[str, ...]] = set()
         repeated, position = 0, 0
         for place, phrase in enumerate(_phrases(self.tokens, words)):
