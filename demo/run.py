@@ -23,6 +23,7 @@ from bedside_core.console import say
 from bedside_core.dispatch import executable
 from bedside_core.errors import BedsideError, ConfigError, PolicyError
 from bedside_core.files import write_atomic
+from bedside_core.kinds.corpus import PASSPORT_PAGE
 from bedside_core.pipeline import StepError, adapt
 from bedside_core.registry.registry import Registry
 
@@ -60,7 +61,8 @@ def main() -> None:
             _check("chat", lifeline.call([*_command("chat"), question], environment))
         say()
         _check("report", lifeline.call(_command("report", service="eval")))
-        say(f"\n{serving}\nAPI key: {key}")
+        trained_on = registry.get("demo/corpus").path / PASSPORT_PAGE
+        say(f"\n{serving}\nAPI key: {key}\nwhat it was trained on: {trained_on}")
         say(f"{(time.monotonic() - started) / 60:.1f} minutes in all")
         if not once:
             say("Serving until Ctrl-C.")

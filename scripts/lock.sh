@@ -28,7 +28,7 @@ lock services/inference/engine.lock "${cpu[@]}" --extra engine services/inferenc
 clients=tests/inference/clients/locks
 for name in requirements/verify "$clients"/{openai2,openai3,node}; do
   "$uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-    --no-annotate --only-binary :all: "$name.in" -o "$name.lock"
+    --no-annotate --only-binary :all: --no-binary jsonpath-rw "$name.in" -o "$name.lock"
   echo "$name.lock"
 done
 

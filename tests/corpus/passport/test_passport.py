@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,47 +13,11 @@ from lxml import html
 from bedside_core.artifacts import Artifact
 from bedside_core.registry.registry import Registry
 from bedside_corpus.passport.content import IS_NOT, VERSION
-from bedside_corpus.passport.files import FUNNEL
+from bedside_corpus.passport.files import CROISSANT, FUNNEL
 from bedside_corpus.passport.page import page
 from bedside_corpus.passport.pictures import funnel
 
-LETTER = "Der Patient erhält Ramipril 5 mg bei Hypertonie; siehe https://example.org/leitlinie"
-NAMED = "Herr Wiesengrund, geb. 3.4.1950, erhält Ramipril 5 mg bei Hypertonie; EKG unauffällig."
-GARDEN = "Der Garten liegt hinter dem Haus und ist im Mai am schönsten."
-FILES = ("passport.html", "passport.json", FUNNEL)
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> list[dict[str, Any]]:
-    lines: list[Any] = [
-        {"id": "Meier-Anna", "text": LETTER},
-        {"text": LETTER, "licence": "CC-BY-SA-4.0"},
-        {"text": "Kreatinin 1,2 mg/dl, Dialyse, Budesonid <b>fett</b>", "licence": "CC-BY-SA-4.0"},
-        {"text": GARDEN},
-        {"text": NAMED},
-    ]
-    raw = [*map(json.dumps, lines), "{"]
-    (tmp_path / "Wiesengrund.jsonl").write_text("\n".join(raw))
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    (folder / "Wiesengrund.txt").write_text("Die Koloskopie zeigt eine Kolitis; Biopsie folgt.")
-    first = {
-        "name": "letters",
-        "path": str(tmp_path / "Wiesengrund.jsonl"),
-        "format": "jsonl",
-        "licence": "CC-BY-4.0",
-        "attribution": "Ward <3>",
-        "type": "letter",
-        "personal_data": "pseudonymised",
-    }
-    second = {"name": "notes", "path": str(folder), "format": "text", "personal_data": "none"}
-    return [first, {**second, "licence": "CC0-1.0"}]
-
-
-@pytest.fixture
-def corpus(build: Any, sources: list[dict[str, Any]], registry: Registry) -> Artifact:
-    assert build(*sources, phi={}, medical_filter={"min_density": 0.03}) == 0
-    return registry.get("test/corpus")
+FILES = ("passport.html", "passport.json", FUNNEL, CROISSANT)
 
 
 def passport(corpus: Artifact) -> dict[str, Any]:
@@ -67,9 +30,8 @@ def test_it_counts_what_happened(corpus: Artifact) -> None:
     assert said["passport"] == VERSION
     assert (said["read"], said["documents"]) == (7, 3)
     steps = said["funnel"]
-    assert [step["step"] for step in steps] == [
-        "reading", "cleaning", "language", "medical_filter", "phi", "deduplicating",
-    ]  # fmt: skip
+    expected = ["reading", "cleaning", "language", "medical_filter", "phi", "deduplicating"]
+    assert [step["step"] for step in steps if step["step"] in expected] == expected
     for before, after in pairwise(steps):
         assert before["kept"] == after["read"]
     assert {name: one["records"] for step in steps for name, one in step["dropped"].items()} == {
@@ -139,7 +101,7 @@ def test_equal_corpora_have_equal_passports(
     corpus: Artifact, build: Any, sources: list[dict[str, Any]], registry: Registry
 ) -> None:
     before = {name: corpus.file(name).read_bytes() for name in FILES}
-    (corpus.path / "stats.json").unlink()  # a damaged artifact is made again
+    (corpus.path / "data/00000.parquet").unlink()  # a damaged artifact is made again
     settings = {"phi": {}, "medical_filter": {"min_density": 0.03}, "executor": {"workers": 2}}
     assert build(*sources, **settings) == 0
     again = registry.get("test/corpus")

@@ -10,6 +10,7 @@ from bedside_corpus.classifier.verb import train_classifier
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.labelling.people import ReviewOptions, agreement, review
 from bedside_corpus.labelling.verb import annotate
+from bedside_corpus.passport.verb import Copy, copy_passport
 from bedside_corpus.run import build, work
 from bedside_corpus.splitting.verb import split
 from bedside_corpus.why import Asked, why
@@ -58,6 +59,14 @@ COMMANDS: tuple[Command, ...] = (
         absence,
         words=("corpus",),
         examples=("demo/corpus",),
+    ),
+    Command(
+        "passport",
+        "a copy of a corpus's passport; with texts, for who may see them",
+        copy_passport,
+        words=("corpus?",),
+        arguments=Copy,
+        examples=("demo --out passport", "demo --with-examples --out private"),
     ),
     Command(
         "why",

@@ -149,7 +149,7 @@ def build(config: CorpusConfig, run: Run) -> None:
     from bedside_corpus.blocks.heldout import Asking, totals
     from bedside_corpus.engine.build import run_stages
     from bedside_corpus.passport.content import content
-    from bedside_corpus.passport.files import passport_files
+    from bedside_corpus.passport.files import write_passport
     from bedside_corpus.phi.quarantine import quarantine_of, write_review
     from bedside_corpus.tally import Tally
 
@@ -191,8 +191,7 @@ def build(config: CorpusConfig, run: Run) -> None:
                 [record.outcomes for record in written],
                 artifact.taken,
             )
-            for name, data in passport_files(passport).items():
-                (artifact.path / name).write_bytes(data)
+            write_passport(artifact, passport)
             artifact.licences = tuple(map(licence, tally.licence_ids()))
             declared = {source.name: source.declared() for source in config.used_sources}
             artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})

@@ -1,0 +1,63 @@
+"""`bedside corpus passport`: a copy of a passport, with texts for those who may see them.
+
+Tested in tests/corpus/passport/test_copy.py.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bedside_core.config import Config
+from bedside_core.console import say
+from bedside_core.errors import InputError
+from bedside_core.files import write_atomic
+from bedside_core.kinds.corpus import PASSPORT, PASSPORT_PAGE
+from bedside_core.registry.registry import Registry
+from bedside_corpus.which import corpus_of
+
+
+class Copy(Config):
+    """What is copied, and where to."""
+
+    config: Path | None = None
+    """A run config: the corpus of its run is meant."""
+    out: Path
+    """A folder for the copy, which only its owner can read."""
+    with_examples: bool = False
+    """Show texts: three that were kept, and three for each reason. For readers who may see them."""
+
+
+def copy_passport(registry: Registry, corpus: str | None, asked: Copy) -> None:
+    """Write the passport of a corpus to a folder, mode 0600.
+
+    Args:
+        registry: that has the corpus.
+        corpus: a run or a digest; may be left out where there is only one.
+        asked: the options.
+
+    Raises:
+        InputError: it has no passport, or it is not clear which corpus is meant.
+        ArtifactError: there is no such corpus, or its passport was changed.
+    """
+    from bedside_corpus.passport.examples import examples
+    from bedside_corpus.passport.page import page
+
+    found = corpus_of(registry, corpus, asked.config)
+    if not any(entry.path == PASSPORT for entry in found.manifest.files):
+        raise InputError(
+            f"corpus {found.digest[:12]} has no passport (made by {found.manifest.recipe.verb}, "
+            f"{found.manifest.recipe.version}) - build it again"
+        )
+    found.verify(PASSPORT)
+    passport = json.loads(found.file(PASSPORT).read_bytes())
+    more = examples(found, passport["content_sha256"]) if asked.with_examples else ""
+    title = f"Corpus {found.digest[:12]}"
+    files = {
+        PASSPORT_PAGE: page(passport, title, more).encode(),
+        PASSPORT: found.file(PASSPORT).read_bytes(),
+    }
+    asked.out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, data in files.items():
+        write_atomic(asked.out / name, data, mode=0o600)
+    say(f"{asked.out / PASSPORT_PAGE}{' holds texts: keep it private' if more else ''}")
