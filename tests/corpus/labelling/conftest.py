@@ -157,7 +157,7 @@ def annotate(tmp_path: Path, registry: Registry, crawl: dict[str, Any]) -> Annot
 
     def run(corpus: dict[str, Any] | None = None, **settings: object) -> int:
         section = {"language": "de", "language_threshold": None, "sources": [crawl]}
-        section |= {"executor": {"workers": 1}, "annotate": settings} | (corpus or {})
+        section |= {"annotate": settings} | (corpus or {})
         config = tmp_path / "run.yaml"
         config.write_text(yaml.safe_dump({"name": "test", "corpus": section}))
         return main(["corpus", "annotate", "--config", str(config)])

@@ -12,10 +12,12 @@ import pytest
 from bedside_core.kinds.corpus import text_sha256
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.document import Document
+from bedside_corpus.engine.build import DRAW, run, run_rank
+from bedside_corpus.engine.records import read_records
 from bedside_corpus.engine.shards import divide
 from bedside_corpus.engine.work import Work
 from bedside_corpus.labelling import drawing
-from bedside_corpus.labelling.drawing import Drawing, Sample, draw, key, smallest_keys
+from bedside_corpus.labelling.drawing import Drawing, Sample, key, smallest_keys
 from bedside_corpus.sources import find_files
 
 TEXTS = [f"Befund Nummer {n} ist unauffällig." for n in range(400)]
@@ -90,12 +92,17 @@ def test_over_the_blocks_of_a_config(tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in TEXTS))
     source = {"name": "s", "path": str(tmp_path), "format": "jsonl", "licence": "CC0-1.0",
               "personal_data": "none"}  # fmt: skip
+    annotate = {"documents": 25, "seed": 9, "endpoint": {"address": "/s", "model": "m"}}
     config = CorpusConfig.model_validate(
-        {"language": "de", "sources": [source], "executor": {"workers": 1}}
+        {"language": "de", "sources": [source], "annotate": annotate}
     )
     files = [file for one in config.sources for file in find_files(one)]
-    work = Work(config, tuple(divide(files)), tmp_path / "room", None)
-    sample, records = draw(work, size=25, seed=9)
+    work = Work(config, tuple(divide(files)), tmp_path / "room")
+    work.save()
+    run_rank(work.room, "draw", 0, 1)  # as a task on another machine does
+    run(work, [DRAW])
+    folder = work.folder("draw")
+    sample, records = Sample(folder, 1, 9), list(read_records(folder, 1))
     assert {one.text for one in sample} == expected(25, 9)
     assert sum(record.documents for record in records) == 400
     assert drawing.Drawing.name not in records[0].steps

@@ -161,3 +161,24 @@ def test_files_that_do_not_go_together(offered, tmp_path, capsys, annotate, labe
     two.write_text(content.replace(content.splitlines()[1].split(",")[1], "0" * 64))
     assert main(["corpus", "agreement", str(two)]) == 3
     assert "1 documents of the files are not in labels" in capsys.readouterr().err
+
+
+def test_what_is_withdrawn_is_no_label_any_more(
+    offered, annotate, labels, labeller, tmp_path, capsys
+) -> None:
+    before, endpoint = labels(), {"address": labeller.address, "model": "m"}
+    assert main(["registry", "lineage", "crawl"]) == 0
+    assert f"48 document(s), ODC-By-1.0, in labels {before.digest[:12]}" in capsys.readouterr().out
+    named = next(document.id for document in read_part(before, "train"))
+    reason = ("--reason", "consent withdrawn, case 12")
+    assert main(["registry", "withdraw", f"document:{named}", *reason]) == 0
+    capsys.readouterr()
+    assert main(["corpus", "review", str(offered), "--by", "anna"]) == 5
+    assert "may not be used" in capsys.readouterr().err
+    assert annotate(documents=48, endpoint=endpoint) == 0
+    assert labels().digest != before.digest
+    assert named not in texts(labels())
+    assert labels().manifest.facts["dropped"]["withdrawn"] >= 1
+    assert main(["registry", "withdraw", "crawl", *reason]) == 0
+    assert annotate(documents=48, endpoint=endpoint) == 5
+    assert "take it out of corpus.sources" in capsys.readouterr().err

@@ -19,12 +19,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
-from bedside_core.artifacts import Artifact, FileEntry
+from bedside_core.artifacts import Artifact, FileEntry, Kind
 from bedside_core.errors import ArtifactError
 from bedside_core.matching import VERSION
 
 TEXT = "text"
 """The column of the texts; `bedside_corpus.engine.tables` has the others."""
+LISTED: frozenset[Kind] = frozenset({"corpus", "labels"})
+"""The kinds of artifacts that hold documents and list them."""
 STATS = "stats.json"
 PASSPORT, PASSPORT_PAGE = "passport.json", "passport.html"
 MATCHING_VERSION = "matching_version"

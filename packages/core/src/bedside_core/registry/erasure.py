@@ -25,7 +25,7 @@ from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, ConfigError
 from bedside_core.files import lock_directory
 from bedside_core.identifiers import Identifiers, Trace
-from bedside_core.kinds.corpus import ListedDocument, listed_documents
+from bedside_core.kinds.corpus import LISTED, ListedDocument, listed_documents
 from bedside_core.registry.registry import Registry, account
 from bedside_core.registry.removal import MODELS, check_reason
 from bedside_core.registry.withdrawals import Withdrawal, Withdrawals
@@ -76,7 +76,7 @@ class Holding(NamedTuple):
 
 def holding(registry: Registry, what: Meant) -> Iterator[Holding]:
     """The corpora that hold it, oldest first."""
-    for corpus in (a for a in registry.scan()[0] if a.kind == "corpus"):
+    for corpus in (a for a in registry.scan()[0] if a.kind in LISTED):
         try:
             found = tuple(line for line in listed_documents(corpus) if what.is_in(line))
         except ArtifactError:

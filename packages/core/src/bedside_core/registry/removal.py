@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
 from bedside_core.files import disk_errors, lock_directory
-from bedside_core.kinds.corpus import describe_sources
+from bedside_core.kinds.corpus import LISTED, describe_sources
 from bedside_core.registry.ledger import Ledger
 from bedside_core.registry.registry import MIN_PREFIX, Registry, account
 from bedside_core.registry.withdrawals import POLICY, Withdrawal, Withdrawals
@@ -67,8 +67,8 @@ def affected(registry: Registry, withdrawal: Withdrawal) -> list[Artifact]:
 
 
 def _resolve(registry: Registry, what: str) -> tuple[str, str]:
-    corpora = (a for a in registry.scan()[0] if a.kind == "corpus")
-    sources = {str(s["name"]) for corpus in corpora for s in describe_sources(corpus)}
+    holding = (a for a in registry.scan()[0] if a.kind in LISTED)
+    sources = {str(s["name"]) for artifact in holding for s in describe_sources(artifact)}
     if what in sources:
         return "source", what
     policies = [sha for sha in Ledger(registry.entries()).approvals if sha.startswith(what)]

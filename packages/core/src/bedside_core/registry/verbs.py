@@ -15,7 +15,7 @@ from bedside_core.commands import Command
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, ConfigError, PolicyError
-from bedside_core.kinds.corpus import PASSPORT_PAGE, listed_documents
+from bedside_core.kinds.corpus import LISTED, PASSPORT_PAGE, listed_documents
 from bedside_core.kinds.policy import read_policy
 from bedside_core.public.write import write_public
 from bedside_core.purpose import PURPOSE
@@ -293,7 +293,7 @@ def _find(registry: Registry, what: str) -> Artifact | None:
 def _uses_of(registry: Registry, what: str, standing: Standing) -> None:
     found = False
     about = erasure.meant(registry, what)
-    for corpus in (a for a in registry.artifacts() if a.kind == "corpus"):
+    for corpus in (a for a in registry.artifacts() if a.kind in LISTED):
         documents = [
             d
             for d in listed_documents(corpus)

@@ -44,6 +44,8 @@ from bedside_corpus.engine.shards import divide
 from bedside_corpus.engine.spread import Spreading
 from bedside_corpus.engine.work import Work
 from bedside_corpus.engine.writing import Deduplicating, Writing
+from bedside_corpus.labelling.drawing import Drawing
+from bedside_corpus.labelling.given import NamedFilter, read_labelled
 from bedside_corpus.phi.gate import PhiGate
 from bedside_corpus.phi.quarantine import quarantine_of
 from bedside_corpus.sources import SourceFile
@@ -125,7 +127,8 @@ def _compared(work: Work, what: str) -> list[Path]:
     return sorted((work.folder("compare") / what).glob("*.npy"))
 
 
-def _bytes(work: Work) -> list[int]:
+def bytes_of(work: Work) -> list[int]:
+    """Of each shard, as the size of its rank."""
     return [shard.size for shard in work.shards]
 
 
@@ -139,12 +142,31 @@ def _once(work: Work) -> list[int]:
     return [1]
 
 
+def _draw(work: Work) -> list[Step]:
+    config, folder, wanted = work.config, work.folder("draw"), work.config.annotate
+    if wanted is None:
+        raise RuntimeError("the section says what is drawn")
+    chosen, size = blocks(work), wanted.documents
+    if wanted.labelled is not None:
+        labels = read_labelled(wanted.labelled)
+        # Behind the cleaning: they may name a cleaned text by its hash, and the gate renames.
+        chosen, size = [chosen[0], NamedFilter(labels), *chosen[1:]], len(labels)
+    reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
+    steps: list[Step] = [reading, *chosen]
+    return [*steps, Drawing(folder, steps, scores_of(chosen), size=size, seed=wanted.seed)]
+
+
 STAGES = (
-    Stage("read", "byte", _read, _bytes),
+    Stage("read", "byte", _read, bytes_of),
     Stage("compare", "range", _compare, _ranges),
     Stage("resolve", "step", _resolve, _once),
-    Stage("write", "byte", _write, _bytes),
+    Stage("write", "byte", _write, bytes_of),
 )
+
+
+DRAW = Stage("draw", "byte", _draw, bytes_of)
+"""In the place of these, for `annotate`: so many of the documents that the blocks let through, or
+all that people labelled."""
 
 
 def run_stages(
@@ -173,20 +195,30 @@ def run_stages(
         ArtifactError: the disk is full.
     """
     work = Work(config, tuple(divide(files)), room, key, tuple(classifiers), tuple(withdrawn))
-    work.save()
-    with _cluster(config.executor):
-        for stage in STAGES:
-            folder, sizes = work.folder(stage.name), stage.sizes(work)
-            with watching(
-                f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
-            ):
-                _run(stage, work, len(sizes))
+    run(work, STAGES)
     number = len(work.shards)
     read, resolved, written = (
         list(read_records(work.folder(name), ranks))
         for name, ranks in (("read", number), ("resolve", 1), ("write", number))
     )
     return [*read, *resolved], written
+
+
+def run(work: Work, stages: Sequence[Stage]) -> None:
+    """Run what is not done yet of these stages, one after the other.
+
+    Raises:
+        InputError: what a step was given is unusable, or a worker was killed.
+        ArtifactError: the disk is full.
+    """
+    work.save()
+    with _cluster(work.config.executor):
+        for stage in stages:
+            folder, sizes = work.folder(stage.name), stage.sizes(work)
+            with watching(
+                f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
+            ):
+                _run(stage, work, len(sizes))
 
 
 def _cluster(executor: Executor) -> AbstractContextManager[None]:
@@ -243,6 +275,6 @@ def run_rank(room: Path, stage: str, rank: int, world: int) -> None:
 def _executor(room: Path, stage: str, world: int) -> LocalExecutor:
     """It is kept, with all that its blocks have loaded, for the next rank in this process."""
     work = Work.load(room)
-    steps = {one.name: one.steps for one in STAGES}[stage](work)
+    steps = {one.name: one.steps for one in (*STAGES, DRAW)}[stage](work)
     processes = work.config.executor.processes
     return LocalExecutor(steps, ranks=world, workers=processes, folder=work.folder(stage))

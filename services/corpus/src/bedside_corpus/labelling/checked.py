@@ -49,6 +49,7 @@ def check_reviews(registry: Registry, paths: Sequence[Path]) -> Checked:
         raise InputError("the files are of different labelled sets - take those of one")
     labels = registry.get(digests.pop())
     registry.refuse_withdrawn(labels.kind, labels.digest)
+    registry.refuse_erased(labels.kind, labels.digest)
     said: dict[str, list[bool]] = defaultdict(list)
     named = {row.sha256 for rows in votes.values() for row in rows}
     for rows in votes.values():

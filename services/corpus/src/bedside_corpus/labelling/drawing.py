@@ -22,15 +22,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bedside_core.files import appearing, locked
-from bedside_corpus.blocks.base import Block, Step
+from bedside_corpus.blocks.base import Step
 from bedside_corpus.document import Document
-from bedside_corpus.engine.build import blocks
-from bedside_corpus.engine.executor import LocalExecutor
-from bedside_corpus.engine.progress import watching
-from bedside_corpus.engine.reading import Reading, documents_path, scores_of
-from bedside_corpus.engine.records import Record, read_records, write_record
+from bedside_corpus.engine.reading import documents_path
+from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.tables import Scores, documents_of, grouped, work_schema
-from bedside_corpus.engine.work import Work
 
 Keys = NDArray[np.uint64]
 
@@ -152,37 +148,3 @@ class _Smallest:
 
     def keys(self) -> Keys:
         return np.array(sorted(self._held), np.uint64)
-
-
-def draw(
-    work: Work, *, size: int, seed: int, only: Sequence[Block] = ()
-) -> tuple[Sample, list[Record]]:
-    """Draw a sample of what the blocks of a config let through, or go on with one.
-
-    Args:
-        work: what is drawn from, with the section less what a corpus is filtered by.
-        size: of the sample.
-        seed: see `key`.
-        only: blocks behind the cleaning: labels may name a cleaned text by its hash, and the gate
-            gives a document another id.
-
-    Returns:
-        The sample, and what was recorded of each shard.
-
-    Raises:
-        InputError: a file or a held-out text cannot be read, or a worker was killed.
-        ArtifactError: the disk is full.
-    """
-    config, folder = work.config, work.folder("draw")
-    sizes = [shard.size for shard in work.shards]
-    cleaning, *others = blocks(work)
-    chosen = [cleaning, *only, *others]
-    reading = Reading(work.shards, config.language, config.purpose, folder / "beats", work.key)
-    steps: list[Step] = [reading, *chosen]
-    last = Drawing(folder, steps, scores_of(chosen), size=size, seed=seed)
-    executor = LocalExecutor(
-        [*steps, last], ranks=len(sizes), workers=config.executor.processes, folder=folder
-    )
-    with watching("corpus: draw", sizes, "byte", folder / "completions", folder / "beats"):
-        executor.run()
-    return Sample(folder, len(sizes), seed), list(read_records(folder, len(sizes)))

@@ -67,6 +67,7 @@ def go_through(registry: Registry, path: Path, by: str) -> None:
 def _texts(registry: Registry, rows: list[Row]) -> dict[str, str]:
     labels = registry.get(rows[0].labels)
     registry.refuse_withdrawn(labels.kind, labels.digest)
+    registry.refuse_erased(labels.kind, labels.digest)
     wanted = {row.sha256 for row in rows}
     found = {
         digest: document.text

@@ -29,7 +29,7 @@ from bedside_corpus.engine.shards import SHARD_BYTES, divide
 from bedside_corpus.engine.work import Work
 from bedside_corpus.intake.licence import each
 from bedside_corpus.labelling.config import AnnotateConfig, Review
-from bedside_corpus.labelling.given import NamedFilter, published_files, read_labelled
+from bedside_corpus.labelling.given import published_files, read_labelled
 from bedside_corpus.labelling.question import Asked
 from bedside_corpus.run import SMALLER
 from bedside_corpus.sources import find_files, input_files
@@ -64,7 +64,8 @@ def annotate(config: CorpusConfig, run: Run) -> None:
     """
     wanted = _wanted(config)
     run.registry.refuse_withdrawn_sources(source.name for source in config.used_sources)
-    given = None if wanted.labelled is None else read_labelled(wanted.labelled)
+    if wanted.labelled is not None:
+        read_labelled(wanted.labelled)  # a slip in it is told before the sources are read
     annotator = _annotator(wanted)
     files = [file for source in config.used_sources for file in find_files(source)]
     inputs = input_files(files, config.heldout, config.exams) | _named_files(wanted)
@@ -91,19 +92,19 @@ def annotate(config: CorpusConfig, run: Run) -> None:
     )
     labels = run.reuse("labels", recipe)
     if labels is None:
-        from bedside_corpus.labelling.drawing import draw
+        from bedside_corpus.engine import build
+        from bedside_corpus.engine.records import read_records
+        from bedside_corpus.labelling.drawing import Sample
 
         with (
             memory.refusing("drawing documents", lambda: SMALLER),
             run.registry.work(recipe.sha256) as room,
         ):
             work = Work(drawn_from, tuple(divide(files)), room, key, withdrawn=tuple(withdrawn))
-            sample, records = draw(
-                work,
-                size=wanted.documents if given is None else len(given),
-                seed=wanted.seed,
-                only=() if given is None else [NamedFilter(given)],
-            )
+            build.run(work, [build.DRAW])
+            folder, shards = work.folder(build.DRAW.name), len(work.shards)
+            sample = Sample(folder, shards, wanted.seed)
+            records = list(read_records(folder, shards))
             _tell_drawn(sample, records)
             found = _label(wanted, sample, run.registry.home / "work" / ANSWERS)
             labels = _write(run, recipe, work, annotator, sample, found, records)
