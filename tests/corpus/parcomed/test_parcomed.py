@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -55,17 +56,23 @@ def test_three_documents_in_the_published_layout(name, tmp_path, monkeypatch):
 
 @pytest.fixture
 def samples(tmp_path, monkeypatch):
-    """All sources on small samples, a held-out text, and a question of the exam."""
+    """All sources on small samples, a held-out text, and exams of which one has a question here."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(CONFIG, tmp_path)
     texts = {name: layouts.WRITERS[name](source.path) for name, source in SOURCES.items()}
-    for folder, text in (
-        ("fr_clinical", "Compte rendu tenu à part : douleur thoracique atypique, bilan négatif."),
-        ("frenchmedmcqa", texts["frenchmedmcqa"][0]),
-    ):
-        file = tmp_path / "data/heldout" / folder / "1.txt"
-        file.parent.mkdir(parents=True)
-        file.write_text(text, encoding="utf-8")
+    held = "Compte rendu tenu à part : douleur thoracique atypique, bilan négatif."
+    question = " ".join(texts["frenchmedmcqa"][0].split())
+    for folder, text in zip(SECTION["heldout"], (held, question), strict=True):
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "1.txt").write_text(text, encoding="utf-8")
+    # An item whose words stand in a document of WMT18, and others that stand in none.
+    known = texts["wmt18-medline"][0].removesuffix(".")
+    for number, path in enumerate(SECTION["exams"]):
+        asked = f"{known}, vrai ou faux selon vous ?" if number == 0 else f"Question {path} ?"
+        item = {"id": "1", "question": asked, "options": ["oui", "non", "parfois", "jamais"]}
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({**item, "answer": 0, "topic": "test"})
+        Path(path).write_text(f"{line}\n", encoding="utf-8")
     return texts
 
 
@@ -82,8 +89,10 @@ def test_one_list_gives_both_versions(samples, registry, capsys):
         assert facts["purpose"] == purpose
         assert facts["documents"] == table.num_rows
         # The four BRAT samples hold the same three texts: one copy of each stays.
-        assert set(facts["dropped"]) == {"duplicate_text", "heldout"}
-        assert facts["dropped"]["heldout"] == 1
+        # So does all but what is measured on: a question, and in one version an item.
+        asked = {"heldout": 1} | ({"heldout_ngram": 1} if purpose == "research" else {})
+        assert facts["dropped"].items() >= asked.items()
+        assert set(facts["dropped"]) == {"duplicate_text", *asked}
         found[purpose] = (
             set(facts["left_out"]),
             facts["documents"],
