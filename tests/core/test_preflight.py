@@ -166,6 +166,7 @@ BROKEN = {
     "corpus.split.folder": "corpus.split={folder: exam.jsonl/nix, sets: {a: {size: 1}}}",
     "corpus.exams": "corpus.exams=[nix]",
     "corpus.train_classifier.labels": "corpus.train_classifier={labels: nix}",
+    "corpus.train_classifier.encoder.path": "corpus.train_classifier={encoder: {path: nix}}",
     "corpus.train_classifier.false_positives": (
         "corpus.train_classifier={false_positives: nix/seen.jsonl}"
     ),

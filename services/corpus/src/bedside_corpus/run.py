@@ -24,7 +24,7 @@ from bedside_core.purpose import PURPOSE
 from bedside_core.registry.registry import Registry
 from bedside_core.registry.withdrawals import Withdrawal
 from bedside_core.run import Run
-from bedside_corpus.classifier.applying import Applied, find
+from bedside_corpus.classifier.applying import Applied, find, libraries_and_device
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.shards import SHARD_BYTES
 from bedside_corpus.sources import SourceFile, find_files, input_files
@@ -83,8 +83,7 @@ def prepare(
         inputs["identifiers.key"] = key
     classifiers = find(config.classifiers, run)
     _refuse_narrower(config, [made for made, _ in classifiers.values()])
-    if classifiers:
-        libraries = (*libraries, "numpy")
+    more, device = libraries_and_device(applied for _, applied in classifiers.values())
     from bedside_corpus.decisions import VERSION as DECISIONS
     from bedside_corpus.engine.minhash import VERSION as NEAR
     from bedside_corpus.passport.content import VERSION as PASSPORT
@@ -107,7 +106,8 @@ def prepare(
             "shard": SHARD_BYTES,
             **({"withdrawn": withdrawn[-1].seq} if withdrawn else {}),
         },
-        libraries=libraries,
+        libraries=(*libraries, *more),
+        device=device,
     )
     return Prepared(files, recipe, key, classifiers, withdrawn)
 

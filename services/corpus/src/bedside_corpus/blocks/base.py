@@ -115,6 +115,8 @@ class BatchBlock(Step):
     type = "block"
     columns: Mapping[str, Literal["number", "label"]] = {}
     """As those of a `Block`."""
+    rank = 0
+    """Of the work, whose processes may each have a GPU of their own."""
     batch_documents = 1024
     batch_characters = 8_000_000
     """Whichever is reached first closes a batch, so that long documents do not fill the memory."""
@@ -131,7 +133,7 @@ class BatchBlock(Step):
         self, data: Iterable[Document], rank: int = 0, world_size: int = 1
     ) -> Iterator[Document]:
         """Pass documents on, in order, and count."""
-        self.counts = Counts()
+        self.counts, self.rank = Counts(), rank
         for batch in self._batches(data):
             for document, outcome in zip(batch, self.apply_batch(batch), strict=True):
                 self.counts.read += 1

@@ -40,7 +40,7 @@ class Classifying(BatchBlock):
 
     @cached_property
     def _scorers(self) -> list[Scorer]:
-        return [load(one.folder) for one in self.applied]
+        return [load(one.folder, self.rank) for one in self.applied]
 
 
 def _judged(outcome: Document | Dropped, one: Applied, scores: list[float]) -> Document | Dropped:

@@ -5,7 +5,7 @@ Tested in tests/corpus/classifier/test_build.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ class Applied:
     threshold: float | None
     """Documents below are dropped; nothing drops none."""
     classes: tuple[str, ...]
+    kind: Literal["ngram", "encoder"] = "ngram"
 
     @property
     def columns(self) -> Mapping[str, Literal["number", "label"]]:
@@ -52,9 +53,23 @@ def find(named: Mapping[str, Classifier], run: Run) -> dict[str, tuple[Artifact,
         threshold = _threshold(column, settings, described)
         found[column] = (
             artifact,
-            Applied(column, artifact.path, threshold, described.classes),
+            Applied(column, artifact.path, threshold, described.classes, described.kind),
         )
     return found
+
+
+def libraries_and_device(applied: Iterable[Applied]) -> tuple[tuple[str, ...], str | None]:
+    """What makes the scores, for the recipe.
+
+    Raises:
+        InputError: one is an encoder, and torch and transformers are missing.
+    """
+    kinds = {one.kind for one in applied}
+    if "encoder" not in kinds:
+        return (("numpy",) if kinds else ()), None
+    from bedside_corpus.classifier.encoder import device_kind
+
+    return ("numpy", "torch", "transformers"), device_kind()
 
 
 def _threshold(column: str, settings: Classifier, described: Description) -> float | None:

@@ -24,6 +24,14 @@ def check_training(settings: TrainClassifier, inspection: Inspection) -> None:
         with inspection.looking(f"corpus.train_classifier.labels: {settings.labels}"):
             for name in PARTS:
                 check_columns(settings.labels / name)
+    if settings.encoder is not None:
+        with inspection.looking(f"corpus.train_classifier.encoder.path: {settings.encoder.path}"):
+            path = settings.encoder.path
+            for name in ("config.json", "tokenizer.json"):
+                if not (path / name).is_file():
+                    raise InputError(f"{path} is no directory with an encoder - it has no {name}")
+            if not any(path.glob("*.safetensors")):
+                raise InputError(f"{path} has no weights in safetensors - convert them")
     if settings.false_positives is not None:
         with inspection.looking("corpus.train_classifier.false_positives"):
             folder = settings.false_positives.absolute().parent

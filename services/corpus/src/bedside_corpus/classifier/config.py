@@ -15,6 +15,36 @@ from bedside_core.config import Config
 RunName = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")]
 
 
+class EncoderTraining(Config):
+    """Fine-tuning of an encoder; needs torch and transformers."""
+
+    path: Path
+    """A directory with an encoder of transformers, for example XLM-RoBERTa-base."""
+    epochs: int = Field(default=2, ge=1)
+    """As the paper has them."""
+    batch_size: int = Field(default=32, ge=1)
+    """Windows of a step."""
+    learning_rate: float = Field(default=2e-5, gt=0)
+    """At the end of the warm-up; it falls to nothing from there."""
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Of matrices."""
+    beta: float = Field(default=0.5, gt=0)
+    """Of the F-beta by which weights are chosen; below 1 precision counts more."""
+    looks: int = Field(default=4, ge=1)
+    """Times in an epoch that it is measured on the validation part."""
+    patience: int = Field(default=4, ge=1)
+    """Looks without a rise after which training ends."""
+    first_stage: float | None = Field(default=None, gt=0, lt=1)
+    """Puts the n-gram model in front, which lets this share of the medical documents through, 0.99
+    for example: most of a crawl then never reaches the encoder."""
+
+    def inputs(self) -> dict[str, Path]:
+        """The files of the encoder, by a name for the recipe."""
+        return {f"encoder/{p.name}": p for p in sorted(self.path.glob("*")) if p.is_file()}
+
+
 class TrainClassifier(Config):
     """A classifier from labelled documents, with a certificate of its threshold."""
 
@@ -29,6 +59,8 @@ class TrainClassifier(Config):
     Default: that of the test set, which must then be a random draw from there."""
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training clusters on which the threshold is chosen, and nothing is fitted."""
+    encoder: EncoderTraining | None = None
+    """An encoder in place of the n-gram model."""
     seed: int = Field(default=0, ge=0)
     """Of that division and of the training."""
     false_positives: Path | None = None

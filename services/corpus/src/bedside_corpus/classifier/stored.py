@@ -1,7 +1,8 @@
 """The files of a classifier artifact, and the model in them.
 
     classifier.json            what it is, its classes and thresholds
-    weights.npz                of the n-gram model
+    weights.npz                of the n-gram model, alone or as the first stage
+    encoder/                   the encoder and its tokenizer
     certificate.json, .png     what its threshold is worth (of yes and no)
     report.json                its F1 for each class (of several classes)
 
@@ -34,11 +35,13 @@ class Description(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    kind: Literal["ngram"]
+    kind: Literal["ngram", "encoder"]
     classes: tuple[str, ...]
     """`yes` alone, or the names of several classes."""
     thresholds: tuple[float, ...]
     """Of each class."""
+    first_stage: float | None = None
+    """Threshold of the n-gram model in front of an encoder."""
     certified: bool | None
     """Whether the certificate reaches its target; nothing where there are several classes."""
 
@@ -64,10 +67,20 @@ def describe(folder: Path) -> Description:
         ) from None
 
 
-def load(folder: Path) -> Scorer:
-    """The model.
+def load(folder: Path, rank: int = 0) -> Scorer:
+    """The model; `rank` says on which of several GPUs.
 
     Raises:
+        InputError: it is an encoder, and torch and transformers are missing.
         ArtifactError: its files are not of this version.
     """
-    return NgramModel.load(folder)
+    described = describe(folder)
+    if described.kind == "ngram":
+        return NgramModel.load(folder)
+    from bedside_corpus.classifier.cascade import Cascade
+    from bedside_corpus.classifier.encoder import Encoder
+
+    encoder = Encoder.load(folder, rank)
+    if described.first_stage is None:
+        return encoder
+    return Cascade(NgramModel.load(folder), encoder, described.first_stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bedside_core.artifacts import Artifact
-    from bedside_corpus.classifier.certificate import FalsePositive
+    from bedside_corpus.classifier.certificate import FalsePositive, FirstStage
     from bedside_corpus.classifier.labelled import Labelled
+    from bedside_corpus.classifier.stored import Scorer
 
     Scores = NDArray[np.float32]
 
@@ -39,7 +40,7 @@ def train_classifier(config: CorpusConfig, run: Run) -> None:
 
     Raises:
         ConfigError: the section `corpus.train_classifier` is missing.
-        InputError: the labels are missing, damaged or one-sided.
+        InputError: the labels are missing, damaged or one-sided, or the encoder cannot be read.
         PolicyError: the labels were withdrawn.
         ArtifactError: the classifier cannot be written.
     """
@@ -54,13 +55,27 @@ def train_classifier(config: CorpusConfig, run: Run) -> None:
     labels = None if settings.labels else run.input("labels")
     folder = labels.path if labels is not None else settings.labels or Path()
     train, test = read_labelled(folder)
+    inputs = {} if labels is not None else {f"labels/{name}": folder / name for name in PARTS}
+    libraries: tuple[str, ...] = ("numpy", "scikit-learn", "scipy")
+    device = None
+    if settings.encoder is not None:
+        if len(train.classes) > 1 and settings.encoder.first_stage is not None:
+            raise ConfigError(
+                "corpus.train_classifier.encoder.first_stage is for labels of yes and no - leave "
+                "it out"
+            )
+        from bedside_corpus.classifier.encoder import device_kind
+
+        inputs |= settings.encoder.inputs()
+        libraries, device = (*libraries, "torch", "transformers"), device_kind()
     recipe = run.recipe(
         # Who looks at the false positives changes nothing of the classifier.
         settings.model_copy(update={"false_positives": None}),
         parents={} if labels is None else {"labels": labels},
-        inputs={} if labels is not None else {f"labels/{name}": folder / name for name in PARTS},
+        inputs=inputs,
         formats={"classifier": FORMAT},
-        libraries=("numpy", "scikit-learn", "scipy"),
+        libraries=libraries,
+        device=device,
     )
     artifact = run.reuse("classifier", recipe)
     if artifact is None:
@@ -76,26 +91,57 @@ def _make(
     settings: TrainClassifier, train: Labelled, test: Labelled, folder: Path
 ) -> dict[str, Any]:
     """Write the files of the artifact; returns its facts."""
-    from bedside_corpus.classifier.ngram import NgramModel
     from bedside_corpus.classifier.stored import DESCRIPTION, Description
 
     fitted, validation = _divided(train, settings)
-    model = NgramModel.fit(fitted.texts, fitted.truth, settings.seed)
-    model.save(folder)
-    scores = model.score(validation.texts), model.score(test.texts)
+    trained = _train(settings, fitted, validation, folder)
+    scores = trained.scorer.score(validation.texts), trained.scorer.score(test.texts)
     if len(train.classes) > 1:
         thresholds, facts = _report(scores, validation, test, folder)
     else:
-        thresholds, facts = _certify(settings, scores, validation, test, folder)
+        thresholds, facts = _certify(settings, scores, validation, test, trained, folder)
     described = Description(
-        kind="ngram",
+        kind="ngram" if settings.encoder is None else "encoder",
         classes=train.classes,
         thresholds=thresholds,
+        first_stage=trained.first_stage,
         certified=facts.get("certified"),
     )
     (folder / DESCRIPTION).write_text(described.model_dump_json(indent=2) + "\n", "ascii")
-    return {"classifier": "ngram", "classes": list(train.classes), **facts,
+    return {"classifier": described.kind, "classes": list(train.classes), **facts, **trained.facts,
             "trained_on": len(fitted.ids), "validated_on": len(validation.ids)}  # fmt: skip
+
+
+class _Trained(NamedTuple):
+    """What scores, and the threshold of its first stage where it has one."""
+
+    scorer: Scorer
+    first_stage: float | None
+    facts: dict[str, Any]
+
+
+def _train(
+    settings: TrainClassifier, fitted: Labelled, validation: Labelled, folder: Path
+) -> _Trained:
+    from bedside_corpus.classifier.ngram import NgramModel
+
+    if settings.encoder is None:
+        model = NgramModel.fit(fitted.texts, fitted.truth, settings.seed)
+        model.save(folder)
+        return _Trained(model, None, {})
+    from bedside_corpus.classifier.cascade import Cascade, first_threshold
+    from bedside_corpus.classifier.finetune import fine_tune
+
+    encoder, value = fine_tune(settings.encoder, fitted, validation, settings.seed)
+    encoder.save(folder)
+    facts = {"f_beta": {"beta": settings.encoder.beta, "validation": value}}
+    if settings.encoder.first_stage is None:
+        return _Trained(encoder, None, facts)
+    model = NgramModel.fit(fitted.texts, fitted.truth, settings.seed)
+    model.save(folder)
+    yes = model.score(validation.texts)[validation.labels[:, 0], 0]
+    threshold = first_threshold(yes, settings.encoder.first_stage)
+    return _Trained(Cascade(model, encoder, threshold), threshold, facts)
 
 
 def _divided(train: Labelled, settings: TrainClassifier) -> tuple[Labelled, Labelled]:
@@ -115,6 +161,7 @@ def _certify(
     scores: tuple[Scores, Scores],
     validation: Labelled,
     test: Labelled,
+    trained: _Trained,
     folder: Path,
 ) -> tuple[tuple[float, ...], dict[str, Any]]:
     from bedside_corpus.classifier.certificate import as_drawn, certify, curve, scored
@@ -133,6 +180,7 @@ def _certify(
             "curve": curve(of, settings.prevalence),
             "as_drawn": as_drawn(kept, labels, test.clusters),
             "false_positives": _false_positives(test, score, kept & ~labels),
+            "first_stage": _first_stage(trained, test, certificate.threshold),
         }
     )
     (folder / CERTIFICATE).write_text(certificate.model_dump_json(indent=2) + "\n", "ascii")
@@ -142,6 +190,16 @@ def _certify(
         include={"certified", "threshold", "target_precision", "precision_low", "prevalence"},
     )
     return (certificate.threshold,), facts
+
+
+def _first_stage(trained: _Trained, test: Labelled, threshold: float) -> FirstStage | None:
+    from bedside_corpus.classifier.cascade import Cascade, measure
+
+    cascade = trained.scorer
+    if not isinstance(cascade, Cascade):
+        return None
+    first, alone = (one.score(test.texts)[:, 0] for one in (cascade.first, cascade.encoder))
+    return measure(first, alone, test.labels[:, 0], (cascade.threshold, threshold))
 
 
 def _false_positives(
@@ -176,6 +234,12 @@ def _show(artifact: Artifact, test: Labelled, path: Path | None) -> None:
 
     certificate = Certificate.model_validate_json((artifact.path / CERTIFICATE).read_bytes())
     say(certificate.said())
+    if (first := certificate.first_stage) is not None:
+        say(
+            f"first stage: {first.passed_no.value:.1%} of other documents reach the encoder; of "
+            f"medical ones {first.lost.value:.1%} are lost ({first.lost.low:.1%} to "
+            f"{first.lost.high:.1%})"
+        )
     wrong = certificate.false_positives
     if not wrong:
         return
