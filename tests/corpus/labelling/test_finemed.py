@@ -56,6 +56,10 @@ def crawl(tmp_path, monkeypatch, registry, root):
         rows = [page(n, drawn) for n in range(300) if n % 2 == shard]
         pq.write_table(pa.Table.from_pylist(rows), shards / f"000_{shard:05d}.parquet")
     shutil.copytree(root / "demo/heldout/medical_de", tmp_path / "data/heldout/medical_de")
+    exams = yaml.safe_load((CONFIGS / "finemed-de.yaml").read_text())["corpus"]["exams"]
+    (tmp_path / "data/exams").mkdir()
+    for path in exams:
+        shutil.copy(root / "demo/exam/medical_de.jsonl", tmp_path / path)
     for name in ("finemed-de", "finemed-de-ablation"):
         shutil.copy(CONFIGS / f"{name}.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
