@@ -343,3 +343,17 @@ def test_a_worker_on_another_machine_looks_for_the_same(build, registry, ward, t
     work.save()
     assert Work.load(tmp_path) == work
     assert len(work.withdrawn[0].traces) == 3
+
+
+def test_the_build_says_which_held_out_texts_were_withdrawn(
+    build, registry, ward, tmp_path, capsys
+):
+    assert build(ward) == 0
+    held = tmp_path / "held.jsonl"
+    held.write_text(
+        "".join(json.dumps({"id": f"t{n}", "text": letter(200 + n)}) + "\n" for n in (0, 9))
+    )
+    assert registry_verb("withdraw", f"patient:{NUMBER}", *WHY) == 0
+    capsys.readouterr()
+    assert build(ward, heldout=[str(held)]) == 0
+    assert f"{held}: 1 of its texts were withdrawn" in capsys.readouterr().out

@@ -18,8 +18,10 @@ import secrets
 import stat
 import unicodedata
 from hashlib import blake2b, sha256
+from heapq import nsmallest
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 from bedside_core.clusters import is_name
 from bedside_core.errors import ArtifactError
@@ -122,12 +124,7 @@ class Identifiers:
 
     def runs(self, form: str) -> set[str]:
         """The names of all runs of `RUN` words of a canonical form, 12 hex digits each."""
-        words = form.split()
-        shingles = (" ".join(words[n : n + RUN]) for n in range(max(1, len(words) - RUN + 1)))
-        return {
-            blake2b(one.encode(), key=self._key, digest_size=RUN_CHARS // 2).hexdigest()
-            for one in shingles
-        }
+        return set(map(self._run, _shingles(form)))
 
     def trace(self, identifier: str, form: str) -> Trace:
         """What recognises a document, whatever becomes of its id and its names.
@@ -136,9 +133,15 @@ class Identifiers:
             identifier: its id.
             form: the canonical form of its text.
         """
-        # The least of hashes are a fair sample (Broder 1997).
-        sample = sorted(self.runs(form))[:SKETCH]
-        return Trace(self.document(identifier), self.text(digest(form)), tuple(sample))
+        # The least of hashes are a sample that copies share (Broder 1997). Which these are is
+        # nobody's secret and chosen by a fast one; what is kept of them is keyed.
+        chosen = nsmallest(SKETCH, _shingles(form), key=lambda one: (crc32(one.encode()), one))
+        sample = tuple(sorted(map(self._run, chosen)))
+        return Trace(self.document(identifier), self.text(digest(form)), sample)
+
+    def _run(self, shingle: str) -> str:
+        size = RUN_CHARS // 2
+        return blake2b(shingle.encode(), key=self._key, digest_size=size).hexdigest()
 
     def _name(self, kind: str, value: str) -> str:
         return hmac.new(
@@ -161,6 +164,11 @@ def make_key(path: Path) -> None:
         finally:
             if lock is not None:
                 os.close(lock)
+
+
+def _shingles(form: str) -> set[str]:
+    words = form.split()
+    return {" ".join(words[n : n + RUN]) for n in range(max(1, len(words) - RUN + 1))}
 
 
 def _spelt(number: str) -> str:

@@ -143,6 +143,8 @@ def build(config: CorpusConfig, run: Run) -> None:
             update={"heldout": (*config.heldout, *config.split.files().values()), "split": None}
         )
     files, recipe, key, classifiers, withdrawn = prepare(config, run, parents)
+    if withdrawn and key is not None:
+        _tell_withdrawn(config, key, withdrawn)
     if run.reuse("corpus", recipe):
         return
 
@@ -229,6 +231,17 @@ def work(registry: Registry, room: str, stage: str, task: str) -> None:
 
     with memory.refusing("building the corpus", lambda: SMALLER):
         run_task(Path(room), stage, task)
+
+
+def _tell_withdrawn(config: CorpusConfig, key: Path, withdrawn: list[Withdrawal]) -> None:
+    # No error: sets and plan are the house's to change, and the corpus is right without them.
+    from bedside_corpus.blocks.tracing import withdrawn_texts
+
+    for path, count in withdrawn_texts(config.heldout, key, withdrawn).items():
+        say(
+            f"{path}: {count} of its texts were withdrawn, and are measured on as long as they are "
+            "there - draw anew (corpus.split.draw) or take them out, then `bedside eval plan`"
+        )
 
 
 def _take(name: str, config: CorpusConfig, run: Run) -> None:

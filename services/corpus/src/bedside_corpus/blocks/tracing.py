@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from bedside_core.heldout import read_heldout
 from bedside_core.identifiers import Identifiers, Trace
 from bedside_core.matching import canonical, digest
 from bedside_core.registry.withdrawals import Withdrawal
@@ -31,20 +32,38 @@ class Withdrawn:
     def __init__(self, withdrawals: Iterable[Withdrawal]) -> None:
         self.named: set[str] = set()
         """Names of patients and of documents."""
-        self._near: dict[str, list[Trace]] = defaultdict(list)
+        self.near: dict[str, list[Trace]] = defaultdict(list)
+        """By each of their runs."""
         for withdrawal in withdrawals:
             self.named.add(withdrawal.target)
             for trace in withdrawal.traces:
                 self.named |= {trace.id, trace.text}
                 for run in trace.sketch:
-                    self._near[run].append(trace)
+                    self.near[run].append(trace)
 
     def find(self, names: Iterable[str | None], runs: set[str]) -> str | None:
         """`withdrawn` where one of the names is, `withdrawn_near` where the runs are a copy's."""
         if not self.named.isdisjoint(names):
             return "withdrawn"
-        candidates = {trace for run in runs.intersection(self._near) for trace in self._near[run]}
+        candidates = {trace for run in runs.intersection(self.near) for trace in self.near[run]}
         return "withdrawn_near" if any(one.is_near(runs) for one in candidates) else None
+
+
+def withdrawn_texts(sets: Iterable[Path], key: Path, gone: Iterable[Withdrawal]) -> dict[Path, int]:
+    """How many texts of held-out sets were withdrawn, by set; only sets that have some.
+
+    Raises:
+        InputError: a set cannot be read.
+    """
+    names, withdrawn = Identifiers.read(key), Withdrawn(gone)
+    found: dict[Path, int] = {}
+    for path in sets:
+        for text in read_heldout(path):
+            form = canonical(text.text)
+            whose = text.patient, text.document, text.original, names.text(digest(form))
+            if withdrawn.find(whose, names.runs(form)) is not None:
+                found[path] = found.get(path, 0) + 1
+    return found
 
 
 class Tracing(Block):
@@ -65,7 +84,7 @@ class Tracing(Block):
         # As it came, too: a corpus without traces knows no other form.
         texts = {names.text(digest(one)) for one in document.forms}
         whose = document.patient, document.document, trace.id, *texts
-        found = self.withdrawn.find(whose, names.runs(form) if self.withdrawn.named else set())
+        found = self.withdrawn.find(whose, names.runs(form) if self.withdrawn.near else set())
         if found is not None:
             raise Dropped(found)
         return replace(document, trace=str(trace))
