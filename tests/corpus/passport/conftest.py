@@ -16,6 +16,19 @@ NAMED = "Herr Wiesengrund, geb. 3.4.1950, erhält Ramipril 5 mg bei Hypertonie; 
 GARDEN = "Der Garten liegt hinter dem Haus und ist im Mai am schönsten."
 
 
+SETTINGS: dict[str, Any] = {"phi": {}, "medical_filter": {"min_density": 0.03}}
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Path:
+    """A held-out set; one of its texts is the garden, which stands in a source."""
+    folder = tmp_path / "exam_texts"
+    folder.mkdir()
+    (folder / "Wiesengrund.txt").write_text(GARDEN)
+    (folder / "other.txt").write_text("Nach der Operation war der Verlauf ohne Besonderheiten.")
+    return folder
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> list[dict[str, Any]]:
     """Six records in one file, one in another."""
@@ -45,7 +58,7 @@ def sources(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def corpus(build: Any, sources: list[dict[str, Any]], registry: Registry) -> Artifact:
+def corpus(build: Any, sources: list[dict[str, Any]], registry: Registry, held: Path) -> Artifact:
     """Three documents are kept."""
-    assert build(*sources, phi={}, medical_filter={"min_density": 0.03}) == 0
+    assert build(*sources, **SETTINGS, heldout=[str(held)]) == 0
     return registry.get("test/corpus")

@@ -38,7 +38,7 @@ def test_examples_of_each_reason_for_the_owner_alone(
     said = capsys.readouterr()
     assert "keep it private" in said.out and not any(text in said.out for text in TEXTS)
     page = shown(out / "passport.html")
-    for title in ("Kept", "Out: malformed", "Out: not_medical", "Out: phi", "Out: duplicate_text"):
+    for title in ("Kept", "Out: malformed", "Out: heldout", "Out: phi", "Out: duplicate_text"):
         assert title in page
     for text in (*TEXTS, "letters/Wiesengrund.jsonl#Meier-Anna", "no text could be read there"):
         assert text in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,6 +18,7 @@ from bedside_corpus.passport.files import CROISSANT, FUNNEL
 from bedside_corpus.passport.page import page
 from bedside_corpus.passport.pictures import funnel
 
+SETTINGS: dict[str, Any] = {"phi": {}, "medical_filter": {"min_density": 0.03}}
 FILES = ("passport.html", "passport.json", FUNNEL, CROISSANT)
 
 
@@ -36,12 +38,12 @@ def test_it_counts_what_happened(corpus: Artifact) -> None:
         assert before["kept"] == after["read"]
     assert {name: one["records"] for step in steps for name, one in step["dropped"].items()} == {
         "malformed": 1,
-        "not_medical": 1,
+        "heldout": 1,
         "phi": 1,
         "duplicate_text": 1,
     }
     letters, notes = said["sources"]
-    assert letters["dropped"] == {"malformed": 1, "not_medical": 1, "phi": 1, "duplicate_text": 1}
+    assert letters["dropped"] == {"malformed": 1, "heldout": 1, "phi": 1, "duplicate_text": 1}
     assert (letters["read"], letters["documents"], notes["documents"]) == (6, 2, 1)
     assert said["licences"] == [
         {"licence": "CC-BY-4.0", "documents": 1, "obligations": ["attribution"]},
@@ -55,6 +57,10 @@ def test_it_counts_what_happened(corpus: Artifact) -> None:
     assert sum(one["documents"] for one in said["lengths"]) == 3
     assert said["languages"]["de"] == {"documents": 3, "words": said["words"]}
     assert said["personal_data"]["categories"]["NAME"] == 1
+    (looked,) = said["held_out"]["sets"]
+    assert (looked["set"], looked["asked"], looked["found"], looked["exact"]) == (
+        "exam_texts", 2, 1, 1,
+    )  # fmt: skip
     assert said["cleaning"]["changes"]["url"] == 2
     assert said["made_by"]["verb"] == "corpus build" and "pyarrow" in said["made_by"]
 
@@ -72,7 +78,7 @@ def test_the_page_needs_nothing_and_says_the_same(corpus: Artifact) -> None:
     assert not tree.xpath("//script | //link | //img | //@href | //@src | //@onload")
     assert "@import" not in text and "url(" not in text
     shown = " ".join(tree.text_content().split())
-    for said in (*IS_NOT, "has too few medical words", "Ward <3>", "share-alike"):
+    for said in (*IS_NOT, "says too much about a person", "Ward <3>", "exam_texts"):
         assert said in shown
     assert corpus.file(FUNNEL).read_text(encoding="utf-8") in text
     tables = {
@@ -98,11 +104,15 @@ def test_the_bars_are_as_long_as_the_counts(corpus: Artifact) -> None:
 
 
 def test_equal_corpora_have_equal_passports(
-    corpus: Artifact, build: Any, sources: list[dict[str, Any]], registry: Registry
+    corpus: Artifact,
+    build: Any,
+    sources: list[dict[str, Any]],
+    registry: Registry,
+    held: Path,
 ) -> None:
     before = {name: corpus.file(name).read_bytes() for name in FILES}
     (corpus.path / "data/00000.parquet").unlink()  # a damaged artifact is made again
-    settings = {"phi": {}, "medical_filter": {"min_density": 0.03}, "executor": {"workers": 2}}
+    settings = {**SETTINGS, "executor": {"workers": 2}, "heldout": [str(held)]}
     assert build(*sources, **settings) == 0
     again = registry.get("test/corpus")
     assert again.digest != corpus.digest
@@ -114,7 +124,8 @@ def test_what_a_source_is_called_is_no_markup() -> None:
     empty = {
         "purpose": "internal", "documents": 0, "words": 0, "read": 0, "tokens": {"<i>": 1},
         "funnel": [], "sources": [], "left_out": {}, "licences": [], "languages": {},
-        "lengths": [], "cleaning": {"documents": 0}, "held_out": {"sets": 0, "dropped": {}},
+        "lengths": [], "cleaning": {"documents": 0}, "classifiers": {},
+        "held_out": {"sets": [], "dropped": {}},
         "duplicates": {"duplicate_text": 0, "duplicate_near": 0}, "personal_data": None,
         "notes": {}, "is_not": [], "content_sha256": "", "recipe_sha256": "",
         "made_by": {"verb": "<script>"},

@@ -185,6 +185,10 @@ def build(config: CorpusConfig, run: Run) -> None:
             removed = list(Asking(config.heldout, config.exams).removed(tally.heldout))
             (artifact.path / REMOVED).write_bytes(removed_lines(removed))
             artifact.facts["removed"] = totals(removed)
+            applied = {
+                name: {"classifier": made.digest, "threshold": one.threshold}
+                for name, (made, one) in classifiers.items()
+            }
             passport = content(
                 config,
                 recipe,
@@ -192,6 +196,8 @@ def build(config: CorpusConfig, run: Run) -> None:
                 [record.measures for record in written],
                 [record.outcomes for record in written],
                 artifact.taken,
+                totals(removed),
+                applied,
             )
             write_passport(artifact, passport)
             artifact.licences = tuple(map(licence, tally.licence_ids()))
@@ -199,10 +205,7 @@ def build(config: CorpusConfig, run: Run) -> None:
             artifact.facts.update(tally.facts(), declared=declared, **{MATCHING_VERSION: VERSION})
             artifact.facts |= {PURPOSE: config.purpose, "left_out": config.left_out}
             if classifiers:
-                artifact.facts["classifiers"] = {
-                    name: {"classifier": made.digest, "threshold": applied.threshold}
-                    for name, (made, applied) in classifiers.items()
-                }
+                artifact.facts["classifiers"] = applied
             if key is not None:
                 artifact.facts[IDENTIFIERS] = Identifiers.read(key).key_id
             if withdrawn:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bedside_core.artifacts import FileEntry, Recipe
 from bedside_core.config import sha256_of
 from bedside_core.licences import licence
 from bedside_corpus.blocks.cleaning import Cleaning
+from bedside_corpus.blocks.heldout import HeldoutFilter
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.counts import Counts
 from bedside_corpus.intake.licence import each
@@ -36,8 +38,8 @@ IS_NOT = (
     "sources and lengths they have is counted here.",
 )
 _DUPLICATES = ("duplicate_text", "duplicate_near")
-_OWN = (Cleaning.name, PhiGate.name)
-"""Steps whose notes have a section of their own."""
+_OWN = (Cleaning.name, HeldoutFilter.name, PhiGate.name)
+"""Steps whose notes have a section of their own; those of held-out texts name texts and paths."""
 
 
 def content(
@@ -47,6 +49,8 @@ def content(
     records: Sequence[Mapping[str, Any]],
     outcomes: Iterable[Mapping[str, Mapping[str, int]]],
     files: Sequence[FileEntry],
+    held_out: Mapping[str, Mapping[str, int]],
+    classifiers: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The passport of a corpus.
 
@@ -57,6 +61,8 @@ def content(
         records: the measures of each shard (`Measuring.to_json`).
         outcomes: of each shard, records per source and reason.
         files: of documents and decisions, with their hashes.
+        held_out: by set, what was looked for and found of it (`blocks.heldout.totals`).
+        classifiers: by column, digest and threshold.
     """
     measures: dict[str, Any] = {}
     for one in records:
@@ -86,9 +92,11 @@ def content(
         "duplicates": {name: dropped[name] for name in _DUPLICATES},
         "personal_data": _personal(config, steps.get(PhiGate.name)),
         "held_out": {
-            "sets": len(config.heldout),
+            # Of a path the last part: where a set lies concerns nobody else.
+            "sets": [{"set": Path(name).name, **counts} for name, counts in held_out.items()],
             "dropped": {n: c for n, c in sorted(dropped.items()) if n.startswith("heldout")},
         },
+        "classifiers": {name: dict(of) for name, of in classifiers.items()},
         "notes": {
             name: dict(sorted(counts.noted.items()))
             for name, counts in steps.items()

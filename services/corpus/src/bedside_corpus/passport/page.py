@@ -63,8 +63,8 @@ def page(passport: Mapping[str, Any], title: str, more: str = "") -> str:
         more: sections that stand at the end, for example of examples.
     """
     sections = (
-        _funnel, _sources, _licences, _texts, _cleaning, _duplicates, _held_out, _personal, _notes,
-        _limits, _made,
+        _funnel, _sources, _licences, _texts, _cleaning, _duplicates, _held_out, _classifiers,
+        _personal, _notes, _limits, _made,
     )  # fmt: skip
     body = "\n".join(part for part in (make(passport) for make in sections) if part)
     return (
@@ -206,14 +206,32 @@ def _held_out(passport: Mapping[str, Any]) -> str:
         return section("Held-out texts and exams", paragraph(said))
     number = sum(held["dropped"].values())
     said = (
-        f"Texts of {held['sets']} held-out sets were looked for in every document; "
+        "Each of their texts and items was looked for in every document; "
         f"{number or 'no'} {'document is' if number == 1 else 'documents are'} out for it."
     )
-    rows = list(held["dropped"].items())
+    rows = [
+        (one["set"], *(one[n] for n in ("asked", "found", "exact", "near", "ngram", "spread")))
+        for one in held["sets"]
+    ]
+    head = ("set", "texts or items", "found", "as a copy", "near-copy", "in parts", "spread")
+    return section("Held-out texts and exams", paragraph(said), table(head, rows))
+
+
+def _classifiers(passport: Mapping[str, Any]) -> str:
+    rows = [
+        (name, "none is left out" if of["threshold"] is None else f"{of['threshold']:.4g}",
+         of["classifier"][:12])
+        for name, of in passport["classifiers"].items()
+    ]  # fmt: skip
+    if not rows:
+        return ""
     return section(
-        "Held-out texts and exams",
-        paragraph(said),
-        table(("reason", "documents"), rows) if rows else "",
+        "Classifiers",
+        table(("column", "threshold", "classifier"), rows),
+        paragraph(
+            "The certificate of a threshold, with its plot, is in the artifact of the classifier.",
+            soft=True,
+        ),
     )
 
 
