@@ -28,7 +28,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ANSWERS = 2
 DRAWS = 4000
 LOW, HIGH = 2.5, 97.5
 SEED = 0
