@@ -112,8 +112,7 @@ class Keeping(Step):
     ) -> Iterator[Document]:
         """Take all documents; nothing goes on."""
         schema = work_schema(self.scores)
-        texts: list[bytes] = []
-        ids: list[bytes] = []
+        texts, ids = bytearray(), bytearray()  # not lists: a shard of short texts has a million
         data = noting(data, shared_path(self.folder, rank))
         if self.near is not None:
             data = Signing(self.near, self.folder, rank).passing(data)
@@ -128,12 +127,13 @@ class Keeping(Step):
             for batch in grouped(data, schema):
                 stream.write_batch(batch)
                 names.write_batch(batch.select(NAMES.names))
-                texts += [bytes.fromhex(one)[:KEY_BYTES] for one in _column(batch, "sha256")]
-                ids += [sha256(one.encode()).digest()[:KEY_BYTES] for one in _column(batch, "id")]
+                for one in _column(batch, "sha256"):
+                    texts += bytes.fromhex(one)[:KEY_BYTES]
+                for one in _column(batch, "id"):
+                    ids += sha256(one.encode()).digest()[:KEY_BYTES]
         for what, keys in (("text", texts), ("id", ids)):
-            found = np.frombuffer(b"".join(keys), KEY)
-            write_keys(keys_path(self.folder, what, rank), found)
-        write_record(self.folder, rank, Record(documents=len(texts)), self.steps)
+            write_keys(keys_path(self.folder, what, rank), np.frombuffer(keys, KEY))
+        write_record(self.folder, rank, Record(documents=len(texts) // KEY_BYTES), self.steps)
         yield from ()
 
 
