@@ -19,7 +19,6 @@ import csv
 import json
 import os
 import re
-import secrets
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -175,7 +174,7 @@ def run(room: Path) -> None:
     os.environ["BEDSIDE_HOME"] = str(room / "home")
     registry = Registry(room / "home")
     found(registry)
-    (room / "key").write_bytes(secrets.token_bytes(32))
+    (room / "key").write_bytes(b"a key for letters that were invented")
     (room / "key").chmod(0o600)
     items = write_exam(room / "exam.jsonl")
     write_labels(room / "labels.csv")
