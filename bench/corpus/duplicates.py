@@ -118,7 +118,9 @@ def ours(near: NearDuplicates) -> Callable[[Sequence[str], Path], tuple[set[int]
         pairs, equal = room / "pairs.npy", room / "equal.npy"
         write_pairs(pairs, room / "read", 1, 0, 1, near)
         save(equal, np.empty(0, LATER))
-        for _ in Resolving(room / "read", [equal], [pairs], 1, room / "out", near, []).run():
+        for _ in Resolving(
+            room / "read", [equal], [equal], [pairs], 1, room / "out", near, []
+        ).run():
             pass
         gone = set(np.load(copies_path(room / "out", 0))["row"].tolist())
         return gone, time.process_time() - began

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bedside_corpus.engine import keys
-from bedside_corpus.engine.keys import later_rows, ranges, write_keys, write_later
+from bedside_corpus.engine.keys import Later, ranges, write_keys, write_later
 
 numbers = count()
 
@@ -39,13 +39,14 @@ def test_all_but_the_first_of_equal_keys_are_later(
     for number, part in enumerate(parts):
         write_later(part, files, number, of)
     seen: dict[str, tuple[int, int]] = {}
+    later = Later(parts)
     for shard, here in enumerate(texts):
         expected = []
         for row, text in enumerate(here):
             if text in seen:
                 expected.append((shard, row, *seen[text]))
             seen.setdefault(text, (shard, row))
-        assert later_rows(parts, shard).tolist() == expected
+        assert later.of(shard).tolist() == expected
 
 
 def test_the_last_key_is_in_a_range_and_keys_that_share_their_first_half_are_two(
@@ -55,8 +56,26 @@ def test_the_last_key_is_in_a_range_and_keys_that_share_their_first_half_are_two
     write_keys(tmp_path / "a.npy", np.frombuffer(b"".join(found), keys.KEY))
     for number in range(3):
         write_later(tmp_path / f"{number}.npy", [tmp_path / "a.npy"], number, 3)
-    later = later_rows([tmp_path / f"{number}.npy" for number in range(3)], 0)
-    assert later.tolist() == [(0, 3, 0, 0)]
+    later = Later([tmp_path / f"{number}.npy" for number in range(3)])
+    assert later.of(0).tolist() == [(0, 3, 0, 0)]
+
+
+def test_the_files_of_the_ranges_are_opened_once_for_many_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / f"{shard}.npy" for shard in range(70)]
+    for file in files:
+        write_keys(file, keys_of(["a", "b"]))
+    parts = [tmp_path / f"later-{number}.npy" for number in range(3)]
+    for number, part in enumerate(parts):
+        write_later(part, files, number, 3)
+    opened = []
+    load = np.load
+    monkeypatch.setattr(np, "load", lambda path, **how: opened.append(path) or load(path, **how))
+    later = Later(parts)
+    rows = [later.of(shard).tolist() for shard in range(70)]
+    assert rows == [[], *([(n, 0, 0, 0), (n, 1, 0, 1)] for n in range(1, 70))]
+    assert len(opened) == 2 * len(parts)
 
 
 def test_ranges_grow_with_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:

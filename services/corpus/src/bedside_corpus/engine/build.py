@@ -32,7 +32,7 @@ from bedside_corpus.blocks.same_patient import SamePatient
 from bedside_corpus.blocks.tracing import Tracing
 from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig, Executor
-from bedside_corpus.engine.comparing import PAIRS, Comparing
+from bedside_corpus.engine.comparing import KEYS, PAIRS, Comparing
 from bedside_corpus.engine.executor import LocalExecutor
 from bedside_corpus.engine.keys import ranges
 from bedside_corpus.engine.minhash import Bands
@@ -109,15 +109,14 @@ def _resolve(work: Work) -> list[Step]:
     steps: list[Step] = []
     if (asking := _asking(work.config)) is not None:
         steps.append(Spreading(read, shards, folder, asking))
-    texts, pairs = _compared(work, "text"), _compared(work, PAIRS)
+    texts, ids, pairs = (_compared(work, what) for what in (*KEYS, PAIRS))
     near = work.config.near_duplicates
-    return [*steps, Resolving(read, texts, pairs, shards, folder, near, steps)]
+    return [*steps, Resolving(read, texts, ids, pairs, shards, folder, near, steps)]
 
 
 def _write(work: Work) -> list[Step]:
     read, resolved = work.folder("read"), work.folder("resolve")
-    ids = _compared(work, "id")
-    steps: list[Step] = [Deduplicating(read, resolved, ids, _asking(work.config))]
+    steps: list[Step] = [Deduplicating(read, resolved, _asking(work.config))]
     scores = scores_of(blocks(work))
     tokenizers = work.config.passport.files()
     return [*steps, Writing(read, work.folder("write"), steps, scores, tokenizers)]

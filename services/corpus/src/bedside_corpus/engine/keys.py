@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ LATER = np.dtype([("shard", "<u4"), ("row", "<u4"), ("first_shard", "<u4"), ("fi
 """A row, and the first one that has its key."""
 RANGE_KEYS = 2_000_000
 """Keys that are compared at once, 56 MB of them."""
+NEIGHBOURS = 64
+"""Shards whose rows are taken from the files of the ranges at once: some megabytes."""
 _ROW = ("row", "<u4")
 
 
@@ -99,18 +102,38 @@ def firsts(found: NDArray[np.void], key: np.dtype[np.void]) -> NDArray[np.intp]:
     return np.maximum.accumulate(np.where(begins, np.arange(len(found)), 0))
 
 
-def later_rows(files: Sequence[Path], shard: int) -> NDArray[np.void]:
-    """The rows of a shard that repeat an earlier key, sorted; `files` are those of all ranges."""
-    found = []
-    for file in files:
-        rows = np.load(file, mmap_mode="r")
-        first, end = (_place(rows["shard"], bound) for bound in (shard, shard + 1))
-        found.append(np.array(rows[first:end]))
-    together = np.concatenate(found)
-    return together[np.argsort(together["row"], kind="stable")]
+class Later:
+    """What all ranges have left of one shard after the other.
+
+    Every range has some of every shard, and there are thousands of both: so the rows of neighbours
+    are taken from the files at once.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        """`files`: of the ranges, each sorted by `shard` and `row`."""
+        self._files = tuple(files)
+        self._first = -NEIGHBOURS
+        self._rows = np.empty(0, LATER)
+
+    def of(self, shard: int) -> NDArray[np.void]:
+        """The rows of a shard, sorted."""
+        if not 0 <= shard - self._first < NEIGHBOURS:
+            self._first = shard - shard % NEIGHBOURS
+            self._rows = self._taken(self._first, self._first + NEIGHBOURS)
+        begin, end = np.searchsorted(self._rows["shard"], (shard, shard + 1))
+        return self._rows[begin:end]
+
+    def _taken(self, begin: int, end: int) -> NDArray[np.void]:
+        found = []
+        for file in self._files:
+            rows = np.load(file, mmap_mode="r")
+            first, last = (_place(rows["shard"], bound) for bound in (begin, end))
+            found.append(np.array(rows[first:last]))
+        together = np.concatenate(found)
+        return together[_sorted(together, ("shard", "row"))]
 
 
-def save(path: Path, array: NDArray[np.void]) -> None:
+def save(path: Path, array: NDArray[Any]) -> None:
     """Write an array; the file appears whole."""
     with appearing(path) as file:
         np.save(file, array)

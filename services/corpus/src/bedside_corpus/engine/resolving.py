@@ -21,7 +21,7 @@ from bedside_corpus.blocks.base import Step
 from bedside_corpus.config import NearDuplicates
 from bedside_corpus.counts import Counts
 from bedside_corpus.document import Document
-from bedside_corpus.engine.keys import later_rows, save
+from bedside_corpus.engine.keys import Later, save
 from bedside_corpus.engine.near import Signatures, alike
 from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.spread import spread_path
@@ -38,7 +38,7 @@ class Resolving(Step):
 
     What `Spreading` left out before stays for nothing.
 
-    Memory: the pairs of one shard, and 8 bytes for each near-copy.
+    Memory: the pairs of `NEIGHBOURS` shards, and 8 bytes for each near-copy.
     """
 
     name = "deduplicating"
@@ -48,6 +48,7 @@ class Resolving(Step):
         self,
         kept: Path,
         texts: Sequence[Path],
+        ids: Sequence[Path],
         pairs: Sequence[Path],
         shards: int,
         folder: Path,
@@ -59,6 +60,7 @@ class Resolving(Step):
         Args:
             kept: folder of the first stage.
             texts: rows of equal texts, of all ranges.
+            ids: of equal ids, of all ranges.
             pairs: of near-copies, of all ranges.
             shards: how many there are.
             folder: of this stage.
@@ -66,7 +68,8 @@ class Resolving(Step):
             steps: those before this one, whose counts go on record.
         """
         super().__init__()
-        self.kept, self.texts, self.pairs = kept, tuple(texts), tuple(pairs)
+        self.kept = kept
+        self.texts, self.ids, self.pairs = tuple(texts), tuple(ids), tuple(pairs)
         self.shards, self.folder, self.near, self.steps = shards, folder, near, tuple(steps)
 
     def run(
@@ -77,17 +80,19 @@ class Resolving(Step):
         self.counts = Counts()
         self._out = lru_cache(64)(self._left_out)
         self._written = lru_cache(64)(self._load)
+        texts, ids, pairs = Later(self.texts), Later(self.ids), Later(self.pairs)
         near = [np.empty(0, np.uint64)]
         for shard in range(self.shards):
-            copies = self._resolve(shard)
+            copies = self._resolve(shard, texts, pairs)
             save(copies_path(self.folder, shard), copies)
+            save(taken_path(self.folder, shard), ids.of(shard)["row"])
             of = copies[copies["near"]]
             near.append(of["of_shard"].astype(np.uint64) << np.uint64(32) | of["of_row"])
         del self._written, self._out
         self.counts.noted.update(_sizes(np.concatenate(near)))
         write_record(self.folder, rank, Record(), [*self.steps, self])
 
-    def _resolve(self, shard: int) -> NDArray[np.void]:
+    def _resolve(self, shard: int, texts: Later, pairs: Later) -> NDArray[np.void]:
         found: dict[int, tuple[Place, bool]] = {}
 
         def staying(place: Place) -> Place | None:
@@ -102,21 +107,21 @@ class Resolving(Step):
                 return int(copies["of_shard"][at]), int(copies["of_row"][at])
             return place
 
-        exact = {int(one["row"]): one for one in later_rows(self.texts, shard)}
-        pairs: dict[int, list[Place]] = {}
+        exact = {int(one["row"]): one for one in texts.of(shard)}
+        similar: dict[int, list[Place]] = {}
         if self.near is not None:
             # Of one pair several bands, in several ranges, may know.
-            for one in np.unique(later_rows(self.pairs, shard)):
+            for one in np.unique(pairs.of(shard)):
                 place = int(one["near_shard"]), int(one["near_row"])
-                pairs.setdefault(int(one["row"]), []).append(place)
-        for row in sorted((exact.keys() | pairs.keys()) - self._out(shard)):
+                similar.setdefault(int(one["row"]), []).append(place)
+        for row in sorted((exact.keys() | similar.keys()) - self._out(shard)):
             if row in exact:
                 first = exact[row]
                 stays = staying((int(first["first_shard"]), int(first["first_row"])))
                 if stays is not None:
                     found[row] = stays, False
                 continue
-            for place in pairs[row]:
+            for place in similar[row]:
                 stays = staying(place)
                 if stays is not None and (stays == place or self._alike((shard, row), stays)):
                     found[row] = stays, True
@@ -145,6 +150,11 @@ class Resolving(Step):
 def copies_path(folder: Path, shard: int) -> Path:
     """Where the `COPY` rows of a shard are, sorted."""
     return folder / "copies" / f"{shard:05d}.npy"
+
+
+def taken_path(folder: Path, shard: int) -> Path:
+    """Where the rows of a shard are whose id an earlier document has, sorted."""
+    return folder / "taken" / f"{shard:05d}.npy"
 
 
 def _sizes(near: NDArray[np.uint64]) -> Counter[str]:

@@ -25,10 +25,9 @@ from bedside_corpus.blocks.heldout import Asking
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
-from bedside_corpus.engine.keys import later_rows
 from bedside_corpus.engine.reading import documents_path, names_path
 from bedside_corpus.engine.records import Record, write_record
-from bedside_corpus.engine.resolving import copies_path
+from bedside_corpus.engine.resolving import copies_path, taken_path
 from bedside_corpus.engine.spread import spread_path
 from bedside_corpus.engine.tables import Scores, corpus_schema, documents_of, grouped
 from bedside_corpus.passport.measures import Measuring
@@ -46,19 +45,16 @@ class Deduplicating(Step):
 
     name = "deduplicating"
 
-    def __init__(
-        self, kept: Path, resolved: Path, ids: Sequence[Path], asking: Asking | None
-    ) -> None:
+    def __init__(self, kept: Path, resolved: Path, asking: Asking | None) -> None:
         """Make the step.
 
         Args:
             kept: folder of the first stage.
             resolved: of the one that decided.
-            ids: rows that repeat one, of all ranges.
             asking: what documents were left out for.
         """
         super().__init__()
-        self.kept, self.resolved, self.ids, self.asking = kept, resolved, tuple(ids), asking
+        self.kept, self.resolved, self.asking = kept, resolved, asking
 
     def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """The documents of shard number `rank`."""
@@ -103,7 +99,7 @@ class Deduplicating(Step):
     def _load(self, shard: int) -> tuple[pa.Table, set[int]]:
         """Ids and places of a shard, mapped and not read, and which of its ids are taken."""
         names = pa.ipc.open_file(pa.memory_map(str(names_path(self.kept, shard)))).read_all()
-        return names, set(later_rows(self.ids, shard)["row"].tolist())
+        return names, set(np.load(taken_path(self.resolved, shard)).tolist())
 
 
 class Writing(Step):
