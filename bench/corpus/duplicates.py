@@ -39,9 +39,9 @@ from bedside_core.console import say
 from bedside_core.matching import canonical
 from bedside_corpus.config import NearDuplicates
 from bedside_corpus.document import Document
-from bedside_corpus.engine.keys import LATER, save
+from bedside_corpus.engine.keys import LATER, keys_path, save, write_group
 from bedside_corpus.engine.minhash import RUN
-from bedside_corpus.engine.near import Signing, write_pairs
+from bedside_corpus.engine.near import BAND, BANDS, Signing, write_pairs
 from bedside_corpus.engine.resolving import Resolving, copies_path
 
 ROOT = Path(__file__).parents[2]
@@ -115,8 +115,9 @@ def ours(near: NearDuplicates) -> Callable[[Sequence[str], Path], tuple[set[int]
         began = time.process_time()
         for _ in Signing(near, room / "read", 0).passing(documents):
             pass
-        pairs, equal = room / "pairs.npy", room / "equal.npy"
-        write_pairs(pairs, room / "read", 1, 0, 1, near)
+        pairs, equal, bands = (room / f"{name}.npy" for name in ("pairs", "equal", "bands"))
+        write_group(bands, {0: keys_path(room / "read", BANDS, 0)}, BAND)
+        write_pairs(pairs, [bands], room / "read", 0, 1, near)
         save(equal, np.empty(0, LATER))
         for _ in Resolving(
             room / "read", [equal], [equal], [pairs], 1, room / "out", near, []

@@ -300,11 +300,13 @@ for stop in json.loads(sys.argv[2]):
 STOPS = [
     ("replace", "read/documents/00002", "killed"),
     ("replace", "read/signed/00003", "full"),
+    ("replace", "group/bands", "full"),
     ("replace", "compare/id", "killed"),
     ("replace", "compare/near", "killed"),
     ("replace", "compare/near", "full"),
     ("replace", "resolve/spread/00003", "killed"),
     ("replace", "resolve/copies/00001", "killed"),
+    ("replace", "resolve/taken/00002", "full"),
     ("replace", "write/data/00002", "full"),
     ("replace", "write/decisions/00004", "killed"),
     ("hardlink_to", "documents/00003", "full"),

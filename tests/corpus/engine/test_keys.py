@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bedside_corpus.engine import keys
-from bedside_corpus.engine.keys import Later, ranges, write_keys, write_later
+from bedside_corpus.engine.keys import Later, ranges, write_group, write_keys, write_later
 
 numbers = count()
 
@@ -23,21 +23,31 @@ def keys_of(texts: list[str]) -> NDArray[np.void]:
     return np.frombuffer(b"".join(digests), keys.KEY)
 
 
+def grouped(folder: Path, files: list[Path], size: int) -> list[Path]:
+    groups = [folder / f"group-{start}.npy" for start in range(0, len(files), size)]
+    for number, group in enumerate(groups):
+        here = range(number * size, min(len(files), (number + 1) * size))
+        write_group(group, {shard: files[shard] for shard in here}, keys.KEY)
+    return groups
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.lists(st.sampled_from("abcdefg"), max_size=6), min_size=1, max_size=6),
     of=st.integers(1, 4),
+    size=st.integers(1, 3),
 )
 def test_all_but_the_first_of_equal_keys_are_later(
-    tmp_path: Path, texts: list[list[str]], of: int
+    tmp_path: Path, texts: list[list[str]], of: int, size: int
 ) -> None:
     folder = tmp_path / str(next(numbers))
     files = [folder / f"{shard}.npy" for shard in range(len(texts))]
     for file, shard in zip(files, texts, strict=True):
         write_keys(file, keys_of(shard))
     parts = [folder / f"later-{number}.npy" for number in range(of)]
+    groups = grouped(folder, files, size)
     for number, part in enumerate(parts):
-        write_later(part, files, number, of)
+        write_later(part, groups, number, of)
     seen: dict[str, tuple[int, int]] = {}
     later = Later(parts)
     for shard, here in enumerate(texts):
@@ -54,8 +64,9 @@ def test_the_last_key_is_in_a_range_and_keys_that_share_their_first_half_are_two
 ) -> None:
     found = [b"\xff" * 16, b"\xff" * 15 + b"\x00", b"\x00" * 16, b"\xff" * 16]
     write_keys(tmp_path / "a.npy", np.frombuffer(b"".join(found), keys.KEY))
+    groups = grouped(tmp_path, [tmp_path / "a.npy"], 1)
     for number in range(3):
-        write_later(tmp_path / f"{number}.npy", [tmp_path / "a.npy"], number, 3)
+        write_later(tmp_path / f"{number}.npy", groups, number, 3)
     later = Later([tmp_path / f"{number}.npy" for number in range(3)])
     assert later.of(0).tolist() == [(0, 3, 0, 0)]
 
@@ -67,8 +78,9 @@ def test_the_files_of_the_ranges_are_opened_once_for_many_shards(
     for file in files:
         write_keys(file, keys_of(["a", "b"]))
     parts = [tmp_path / f"later-{number}.npy" for number in range(3)]
+    groups = grouped(tmp_path, files, 16)
     for number, part in enumerate(parts):
-        write_later(part, files, number, 3)
+        write_later(part, groups, number, 3)
     opened = []
     load = np.load
     monkeypatch.setattr(np, "load", lambda path, **how: opened.append(path) or load(path, **how))

@@ -19,7 +19,7 @@ from bedside_core.matching import canonical
 from bedside_core.registry.registry import Registry
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine import build as engine
-from bedside_corpus.engine import keys, near
+from bedside_corpus.engine import comparing, keys, near
 from bedside_corpus.engine.build import run_stages
 from bedside_corpus.engine.minhash import minima, similarity
 from bedside_corpus.engine.near import values_of
@@ -198,14 +198,17 @@ def test_one_that_shares_a_band_with_the_first_is_compared_with_the_next(
     ),
     shard=st.sampled_from([1, 3000, 1 << 20]),
     of=st.sampled_from([50, 10_000]),
+    together=st.sampled_from([2, 64]),
 )
 def test_the_same_stay_however_the_work_is_divided(
-    run: Any, drawn: list[tuple[int, set[int]]], shard: int, of: int
+    run: Any, drawn: list[tuple[int, set[int]]], shard: int, of: int, together: int
 ) -> None:
     texts = [" ".join(edited(words(120, seed), *places)) for seed, places in drawn]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "divide", lambda files: divide(files, shard))
         patch.setattr(keys, "RANGE_KEYS", of)
+        patch.setattr(comparing, "GROUP_SHARDS", together)
+        patch.setattr(keys, "NEIGHBOURS", together)
         kept, _, out = run({f"s{n}": [text] for n, text in enumerate(texts)})
     expected: list[int] = []
     for n, text in enumerate(texts):

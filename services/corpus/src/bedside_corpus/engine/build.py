@@ -1,11 +1,13 @@
 """The stages, in order; each begins where it was interrupted.
 
     ROOM/read/      documents that the blocks let through, and the keys of their texts and ids
+    ROOM/group/     the keys of neighbouring shards in one file
     ROOM/compare/   which of them repeat an earlier one, or are alike it
     ROOM/resolve/   which of them are left out, and what for
     ROOM/write/     files of the corpus and their listings
 
-A stage has a rank for each shard (to compare: for each range of keys; to resolve: one). What a
+A stage has a rank for each shard (to group: for some shards; to compare: for each range of keys;
+to resolve: one). What a
 rank writes appears whole, then its mark in `completions/`; so a kill costs the ranks that were
 running, and the files are the same to the byte whatever happened and however many workers there
 were.
@@ -32,7 +34,7 @@ from bedside_corpus.blocks.same_patient import SamePatient
 from bedside_corpus.blocks.tracing import Tracing
 from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig, Executor
-from bedside_corpus.engine.comparing import KEYS, PAIRS, Comparing
+from bedside_corpus.engine.comparing import KEYS, PAIRS, Comparing, Grouping, groups
 from bedside_corpus.engine.executor import LocalExecutor
 from bedside_corpus.engine.keys import ranges
 from bedside_corpus.engine.minhash import Bands
@@ -99,9 +101,14 @@ def _read(work: Work) -> list[Step]:
     return [*steps, Keeping(folder, steps, scores_of(chosen), config.near_duplicates)]
 
 
+def _group(work: Work) -> list[Step]:
+    read, folder, near = work.folder("read"), work.folder("group"), work.config.near_duplicates
+    return [Grouping(read, len(work.shards), folder, near)]
+
+
 def _compare(work: Work) -> list[Step]:
-    folders = work.folder("read"), work.folder("compare")
-    return [Comparing(folders[0], len(work.shards), folders[1], work.config.near_duplicates)]
+    read, grouped, folder = (work.folder(name) for name in ("read", "group", "compare"))
+    return [Comparing(read, grouped, len(work.shards), folder, work.config.near_duplicates)]
 
 
 def _resolve(work: Work) -> list[Step]:
@@ -131,6 +138,10 @@ def bytes_of(work: Work) -> list[int]:
     return [shard.size for shard in work.shards]
 
 
+def _groups(work: Work) -> list[int]:
+    return [len(group) for group in groups(len(work.shards))]
+
+
 def _ranges(work: Work) -> list[int]:
     kept = sum(one.documents for one in read_records(work.folder("read"), len(work.shards)))
     near = work.config.near_duplicates
@@ -157,6 +168,7 @@ def _draw(work: Work) -> list[Step]:
 
 STAGES = (
     Stage("read", "byte", _read, bytes_of),
+    Stage("group", "shard", _group, _groups),
     Stage("compare", "range", _compare, _ranges),
     Stage("resolve", "step", _resolve, _once),
     Stage("write", "byte", _write, bytes_of),

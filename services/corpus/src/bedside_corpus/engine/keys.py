@@ -7,7 +7,7 @@ equal keys is the one that an undivided reading would have met first.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ LATER = np.dtype([("shard", "<u4"), ("row", "<u4"), ("first_shard", "<u4"), ("fi
 """A row, and the first one that has its key."""
 RANGE_KEYS = 2_000_000
 """Keys that are compared at once, 56 MB of them."""
+GROUP_SHARDS = 16
+"""Shards whose keys lie in one file when ranges are compared: each range opens all files, and there
+are thousands of both. Some ten megabytes, of short texts some hundred."""
 NEIGHBOURS = 64
 """Shards whose rows are taken from the files of the ranges at once: some megabytes."""
 _ROW = ("row", "<u4")
@@ -49,27 +52,45 @@ def ranges(keys: int) -> int:
     return max(1, -(-keys // RANGE_KEYS))
 
 
+def write_group(path: Path, files: Mapping[int, Path], key: np.dtype[np.void]) -> None:
+    """Write the keys of several shards as one file, with `row` and `shard`, sorted.
+
+    Of equal keys the order of shards and, within one, of rows remains.
+
+    Args:
+        path: of the new file.
+        files: of keys, by shard; a shard without rows has none.
+        key: dtype of the keys.
+    """
+    parts = [np.empty(0, [*key.descr, _ROW, ("shard", "<u4")])]
+    for shard, file in files.items():
+        if file.exists():
+            keyed = np.load(file)
+            part = np.empty(len(keyed), parts[0].dtype)
+            for name in keyed.dtype.names or ():
+                part[name] = keyed[name]
+            part["shard"] = shard
+            parts.append(part)
+    found = np.concatenate(parts)
+    save(path, found[_sorted(found, key.names or ())])
+
+
 def gather(files: Sequence[Path], number: int, of: int, key: np.dtype[np.void]) -> NDArray[np.void]:
     """The keys of all shards in range number `number` of `of`, with `row` and `shard`, sorted.
 
     Of equal keys the order of shards and, within one, of rows remains.
 
     Args:
-        files: of keys, one per shard; a shard without rows has none.
+        files: of keys, one per group of shards, in their order.
         number: of the range, from 0.
         of: ranges.
         key: dtype of the keys.
     """
-    parts = [np.empty(0, [*key.descr, _ROW, ("shard", "<u4")])]
-    for shard, file in enumerate(files):
-        if file.exists():
-            keyed = np.load(file, mmap_mode="r")
-            first, end = (_place(keyed["high"], (n << 64) // of) for n in (number, number + 1))
-            part = np.empty(end - first, parts[0].dtype)
-            for name in keyed.dtype.names or ():
-                part[name] = keyed[name][first:end]
-            part["shard"] = shard
-            parts.append(part)
+    parts = []
+    for file in files:
+        keyed = np.load(file, mmap_mode="r")
+        first, end = (_place(keyed["high"], (n << 64) // of) for n in (number, number + 1))
+        parts.append(np.array(keyed[first:end]))
     found = np.concatenate(parts)
     return found[_sorted(found, key.names or ())]
 
@@ -79,7 +100,7 @@ def write_later(path: Path, files: Sequence[Path], number: int, of: int) -> None
 
     Args:
         path: of the new file.
-        files: of keys, one per shard; a shard without rows has none.
+        files: of keys, one per group of shards.
         number: of the range of keys that is looked at, from 0.
         of: ranges.
     """
@@ -131,6 +152,11 @@ class Later:
             found.append(np.array(rows[first:last]))
         together = np.concatenate(found)
         return together[_sorted(together, ("shard", "row"))]
+
+
+def keys_path(folder: Path, what: str, number: int) -> Path:
+    """Where a stage has the keys of texts, ids or bands: of a shard, a group or a range."""
+    return folder / what / f"{number:05d}.npy"
 
 
 def save(path: Path, array: NDArray[Any]) -> None:

@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from bedside_core.files import appearing
 from bedside_corpus.config import NearDuplicates
 from bedside_corpus.document import Document
-from bedside_corpus.engine.keys import firsts, gather, save, write_keys
+from bedside_corpus.engine.keys import firsts, gather, keys_path, save, write_keys
 from bedside_corpus.engine.minhash import HASHES, Bands, minima, similarity
 
 SIGNED = np.dtype([("row", "<u4"), ("values", "<u8"), ("minima", "<u4", (HASHES,))])
 """`row`: of the document in its shard; `values`: a hash of the values that it names."""
+BANDS = "bands"
 BAND = np.dtype([("high", "<u8")])
+"""Of a band; its row is that of the signature."""
 PAIR = np.dtype([("shard", "<u4"), ("row", "<u4"), ("near_shard", "<u4"), ("near_row", "<u4")])
 """A document and an earlier one that it is alike."""
 LEADERS = 8
@@ -50,7 +52,7 @@ class Signing:
     def __init__(self, near: NearDuplicates, folder: Path, rank: int) -> None:
         """`folder`: of the stage; `rank`: of the shard."""
         self._near, self._bands = near, Bands.reaching(near.jaccard)
-        self._signed, self._keys = signed_path(folder, rank), bands_path(folder, rank)
+        self._signed, self._keys = signed_path(folder, rank), keys_path(folder, BANDS, rank)
 
     def passing(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents, as they are."""
@@ -116,7 +118,7 @@ def alike(one: NDArray[np.void], other: NDArray[np.void], jaccard: float) -> NDA
 
 
 def write_pairs(
-    path: Path, kept: Path, shards: int, number: int, of: int, near: NearDuplicates
+    path: Path, files: Sequence[Path], kept: Path, number: int, of: int, near: NearDuplicates
 ) -> None:
     """Compare the texts that share a band, and write the `PAIR` rows, sorted, each once.
 
@@ -125,13 +127,12 @@ def write_pairs(
 
     Args:
         path: of the new file.
+        files: of bands, one per group of shards.
         kept: folder of the first stage.
-        shards: how many there are.
         number: of the range of keys that is looked at, from 0.
         of: ranges.
         near: the setting.
     """
-    files: Sequence[Path] = [bands_path(kept, shard) for shard in range(shards)]
     found = gather(files, number, of, BAND)
     signatures = Signatures(kept)
     pairs = [np.empty(0, PAIR)]
@@ -162,8 +163,3 @@ def write_pairs(
 def signed_path(folder: Path, rank: int) -> Path:
     """Where the signatures of a shard are, without a header."""
     return folder / "signed" / f"{rank:05d}.bin"
-
-
-def bands_path(folder: Path, rank: int) -> Path:
-    """Where the keys of its bands are; their rows are those of the signatures."""
-    return folder / "bands" / f"{rank:05d}.npy"

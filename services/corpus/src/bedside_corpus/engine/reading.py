@@ -21,7 +21,7 @@ from bedside_corpus.config import NearDuplicates
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped, make_document
-from bedside_corpus.engine.keys import KEY, write_keys
+from bedside_corpus.engine.keys import KEY, keys_path, write_keys
 from bedside_corpus.engine.near import Signing
 from bedside_corpus.engine.progress import Heartbeat
 from bedside_corpus.engine.records import Record, write_record
@@ -145,11 +145,6 @@ def documents_path(folder: Path, rank: int) -> Path:
 def names_path(folder: Path, rank: int) -> Path:
     """Where the ids and places of a shard's documents are."""
     return folder / "names" / f"{rank:05d}.arrow"
-
-
-def keys_path(folder: Path, what: str, rank: int) -> Path:
-    """Where the keys of a shard's texts or ids are."""
-    return folder / what / f"{rank:05d}.npy"
 
 
 def scores_of(blocks: Iterable[Block | BatchBlock]) -> Scores:
