@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bedside_core.cli import main
+from bedside_core.heldout import read_heldout
 from bedside_core.kinds.corpus import listed_documents
 from bedside_core.kinds.labels import PARTS, LabelledDocument, read_part, sizes
 
@@ -146,6 +148,29 @@ def test_near_copies_are_on_one_side(annotate, labeller, labels, crawl):
     assert len({d.cluster for side in copies.values() for d in side}) == 1
     together = {d.cluster for d in sides["train"]} & {d.cluster for d in sides["test"]}
     assert together == set()
+
+
+def test_held_out_sets_of_the_run_are_not_labelled(
+    annotate, labeller, labels, registry, tmp_path, capsys
+):
+    sets = {"folder": str(tmp_path / "held"), "sets": {"a": {"size": 9}}}
+    endpoint = {"address": labeller.address, "model": "m"}
+    assert annotate({"split": sets}, documents=48, endpoint=endpoint) == 3
+    assert "run `bedside corpus split --config FILE` first" in capsys.readouterr().err
+    assert main(["corpus", "split", "--config", str(tmp_path / "run.yaml")]) == 0
+    assert annotate({"split": sets}, documents=48, endpoint=endpoint) == 0
+    path = tmp_path / "held/a.jsonl"
+    held = [one.text for one in read_heldout(path)]
+    assert (len(held), len(documents(labels()))) == (9, 39)
+    assert not any(text in question for text in held for question in asked(labeller))
+    assert labels().manifest.parents["split"] == registry.slot("test", "split")
+    assert labels().manifest.facts["dropped"]["heldout"] >= 9
+    path.write_text(path.read_text().replace("wort", "Wort", 1))
+    assert annotate({"split": sets}, documents=48, endpoint=endpoint) == 3
+    assert "was changed after it was drawn" in capsys.readouterr().err
+    own = {"split": sets, "classifiers": {"medical_score": {"threshold": None}}}
+    assert annotate(own, documents=48, endpoint=endpoint) == 2
+    assert "annotate and train it in another run" in capsys.readouterr().err
 
 
 def test_labels_of_people(annotate, labels, tmp_path, crawl):

@@ -147,6 +147,25 @@ def test_the_sets_stay_until_another_draw_is_asked_for(run, registry, tmp_path, 
     assert sets(tmp_path) == second
 
 
+def test_a_set_that_was_added_or_changed_needs_another_draw(run, registry, tmp_path, capsys):
+    one = {"a": {"size": 6}}
+    assert run("split", sets=one) == 0
+    first, artifact = sets(tmp_path), registry.slot("test", "split")
+    assert run("split", sets=one | {"b": {"size": 4}}) == 2
+    assert (
+        "corpus.split.sets.b was added after draw 1, whose sets stay - set corpus.split.draw to 2"
+        in capsys.readouterr().err
+    )
+    assert (sets(tmp_path), registry.slot("test", "split")) == (first, artifact)
+    (tmp_path / "held/a.jsonl").unlink()
+    assert run("split", sets={"a": {"size": 20}}) == 3
+    assert "sources and settings as they are now give another" in capsys.readouterr().err
+    assert run("split", sets=one) == 0
+    assert sets(tmp_path) == first
+    assert run("split", draw=2, sets=one | {"b": {"size": 4}}) == 0
+    assert set(sets(tmp_path)) == {"a.jsonl", "b.jsonl"}
+
+
 def test_a_set_that_was_changed_is_noticed(run, registry, tmp_path, capsys):
     assert run("split") == 0
     path = tmp_path / "held/letters.jsonl"

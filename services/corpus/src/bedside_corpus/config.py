@@ -363,7 +363,8 @@ class CorpusConfig(Config):
     classifiers: dict[ColumnName, Classifier] = Field(default_factory=dict)
     """Trained classifiers, each with the column that its score goes into."""
     split: Split | None = None
-    """Draw held-out sets from these sources (`bedside corpus split`); the build keeps them out."""
+    """Draw held-out sets from these sources (`bedside corpus split`); annotate and build keep
+    them out."""
     train_classifier: TrainClassifier | None = None
     """What `bedside corpus train-classifier` does; the build does not read it."""
     annotate: AnnotateConfig | None = None
@@ -400,6 +401,13 @@ class CorpusConfig(Config):
                     f"split.sets.{name}.sources: {unknown[0]!r} is no source - known are "
                     f"{', '.join(names)}"
                 )
+        own = [column for column, one in self.classifiers.items() if one.run is None]
+        if self.split is not None and self.annotate is not None and own:
+            raise ValueError(
+                f"classifiers.{own[0]}: split draws by it, and annotate, which labels for it, "
+                "keeps out what is drawn - annotate and train it in another run, without split, "
+                f"and name that as classifiers.{own[0]}.run"
+            )
         left_out = self.left_out
         listed = "; ".join(f"{name} ({why})" for name, why in left_out.items())
         if left_out and self.forbidden_sources == "fail":

@@ -16,7 +16,7 @@ from bedside_core.errors import ConfigError, InputError, PolicyError
 from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import IDENTIFIERS, MATCHING_VERSION, PASSPORT_PAGE, STATS, WITHDRAWN
 from bedside_core.kinds.removed import REMOVED, removed_lines
-from bedside_core.kinds.split import check_seal
+from bedside_core.kinds.split import SLOT, check_seal
 from bedside_core.licences import COVERED, licence
 from bedside_core.log import fields
 from bedside_core.matching import VERSION
@@ -112,6 +112,21 @@ def prepare(
     return Prepared(files, recipe, key, classifiers, withdrawn)
 
 
+def keep_out_split(config: CorpusConfig, run: Run) -> tuple[CorpusConfig, dict[str, Artifact]]:
+    """The section with the sets of `corpus.split` among `heldout`, and the seal as a parent.
+
+    Raises:
+        InputError: the sets were not drawn yet, or one was changed since.
+    """
+    if config.split is None:
+        return config, {}
+    parents = {SLOT: run.input(SLOT)}
+    sets = config.split.files().values()
+    for path in sets:
+        check_seal(run.registry, run.name, path)
+    return config.model_copy(update={"heldout": (*config.heldout, *sets), "split": None}), parents
+
+
 def _refuse_narrower(config: CorpusConfig, classifiers: Iterable[Artifact]) -> None:
     for made in classifiers:
         purpose = made.manifest.facts.get(PURPOSE)
@@ -134,14 +149,7 @@ def build(config: CorpusConfig, run: Run) -> None:
     if config.existing is not None:
         _take(config.existing, config, run)
         return
-    parents = {}
-    if config.split is not None:
-        parents["split"] = run.input("split")
-        for path in config.split.files().values():
-            check_seal(run.registry, run.name, path)
-        config = config.model_copy(
-            update={"heldout": (*config.heldout, *config.split.files().values()), "split": None}
-        )
+    config, parents = keep_out_split(config, run)
     files, recipe, key, classifiers, withdrawn = prepare(config, run, parents)
     if withdrawn and key is not None:
         _tell_withdrawn(config, key, withdrawn)

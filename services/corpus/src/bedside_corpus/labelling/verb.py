@@ -31,7 +31,7 @@ from bedside_corpus.intake.licence import each
 from bedside_corpus.labelling.config import AnnotateConfig, Review
 from bedside_corpus.labelling.given import published_files, read_labelled
 from bedside_corpus.labelling.question import Asked
-from bedside_corpus.run import SMALLER
+from bedside_corpus.run import SMALLER, keep_out_split
 from bedside_corpus.sources import find_files, input_files
 from bedside_corpus.tally import Tally
 
@@ -67,6 +67,7 @@ def annotate(config: CorpusConfig, run: Run) -> None:
     if wanted.labelled is not None:
         read_labelled(wanted.labelled)  # a slip in it is told before the sources are read
     annotator = _annotator(wanted)
+    config, parents = keep_out_split(config, run)
     files = [file for source in config.used_sources for file in find_files(source)]
     inputs = input_files(files, config.heldout, config.exams) | _named_files(wanted)
     if config.phi is not None:
@@ -81,6 +82,7 @@ def annotate(config: CorpusConfig, run: Run) -> None:
     drawn_from = _unfiltered(config)
     recipe = run.recipe(
         _deciding(drawn_from, wanted, annotator),
+        parents=parents,
         inputs=inputs,
         formats={
             "labels": FORMAT,

@@ -63,6 +63,8 @@ def split(config: CorpusConfig, run: Run) -> None:
             "corpus.split.draw up to draw anew"
         )
         found = before
+    if found is not None:
+        _check_names(settings, found)
     if found is not None and all(path.exists() for path in settings.files().values()):
         for path in settings.files().values():
             check_seal(run.registry, run.name, path)
@@ -140,6 +142,21 @@ def _before(run: Run, settings: Split) -> Artifact | None:
     return before
 
 
+def _check_names(settings: Split, sealed: Artifact) -> None:
+    """See that every set is one of those that were drawn.
+
+    Raises:
+        ConfigError: one was added since, which no draw has.
+    """
+    known = sealed_sets(sealed)
+    for name, path in settings.files().items():
+        if path.name not in known:
+            raise ConfigError(
+                f"corpus.split.sets.{name} was added after draw {settings.draw}, whose sets stay - "
+                f"set corpus.split.draw to {settings.draw + 1} to draw all of them anew"
+            )
+
+
 def _write(contents: Mapping[Path, bytes], before: Artifact | None) -> None:
     """Write the files, over nothing but what the last draw left.
 
@@ -165,14 +182,14 @@ def _restore(contents: Mapping[Path, bytes], sealed: Artifact) -> None:
     """Write again what is gone; the draw must be the sealed one.
 
     Raises:
-        InputError: it is not: sources were changed.
+        InputError: it is not: sources or settings were changed.
     """
     known = sealed_sets(sealed)
     for path, content in contents.items():
         if known.get(path.name, {}).get("sha256") != sha256(content).hexdigest():
             raise InputError(
-                f"{path} is gone, and the sources do not give it again - restore it from a backup, "
-                "or count corpus.split.draw up to draw anew"
+                f"{path} is gone, and sources and settings as they are now give another - restore "
+                "it from a backup, undo the change, or count corpus.split.draw up to draw anew"
             )
         write_atomic(path, content, mode=0o600)
 
