@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+
+from bedside_core.cli import main
+from bedside_core.registry.registry import Registry
 
 CLINICAL = (
     "Der Patient erhält Ramipril 5 mg bei Hypertonie", "Kreatinin 1,2 mg/dl, EKG unauffällig",
@@ -61,3 +66,39 @@ def labelled(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def house(
+    tmp_path: Path, registry: Registry, labelled: Callable[..., Path], texts: Callable[..., Any]
+) -> Any:
+    """A registry with a trained classifier (run `c`), and a source of 30 texts of each kind."""
+    folder = tmp_path / "crawl"
+    folder.mkdir()
+    documents, labels = texts(30, 30)
+    for part in range(3):
+        rows = range(part, 60, 3)
+        lines = [
+            json.dumps({"id": f"{'m' if labels[n] else 'k'}{n}", "text": documents[n]})
+            for n in rows
+        ]
+        (folder / f"{part}.jsonl").write_text("\n".join(lines))
+
+    def run(verb: str, name: str, **corpus: Any) -> int:
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(yaml.safe_dump({"name": name, "corpus": corpus}))
+        return main(["corpus", verb, "--config", str(config)])
+
+    sources = [{"name": "crawl", "path": str(folder), "format": "jsonl",
+                    "licence": "ODC-By-1.0", "personal_data": "none"}]  # fmt: skip
+    section = {"labels": str(labelled()), "prevalence": 0.2, "target_precision": 0.7}
+    assert run("train-classifier", "c", train_classifier=section) == 0
+
+    def build(name: str, **corpus: Any) -> int:
+        if "existing" not in corpus:
+            corpus = {"language": "de", "language_threshold": None, "sources": sources,
+                      "executor": {"workers": 1}, **corpus}  # fmt: skip
+        return run("build", name, **corpus)
+
+    build.run = run  # type: ignore[attr-defined]
+    return build

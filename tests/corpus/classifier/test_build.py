@@ -1,11 +1,8 @@
 """Trained classifiers in `bedside corpus build`: columns, thresholds, and narrower corpora."""
 
-import json
 import shutil
 
 import pyarrow.parquet as pq
-import pytest
-import yaml
 
 from bedside_core.cli import main
 from bedside_core.config import Config
@@ -13,40 +10,6 @@ from bedside_core.run import Run
 from bedside_corpus.blocks.base import BatchBlock
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine import selecting, shards
-
-
-@pytest.fixture
-def house(tmp_path, registry, labelled, texts):
-    """A registry with a trained classifier (run `c`), and a source of 30 texts of each kind."""
-    folder = tmp_path / "crawl"
-    folder.mkdir()
-    documents, labels = texts(30, 30)
-    for part in range(3):
-        rows = range(part, 60, 3)
-        lines = [
-            json.dumps({"id": f"{'m' if labels[n] else 'k'}{n}", "text": documents[n]})
-            for n in rows
-        ]
-        (folder / f"{part}.jsonl").write_text("\n".join(lines))
-
-    def run(verb, name, **corpus):
-        config = tmp_path / f"{name}.yaml"
-        config.write_text(yaml.safe_dump({"name": name, "corpus": corpus}))
-        return main(["corpus", verb, "--config", str(config)])
-
-    run.sources = [{"name": "crawl", "path": str(folder), "format": "jsonl",
-                    "licence": "ODC-By-1.0", "personal_data": "none"}]  # fmt: skip
-    section = {"labels": str(labelled()), "prevalence": 0.2, "target_precision": 0.7}
-    assert run("train-classifier", "c", train_classifier=section) == 0
-
-    def build(name, **corpus):
-        if "existing" not in corpus:
-            corpus = {"language": "de", "language_threshold": None, "sources": run.sources,
-                      "executor": {"workers": 1}, **corpus}  # fmt: skip
-        return run("build", name, **corpus)
-
-    build.run = run
-    return build
 
 
 def scored(threshold="certificate"):

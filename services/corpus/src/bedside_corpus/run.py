@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bedside_core import memory
 from bedside_core.artifacts import Artifact, Recipe
@@ -120,7 +120,7 @@ def keep_out_split(config: CorpusConfig, run: Run) -> tuple[CorpusConfig, dict[s
     """
     if config.split is None:
         return config, {}
-    parents = {SLOT: run.input(SLOT)}
+    parents: dict[str, Artifact] = {SLOT: run.input(SLOT)}
     sets = config.split.files().values()
     for path in sets:
         check_seal(run.registry, run.name, path)
@@ -205,7 +205,7 @@ def build(config: CorpusConfig, run: Run) -> None:
                 [record.outcomes for record in written],
                 artifact.taken,
                 totals(removed),
-                applied,
+                _described(classifiers),
             )
             write_passport(artifact, passport)
             artifact.licences = tuple(map(licence, tally.licence_ids()))
@@ -223,6 +223,14 @@ def build(config: CorpusConfig, run: Run) -> None:
     tally.report()
     say(f"its passport: {artifact.result.path / PASSPORT_PAGE}")
     log.info("corpus built", extra=fields(read=tally.read, kept=tally.kept, words=tally.words))
+
+
+def _described(classifiers: Mapping[str, tuple[Artifact, Applied]]) -> dict[str, dict[str, Any]]:
+    if not classifiers:
+        return {}
+    from bedside_corpus.passport.classifiers import described
+
+    return {name: described(made, applied) for name, (made, applied) in classifiers.items()}
 
 
 def work(registry: Registry, room: str, stage: str, task: str) -> None:

@@ -26,7 +26,7 @@ from bedside_corpus.phi.gate import PhiGate
 from bedside_corpus.reasons import reason
 from bedside_corpus.tally import Tally
 
-VERSION = 1
+VERSION = 2
 """Of the form of `passport.json`; one more for every change that a reader must know of."""
 IS_NOT = (
     "No proof of anonymity. The gate for personal data finds what its rules and models know; where "
@@ -62,7 +62,7 @@ def content(
         outcomes: of each shard, records per source and reason.
         files: of documents and decisions, with their hashes.
         held_out: by set, what was looked for and found of it (`blocks.heldout.totals`).
-        classifiers: by column, digest and threshold.
+        classifiers: by column (`passport.classifiers.described`).
     """
     measures: dict[str, Any] = {}
     for one in records:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from bedside_corpus.passport.curve import curve
 from bedside_corpus.passport.pictures import funnel, histogram
 
 STYLE = """
@@ -218,21 +219,71 @@ def _held_out(passport: Mapping[str, Any]) -> str:
 
 
 def _classifiers(passport: Mapping[str, Any]) -> str:
-    rows = [
-        (name, "none is left out" if of["threshold"] is None else f"{of['threshold']:.4g}",
-         of["classifier"][:12])
-        for name, of in passport["classifiers"].items()
-    ]  # fmt: skip
-    if not rows:
+    used = passport["classifiers"]
+    if not used:
         return ""
-    return section(
-        "Classifiers",
-        table(("column", "threshold", "classifier"), rows),
-        paragraph(
-            "The certificate of a threshold, with its plot, is in the artifact of the classifier.",
-            soft=True,
+    rows = [
+        (name, of["kind"], _at(of["threshold"]), of["classifier"][:12]) for name, of in used.items()
+    ]
+    parts = [table(("column", "kind", "threshold", "classifier"), rows)]
+    for name, of in used.items():
+        if of["certificate"] is not None:
+            parts += _certificate(name, of["certificate"], of["threshold"])
+        else:
+            parts += _classes(name, of["classes"])
+    return section("Classifiers", *parts)
+
+
+def _certificate(name: str, of: Mapping[str, Any], threshold: float | None) -> list[str]:
+    share, found = of["prevalence"], of["clusters"]
+    precision = "unknown" if of["precision"] is None else f"{of['precision']:.1%}"
+    rows = [
+        ("target", f"precision of {of['target_precision']:.1%}"),
+        (
+            "prevalence",
+            f"{share['value']:.2%}, as was set"
+            if of["prevalence_from"] == "config"
+            else f"{_between(share)}, as in the test set",
         ),
-    )
+        ("threshold", _at(of["threshold"])),
+        ("certified", "yes" if of["certified"] else "no"),
+        (
+            "precision",
+            f"{precision}, at least {of['precision_low']:.1%} with {of['confidence']:.0%} "
+            "confidence",
+        ),
+        ("recall", _between(of["recall"])),
+        ("false positives", f"{_between(of['false_positive_rate'])} of others"),
+        ("test set", f"{found['yes']:,} texts and {found['no']:,} others; near-copies count once"),
+    ]
+    if of["needed_no"] is not None:
+        rows.append(("missing", f"{of['needed_no']:,} others without one false positive"))
+    if of["first_stage"] is not None:
+        rows.append(("lost by the first stage", _between(of["first_stage"]["lost"])))
+    said = [paragraph(f"Certificate of {name}"), table(("figure", "value"), rows), curve(of)]
+    if threshold != of["threshold"]:
+        but = (
+            "leaves nothing out by it"
+            if threshold is None
+            else f"is built at {_at(threshold)}, which it does not certify"
+        )
+        at = f"The certificate is of the threshold {_at(of['threshold'])}; the corpus {but}."
+        said.append(paragraph(at, soft=True))
+    return said
+
+
+def _classes(name: str, of: Mapping[str, Any]) -> list[str]:
+    said = f"{name}: macro-F1 {_between(of['macro_f1'])} on {of['documents']:,} documents"
+    rows = [(kind, f"{value:.1%}") for kind, value in of["f1"].items()]
+    return [paragraph(said), table(("class", "F1"), rows)]
+
+
+def _at(threshold: float | None) -> str:
+    return "none is left out" if threshold is None else f"{threshold:.4g}"
+
+
+def _between(bound: Mapping[str, float]) -> str:
+    return f"{bound['value']:.1%} ({bound['low']:.1%} to {bound['high']:.1%})"
 
 
 def _personal(passport: Mapping[str, Any]) -> str:

@@ -36,15 +36,15 @@ def funnel(steps: Sequence[Mapping[str, Any]]) -> str:
     parts, y = [], 4
     for step in steps:
         came, kept = (BAR * step[name] / read for name in ("read", "kept"))
-        parts.append(_text(0, y + 15, step["step"].replace("_", " ")))
+        parts.append(text(0, y + 15, step["step"].replace("_", " ")))
         parts.append(_bar(LABEL, y, came, "gone"))
         parts.append(_bar(LABEL, y, kept, "kept"))
-        parts.append(_text(WIDTH, y + 15, f"{step['kept']:,}", anchor="end"))
+        parts.append(text(WIDTH, y + 15, f"{step['kept']:,}", anchor="end"))
         y += HIGH + LINE
         for name, gone in step["dropped"].items():
             share = gone["records"] / read
             said = f"{name}  {gone['records']:,}  ({share:.1%})"
-            parts.append(_text(LABEL + 8, y - 1, said, soft=True))
+            parts.append(text(LABEL + 8, y - 1, said, soft=True))
             y += LINE
         y += 2
     title = f"{steps[0]['read']:,} records read, {steps[-1]['kept']:,} kept" if steps else "nothing"
@@ -62,9 +62,9 @@ def histogram(bins: Sequence[Mapping[str, int]]) -> str:
     for one in bins:
         ends = (one["from"], one["to"])
         name = f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,} to {ends[1]:,}"
-        parts.append(_text(LABEL - 10, y + 13, name, anchor="end"))
+        parts.append(text(LABEL - 10, y + 13, name, anchor="end"))
         parts.append(_bar(LABEL, y, BAR * one["documents"] / most, "kept", high=HIGH - 6))
-        parts.append(_text(WIDTH, y + 13, f"{one['documents']:,}", anchor="end"))
+        parts.append(text(WIDTH, y + 13, f"{one['documents']:,}", anchor="end"))
         y += HIGH
     return picture(y, "documents by number of words", parts)
 
@@ -89,6 +89,7 @@ def _bar(x: float, y: float, width: float, kind: str, high: int = HIGH) -> str:
     return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{wide:.2f}" height="{high}" rx="2"/>'
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", soft: bool = False) -> str:
+def text(x: float, y: float, said: str, *, anchor: str = "start", soft: bool = False) -> str:
+    """Plain text at a place, in pixels; `anchor` is SVG's."""
     kind = ' class="soft"' if soft else ""
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{kind}>{escape(said)}</text>'
