@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside_core.clusters import DisjointSets
 from bedside_core.kinds.labels import Part
 from bedside_corpus.document import Document
 from bedside_corpus.engine.minhash import Bands, minima, similarity
@@ -77,7 +78,7 @@ def clustered(documents: Iterable[Document], wanted: Iterable[int]) -> dict[int,
         wanted: places of documents in it.
     """
     chosen = frozenset(wanted)
-    union = _Union()
+    union: DisjointSets[int] = DisjointSets()
     names: dict[int, str] = {}
     first: dict[str, int] = {}
     signed: list[int] = []
@@ -96,7 +97,8 @@ def clustered(documents: Iterable[Document], wanted: Iterable[int]) -> dict[int,
     if signatures:
         for one, other in _alike(np.array(signatures)):
             union.join(signed[one], signed[other])
-    return {place: names[union.root(place)] for place in names}
+    of_root: dict[int, str] = {}
+    return {place: of_root.setdefault(union.root(place), name) for place, name in names.items()}
 
 
 def _alike(signatures: NDArray[np.uint32]) -> Iterable[tuple[int, int]]:
@@ -110,21 +112,3 @@ def _alike(signatures: NDArray[np.uint32]) -> Iterable[tuple[int, int]]:
                 one, other = (order[same[start : start + COMPARED] + step] for step in (0, apart))
                 alike = similarity(signatures[one], signatures[other]) >= ALIKE
                 yield from zip(one[alike].tolist(), other[alike].tolist(), strict=True)
-
-
-class _Union:
-    """Disjoint sets with path halving; a set's root is its first member."""
-
-    def __init__(self) -> None:
-        self._parents: dict[int, int] = {}
-
-    def root(self, place: int) -> int:
-        parents = self._parents
-        while parents.setdefault(place, place) != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
-
-    def join(self, one: int, other: int) -> None:
-        one, other = self.root(one), self.root(other)
-        self._parents[max(one, other)] = min(one, other)
