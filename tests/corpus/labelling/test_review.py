@@ -24,6 +24,12 @@ def test_a_file_comes_back_and_only_its_owner_reads_it(tmp_path) -> None:
     assert answered_by(path, rows()) == ""
 
 
+def test_a_long_text_comes_back(tmp_path) -> None:
+    long = [Row(DIGEST, "1", "s/1", "Befund " * 30_000 + "Ende")]
+    write_rows(tmp_path / "review.csv", long)
+    assert read_rows(tmp_path / "review.csv") == long
+
+
 def test_as_a_spreadsheet_saves_it(tmp_path) -> None:
     path = tmp_path / "review.csv"
     content = f'\ufefflabels;sha256;id;label;by\r\n{DIGEST};1;s/1;Ja;anna\r\n{DIGEST};2;"s;2";;\r\n'

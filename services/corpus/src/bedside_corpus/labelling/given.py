@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from bedside_core.errors import InputError
 from bedside_corpus.blocks.base import Block
 from bedside_corpus.document import Document, Dropped
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES
 from bedside_corpus.labelling.config import Published
 
 GIVEN = "given"
@@ -94,6 +95,7 @@ def _rows(path: Path, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if path.suffix in (".jsonl", ".ndjson"):
         yield from _json_lines(text, where)
         return
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)  # a review file may hold texts
     table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         named = set(table.fieldnames or ())

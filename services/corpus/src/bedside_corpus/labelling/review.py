@@ -22,6 +22,7 @@ from bedside_core.errors import InputError
 from bedside_core.files import write_atomic
 from bedside_core.kinds.corpus import text_sha256
 from bedside_core.kinds.labels import PARTS, LabelledDocument, read_part
+from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES
 from bedside_corpus.labelling.given import WORDS
 
 COLUMNS = ("labels", "sha256", "id", "text", "said", "label", "by")
@@ -111,6 +112,7 @@ def read_rows(path: Path) -> list[Row]:
         raise InputError(f"{path}: not UTF-8 - save it as CSV in UTF-8") from None
     header = content.partition("\n")[0]
     delimiter = ";" if header.count(";") > header.count(",") else ","
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)
     table = csv.DictReader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     rows = []
     try:
