@@ -185,6 +185,7 @@ def test_work_is_for_one_process_and_survives_kill_9(registry, start):
     first.send_signal(signal.SIGKILL)
     first.wait()
     with registry.work("r" * 64) as path:
+        assert path.stat().st_mode & 0o777 == 0o700
         assert (path / "state").read_text() == "1"
     assert not path.exists()
 

@@ -206,6 +206,8 @@ class Registry:
     def work(self, recipe_sha256: str, *, private: bool = False) -> Iterator[Path]:
         """The directory for resumable state of one recipe; removed when the step succeeds.
 
+        It is its owner's alone: documents and answers wait in it.
+
         Args:
             recipe_sha256: of the recipe.
             private: whether it lies with the private evidence key, for what will be signed.
@@ -217,7 +219,7 @@ class Registry:
         lock = None
         with disk_errors("resumable state"):
             while lock is None:
-                path.mkdir(parents=True, exist_ok=True)
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 try:
                     lock = lock_directory(path, wait=False)
                 except BlockingIOError:
