@@ -304,7 +304,9 @@ def hash_inputs(paths: Mapping[str, Path]) -> dict[str, str]:
         ArtifactError: a file cannot be read.
     """
     try:
-        return {name: sha256_file(path) for name, path in paths.items()}
+        size = sum(path.stat().st_size for path in paths.values())
+        with showing("hash what goes in", size) as told:
+            return {name: sha256_file(path, told) for name, path in paths.items()}
     except OSError as error:
         raise ArtifactError(f"{error.filename}: cannot be read ({error.strerror})") from None
 

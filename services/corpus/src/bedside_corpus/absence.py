@@ -17,6 +17,7 @@ from bedside_core.errors import ArtifactError, InputError, PolicyError
 from bedside_core.identifiers import Identifiers, Trace
 from bedside_core.kinds.corpus import TEXT, describe_sources, listed_documents, shards
 from bedside_core.matching import canonical, digest
+from bedside_core.progress import Progress
 from bedside_core.registry.registry import Registry
 
 
@@ -70,15 +71,16 @@ def _look(registry: Registry, artifact: Artifact, found: Counter[str]) -> int:
         whose = [line.get("patient"), line.get("document"), names.document(line["id"])]
         whose += [names.text(line["matching_sha256"]), *(trace[:2] if trace else ())]
         found["by its listing"] += withdrawn.find(whose, set()) is not None
-    read = 0
-    for shard in shards(artifact):
-        with pq.ParquetFile(shard.path) as file:
-            for batch in file.iter_batches(columns=[TEXT]):
-                for text in batch.column(TEXT).to_pylist():
-                    read += 1
-                    form = canonical(text)
-                    by = withdrawn.find([names.text(digest(form))], names.runs(form))
-                    found["by its text"] += by is not None
+    with Progress("corpus: absence", total=listed, unit="document") as progress:
+        for shard in shards(artifact):
+            with pq.ParquetFile(shard.path) as file:
+                for batch in file.iter_batches(columns=[TEXT]):
+                    for text in batch.column(TEXT).to_pylist():
+                        form = canonical(text)
+                        by = withdrawn.find([names.text(digest(form))], names.runs(form))
+                        found["by its text"] += by is not None
+                        progress.update()
+    read = progress.done
     if read != listed:
         raise ArtifactError(
             f"corpus {artifact.digest[:12]} lists {listed} documents and has {read} - build it "

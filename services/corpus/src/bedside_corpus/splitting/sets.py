@@ -48,40 +48,37 @@ def tables_of(written: Iterable[Record], folder: Path) -> Iterator[Table]:
             yield Table(folder / data_name(number), folder / listing_name(number))
 
 
-def candidates_of(
-    tables: Iterable[Table], sources: Sequence[Source], settings: Split
-) -> Iterator[Candidate]:
-    """The documents that are long enough; their texts are not kept in memory.
+def candidates_of(table: Table, sources: Sequence[Source], settings: Split) -> Iterator[Candidate]:
+    """The documents of a file that are long enough; their texts are not kept in memory.
 
     Raises:
         ConfigError: there is no such column of text.
     """
     types = {source.name: source.type or "-" for source in sources}
     wanted = {column for asked in settings.sets.values() for column in asked.stratify_by}
-    for table in tables:
-        with pq.ParquetFile(table.data) as file, table.listing.open(encoding="utf-8") as lines:
-            known = {f.name for f in file.schema_arrow if f.type == "string"} - {"id", TEXT}
-            if unknown := sorted(wanted - known - {"type"}):
-                raise ConfigError(
-                    f"corpus.split: stratify_by: {unknown[0]!r} is no column of text - known are "
-                    f"{', '.join(sorted(known | {'type'}))}"
+    with pq.ParquetFile(table.data) as file, table.listing.open(encoding="utf-8") as lines:
+        known = {f.name for f in file.schema_arrow if f.type == "string"} - {"id", TEXT}
+        if unknown := sorted(wanted - known - {"type"}):
+            raise ConfigError(
+                f"corpus.split: stratify_by: {unknown[0]!r} is no column of text - known are "
+                f"{', '.join(sorted(known | {'type'}))}"
+            )
+        for batch in file.iter_batches():
+            # The listing has a line for each row.
+            for row, line in zip(batch.to_pylist(), lines, strict=False):
+                if len(canonical(row[TEXT]).split()) < MIN_WORDS:
+                    continue
+                values = {name: row.get(name) or "-" for name in wanted}
+                if "type" in wanted:
+                    values["type"] = types[row["source"]]
+                yield Candidate(
+                    text_sha256(row[TEXT]),
+                    row["source"],
+                    row["patient"],
+                    row["document"],
+                    _original(json.loads(line)),
+                    values,
                 )
-            for batch in file.iter_batches():
-                # The listing has a line for each row.
-                for row, line in zip(batch.to_pylist(), lines, strict=False):
-                    if len(canonical(row[TEXT]).split()) < MIN_WORDS:
-                        continue
-                    values = {name: row.get(name) or "-" for name in wanted}
-                    if "type" in wanted:
-                        values["type"] = types[row["source"]]
-                    yield Candidate(
-                        text_sha256(row[TEXT]),
-                        row["source"],
-                        row["patient"],
-                        row["document"],
-                        _original(json.loads(line)),
-                        values,
-                    )
 
 
 def texts_of(

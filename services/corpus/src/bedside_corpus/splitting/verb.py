@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedside_core import memory
 from bedside_core.artifacts import Artifact
@@ -27,11 +27,15 @@ from bedside_core.identifiers import Identifiers
 from bedside_core.kinds.corpus import IDENTIFIERS
 from bedside_core.kinds.split import SLOT, check_seal, sealed_sets
 from bedside_core.log import fields
+from bedside_core.progress import Progress
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.run import SMALLER, prepare
 from bedside_corpus.splitting.config import Split
-from bedside_corpus.splitting.draw import Drawn, draw, stratum
+from bedside_corpus.splitting.draw import Candidate, Drawn, draw, stratum
+
+if TYPE_CHECKING:
+    from bedside_corpus.splitting.sets import Table
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +87,7 @@ def split(config: CorpusConfig, run: Run) -> None:
         )
         tally = Tally.of(read, written)
         tables = list(sets.tables_of(written, room / "write"))
-        candidates = list(sets.candidates_of(tables, config.used_sources, settings))
+        candidates = _candidates(tables, config, settings)
         say(
             f"{len(candidates):,} of {tally.kept:,} documents can be drawn; the others have fewer "
             f"than {sets.MIN_WORDS} words"
@@ -126,6 +130,18 @@ def check_folder(folder: Path, home: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise ConfigError(f"{where}: {nearest} is not a directory - name another folder")
+
+
+def _candidates(tables: Sequence[Table], config: CorpusConfig, settings: Split) -> list[Candidate]:
+    from bedside_corpus.splitting.sets import candidates_of
+
+    sizes = [table.data.stat().st_size for table in tables]
+    found: list[Candidate] = []
+    with Progress("corpus: candidates", total=sum(sizes), unit="byte") as progress:
+        for table, size in zip(tables, sizes, strict=True):
+            found += candidates_of(table, config.used_sources, settings)
+            progress.update(size)
+    return found
 
 
 def _before(run: Run, settings: Split) -> Artifact | None:
