@@ -213,3 +213,10 @@ def test_a_changed_decision_is_not_believed(house: Any, registry: Registry) -> N
     data = path.read_bytes()
     path.write_bytes(data.replace(b"not_medical", b"not_related"))
     assert main(["corpus", "why", "letters/2024.jsonl.gz#g"]) != 0
+
+
+def test_a_changed_file_of_documents_is_not_believed(house: Any, registry: Registry) -> None:
+    path = registry.get("test/corpus").path / "data/00000.parquet"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"CC-BY-4.0", b"CC-BY-3.0"))
+    assert main(["corpus", "why", "notes/ward 3"]) != 0

@@ -13,7 +13,7 @@ from bedside_corpus.labelling.verb import annotate
 from bedside_corpus.passport.verb import Copy, copy_passport
 from bedside_corpus.run import build, work
 from bedside_corpus.splitting.verb import split
-from bedside_corpus.why import Asked, why
+from bedside_corpus.why import WhyOptions, why
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -73,7 +73,7 @@ COMMANDS: tuple[Command, ...] = (
         "what was decided on one document, step by step, and why",
         why,
         words=("document", "corpus?"),
-        arguments=Asked,
+        arguments=WhyOptions,
         examples=("letters/2024.jsonl:17 demo", "letters/2024.jsonl#4711 --config FILE"),
     ),
     Command(

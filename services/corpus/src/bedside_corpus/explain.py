@@ -52,7 +52,8 @@ def _stored(corpus: Artifact, decided: Decided) -> dict[str, Any]:
     """What the corpus has of a kept document, but for the text."""
     row = decided.row or 0
     listing, data = listing_name(decided.shard), data_name(decided.shard)
-    corpus.verify(listing)
+    for name in (listing, data):
+        corpus.verify(name)
     with (corpus.path / listing).open(encoding="utf-8") as lines:
         found: dict[str, Any] = json.loads(next(islice(lines, row, None)))
     with pq.ParquetFile(corpus.file(data)) as file:

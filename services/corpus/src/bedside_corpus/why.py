@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from bedside_corpus.lookup import Decided, Lookup
 
 
-class Asked(Config):
+class WhyOptions(Config):
     """Which corpus is meant."""
 
     config: Path | None = None
     """A run config: the corpus of its run is asked."""
 
 
-def why(registry: Registry, document: str, corpus: str | None, asked: Asked) -> None:
+def why(registry: Registry, document: str, corpus: str | None, asked: WhyOptions) -> None:
     """Say what was decided on a record, why, and what became of it.
 
     Args:
