@@ -79,10 +79,11 @@ class Tracing(Block):
 
     def apply(self, document: Document) -> Document:
         names = self._names
-        form = canonical(document.text)
-        trace = names.trace(document.id, form)
         # As it came, too: a corpus without traces knows no other form.
-        texts = {names.text(digest(one)) for one in document.forms}
+        forms = document.forms
+        form = forms[-1]
+        trace = names.trace(document.id, form)
+        texts = {names.text(digest(one)) for one in forms}
         whose = document.patient, document.document, trace.id, *texts
         found = self.withdrawn.find(whose, names.runs(form) if self.withdrawn.near else set())
         if found is not None:
