@@ -379,8 +379,9 @@ class CorpusConfig(Config):
     def _check(self) -> Self:
         given = self.model_fields_set - {"existing", "train_classifier"}
         narrowing = {"select", "sample"}
-        if self.existing is not None and given - narrowing - {"executor"}:
-            wrong = min(given - narrowing - {"executor"})
+        beside = narrowing | {"executor"} | ({"passport"} if given & narrowing else set())
+        if self.existing is not None and given - beside:
+            wrong = min(given - beside)
             raise ValueError(f"existing and {wrong} are both set - unset one of them")
         if self.existing is None and given & narrowing:
             raise ValueError(

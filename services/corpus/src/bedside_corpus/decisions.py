@@ -82,6 +82,13 @@ class Decisions:
                 self._flush()
             self._table = None
 
+    def by_source(self) -> dict[str, dict[str, int]]:
+        """The outcomes, as a record has them."""
+        found: dict[str, dict[str, int]] = {}
+        for (source, reason), count in sorted(self.outcomes.items()):
+            found.setdefault(source, {})[reason] = count
+        return found
+
     def drop(
         self,
         place: str,

@@ -8,14 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError, InputError
-from bedside_core.kinds.corpus import STATS, describe_sources, listings, shards
+from bedside_core.kinds.corpus import (
+    PASSPORT,
+    PASSPORT_PAGE,
+    SELECTED,
+    STATS,
+    describe_sources,
+    listings,
+    shards,
+)
 from bedside_core.run import Run
 from bedside_corpus.classifier.config import Sample
 from bedside_corpus.config import CorpusConfig, Executor
@@ -31,6 +39,9 @@ from bedside_corpus.engine.selecting import (
     cut,
     draws_path,
 )
+from bedside_corpus.passport.content import VERSION as PASSPORT_VERSION
+from bedside_corpus.passport.content import narrowed
+from bedside_corpus.passport.files import write_passport
 from bedside_corpus.tally import Tally
 
 if TYPE_CHECKING:
@@ -58,13 +69,15 @@ def narrow(config: CorpusConfig, corpus: Artifact, like: Artifact | None, run: R
         sample = Sample(words=int(like.manifest.facts["words"]), seed=sample.seed)
     files = _files(corpus)
     check_columns(pq.read_schema(files[0].data), config.select)
+    tokenizers = config.passport.files()
     recipe = run.recipe(
         config.model_copy(
             update={"executor": Executor(workers=1), "train_classifier": None, "sample": sample}
         ),
         parents={"corpus": corpus},
-        formats={"decisions": DECISIONS},
-        libraries=("pyarrow",),
+        inputs={f"passport/{name}": file for name, file in tokenizers.items()},
+        formats={"decisions": DECISIONS, "passport": PASSPORT_VERSION},
+        libraries=("pyarrow", *(["tokenizers"] if tokenizers else [])),
     )
     if run.reuse("corpus", recipe):
         return
@@ -84,7 +97,26 @@ def narrow(config: CorpusConfig, corpus: Artifact, like: Artifact | None, run: R
             stats = json.dumps(tally.stats(), indent=2) + "\n"
             (artifact.path / STATS).write_text(stats, encoding="ascii")
             artifact.facts.update(_facts(config, sample, corpus, tally))
+            passport = narrowed(
+                recipe,
+                tally,
+                records,
+                artifact.taken,
+                artifact.facts[SELECTED],
+                artifact.facts,
+                _passport(corpus),
+            )
+            write_passport(artifact, passport)
     tally.report()
+    say(f"its passport: {artifact.result.path / PASSPORT_PAGE}")
+
+
+def _passport(corpus: Artifact) -> dict[str, Any] | None:
+    """That of the other corpus, where it has one of this form."""
+    if all(entry.path != PASSPORT for entry in corpus.manifest.files):
+        return None
+    found: dict[str, Any] = json.loads(corpus.file(PASSPORT).read_bytes())
+    return found if found["passport"] == PASSPORT_VERSION else None
 
 
 def _files(corpus: Artifact) -> list[Pair]:
@@ -116,7 +148,7 @@ def _run(
         run("measure", Measuring(files, config.select, sample.seed, measured))
         paths = [draws_path(measured, rank) for rank in range(len(files))]
         drawn = (sample.seed, cut(paths, sample.words))
-    run("select", Selecting(files, config.select, drawn, room / "select"))
+    run("select", Selecting(files, config.select, drawn, room / "select", config.passport.files()))
     return list(read_records(room / "select", len(files)))
 
 
@@ -132,4 +164,4 @@ def _facts(
               "sample": None if sample is None else sample.model_dump(mode="json")}  # fmt: skip
     say(f"of corpus {corpus.digest[:12]}: {tally.read:,} documents")
     counts = {name: counted[name] for name in ("documents", "words", "sources", "dropped")}
-    return {**before, **counts, "declared": declared, "selected": chosen}
+    return {**before, **counts, "declared": declared, SELECTED: chosen}

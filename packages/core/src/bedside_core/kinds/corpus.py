@@ -36,6 +36,8 @@ IDENTIFIERS = "identifiers"
 WITHDRAWN = "withdrawn"
 """The fact that says which withdrawals of documents and patients were looked for: `seq` of the
 log's newest entry of them, `hash` of that entry, how many `entries`."""
+SELECTED = "selected"
+"""The fact that says from which corpus (`from`) a narrowed one was selected, and how."""
 _DATA, _LISTING = re.compile(r"data/(\d+)\.parquet"), re.compile(r"documents/(\d+)\.jsonl")
 _DECISIONS = re.compile(r"decisions/(\d+)\.parquet")
 

@@ -34,6 +34,7 @@ from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine.records import Record, write_record
+from bedside_corpus.passport import measures
 
 GROUP_ROWS = 1024
 """Documents that are held in memory at once."""
@@ -175,11 +176,20 @@ class Selecting(Step):
         select: Mapping[str, Select],
         sample: tuple[int, int] | None,
         folder: Path,
+        tokenizers: Mapping[str, Path],
     ) -> None:
-        """`sample`: its seed and its highest draw; `folder`: of the stage."""
+        """Make the step.
+
+        Args:
+            files: of the other corpus.
+            select: the conditions.
+            sample: its seed and its highest draw.
+            folder: of the stage.
+            tokenizers: whose tokens are counted.
+        """
         super().__init__()
         self.files, self.select = tuple(files), dict(select)
-        self.sample, self.folder = sample, folder
+        self.sample, self.folder, self.tokenizers = sample, folder, dict(tokenizers)
         self.decisions = self.journal = Decisions(folder)
 
     def run(self, data: None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
@@ -192,13 +202,15 @@ class Selecting(Step):
         with self.journal.opened(rank) as decided:
             record = self._write(rank)
         entry = FileEntry(path=decisions_name(rank), size=decided.size, sha256=decided.sha256)
-        record = record.model_copy(update={"decisions": entry})
+        outcomes = self.journal.by_source()
+        record = record.model_copy(update={"decisions": entry, "outcomes": outcomes})
         write_record(self.folder, rank, record, [self])
         yield from ()
 
     def _write(self, rank: int) -> Record:
         names = data_name(rank), listing_name(rank)
         words, licences = 0, defaultdict[str, Counter[str]](Counter)
+        measuring = measures.Measuring(self.tokenizers)
         with (
             appearing(self.folder / names[0]) as data,
             appearing(self.folder / names[1]) as listed,
@@ -213,6 +225,7 @@ class Selecting(Step):
                     if not chosen.num_rows:
                         continue
                     parquet.write_batch(chosen)
+                    measuring.add(chosen)
                     words += pc.sum(chosen.column("words")).as_py()
                     columns = (chosen.column(name).to_pylist() for name in ("source", "licence"))
                     for source, licence in zip(*columns, strict=True):
@@ -221,6 +234,7 @@ class Selecting(Step):
             documents=sum(counts.total() for counts in licences.values()),
             words=words,
             licences={source: dict(counts) for source, counts in licences.items()},
+            measures=measuring.to_json(),
             files=tuple(
                 FileEntry(path=name, size=hashed.size, sha256=hashed.sha256)
                 for name, hashed in zip(names, (table, listing), strict=True)

@@ -139,9 +139,7 @@ class Writing(Step):
             documents = self._noted(data)
             record = write_files(self.folder, rank, documents, self.scores, self.tokenizers)
         entry = FileEntry(path=decisions_name(rank), size=decided.size, sha256=decided.sha256)
-        outcomes: dict[str, dict[str, int]] = {}
-        for (source, reason), count in sorted(self.journal.outcomes.items()):
-            outcomes.setdefault(source, {})[reason] = count
+        outcomes = self.journal.by_source()
         record = record.model_copy(update={"decisions": entry, "outcomes": outcomes})
         write_record(self.folder, rank, record, self.steps)
         yield from ()

@@ -16,10 +16,12 @@ from typing import Any
 from bedside_core.artifacts import FileEntry, Recipe
 from bedside_core.config import sha256_of
 from bedside_core.licences import licence
+from bedside_core.purpose import PURPOSE
 from bedside_corpus.blocks.cleaning import Cleaning
 from bedside_corpus.blocks.heldout import HeldoutFilter
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.counts import Counts
+from bedside_corpus.engine.records import Record
 from bedside_corpus.intake.licence import each
 from bedside_corpus.passport.measures import total
 from bedside_corpus.phi.gate import PhiGate
@@ -40,6 +42,10 @@ IS_NOT = (
 _DUPLICATES = ("duplicate_text", "duplicate_near")
 _OWN = (Cleaning.name, HeldoutFilter.name, PhiGate.name)
 """Steps whose notes have a section of their own; those of held-out texts name texts and paths."""
+TAKEN_OVER = ("personal_data", "held_out", "classifiers", "left_out")
+"""What a narrowed corpus says as the passport of the one it was selected from does."""
+NAMING = ("id", "patient", "document")
+"""Columns whose values may say of whom a document is."""
 
 
 def content(
@@ -71,23 +77,15 @@ def content(
     dropped = tally.dropped
     return {
         "passport": VERSION,
-        "content_sha256": sha256_of([entry.model_dump() for entry in files]),
-        "recipe_sha256": recipe.sha256,
         "purpose": config.purpose,
-        "read": tally.read,
-        "documents": tally.kept,
-        "words": tally.words,
-        "characters": measures.get("characters", 0),
-        "tokens": measures.get("tokens", {}),
-        "funnel": [_step(name, counts) for name, counts in steps.items() if counts.read],
-        "sources": _sources(config, tally, measures, outcomes),
+        **_counted(tally, measures),
+        "sources": _sources(
+            {one.name: {**one.declared(), "format": one.format} for one in config.used_sources},
+            tally,
+            measures,
+            outcomes,
+        ),
         "left_out": dict(config.left_out),
-        "licences": _licences(tally),
-        "languages": measures.get("languages", {}),
-        "lengths": [
-            {"from": 2 ** (int(e) - 1), "to": 2 ** int(e) - 1, "documents": count}
-            for e, count in sorted(measures.get("lengths", {}).items(), key=lambda one: int(one[0]))
-        ],
         "cleaning": tally.cleaning,
         "duplicates": {name: dropped[name] for name in _DUPLICATES},
         "personal_data": _personal(config, steps.get(PhiGate.name)),
@@ -102,8 +100,79 @@ def content(
             for name, counts in steps.items()
             if counts.noted and name not in _OWN
         },
+        **_made(recipe, files),
+    }
+
+
+def narrowed(
+    recipe: Recipe,
+    tally: Tally,
+    records: Sequence[Record],
+    files: Sequence[FileEntry],
+    selected: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The passport of a corpus that was selected from another one, which says the rest.
+
+    Args:
+        recipe: of the artifact.
+        tally: of the selection.
+        records: of each file.
+        files: of documents and decisions, with their hashes.
+        selected: from which corpus, and by which conditions.
+        facts: of the new corpus.
+        before: the passport of the other one; None where it has none of this form.
+    """
+    measures: dict[str, Any] = {}
+    for one in records:
+        measures = total(measures, one.measures)
+    select = {
+        column: {"values": len(wanted)} if column in NAMING else wanted
+        for column, wanted in selected["select"].items()
+    }
+    names = {name for one in records for name in one.outcomes}
+    declared = facts.get("declared", {})
+    sources = {
+        name: {"personal_data": "unknown", **declared.get(name, {}), "format": "corpus"}
+        for name in sorted(names)
+    }
+    return {
+        "passport": VERSION,
+        "purpose": facts.get(PURPOSE, "unstated"),  # by earlier versions
+        "selected": {**selected, "select": select, "has_passport": before is not None},
+        **_counted(tally, measures),
+        "sources": _sources(sources, tally, measures, [one.outcomes for one in records]),
+        **{name: before[name] for name in TAKEN_OVER if before is not None},
+        **_made(recipe, files),
+    }
+
+
+def _made(recipe: Recipe, files: Sequence[FileEntry]) -> dict[str, Any]:
+    return {
+        "content_sha256": sha256_of([entry.model_dump() for entry in files]),
+        "recipe_sha256": recipe.sha256,
         "made_by": {"verb": recipe.verb, "version": recipe.version, **recipe.environment},
         "is_not": list(IS_NOT),
+    }
+
+
+def _counted(tally: Tally, measures: Mapping[str, Any]) -> dict[str, Any]:
+    """What is counted of the documents of any corpus."""
+    lengths = sorted(measures.get("lengths", {}).items(), key=lambda one: int(one[0]))
+    return {
+        "read": tally.read,
+        "documents": tally.kept,
+        "words": tally.words,
+        "characters": measures.get("characters", 0),
+        "tokens": measures.get("tokens", {}),
+        "funnel": [_step(name, counts) for name, counts in tally.steps.items() if counts.read],
+        "licences": _licences(tally),
+        "languages": measures.get("languages", {}),
+        "lengths": [
+            {"from": 2 ** (int(e) - 1), "to": 2 ** int(e) - 1, "documents": count}
+            for e, count in lengths
+        ],
     }
 
 
@@ -122,27 +191,27 @@ def _step(name: str, counts: Counts) -> dict[str, Any]:
 
 
 def _sources(
-    config: CorpusConfig,
+    said: Mapping[str, Mapping[str, Any]],
     tally: Tally,
     measures: Mapping[str, Any],
     outcomes: Iterable[Mapping[str, Mapping[str, int]]],
 ) -> list[dict[str, Any]]:
+    """Sources by their names, with what is said of each and what became of it."""
     became: dict[str, Counter[str]] = {}
     for shard in outcomes:
         for name, counts in shard.items():
             became.setdefault(name, Counter()).update(counts)
     found = []
-    for source in config.used_sources:
-        counts = became.get(source.name, Counter())
-        kept = measures.get("sources", {}).get(source.name, {"documents": 0, "words": 0})
+    for source, declared in said.items():
+        counts = became.get(source, Counter())
+        kept = measures.get("sources", {}).get(source, {"documents": 0, "words": 0})
         found.append(
             {
-                "name": source.name,
-                **source.declared(),
-                "format": source.format,
+                "name": source,
+                **declared,
                 "read": counts.total(),
                 **kept,
-                "licences": dict(sorted(tally.licences.get(source.name, {}).items())),
+                "licences": dict(sorted(tally.licences.get(source, {}).items())),
                 "dropped": {name: n for name, n in counts.most_common() if name},
             }
         )

@@ -74,6 +74,7 @@ def croissant(
         ],
         "version": f"1.0.0+{short}",
         "license": [_licence(name) for name in licences],
+        **_origin(passport),
         "inLanguage": list(passport["languages"]),
         "isLiveDataset": False,
         "rai:dataCollection": "; ".join(map(_source, passport["sources"])),
@@ -103,6 +104,14 @@ def croissant(
     }  # fmt: skip
 
 
+def _origin(passport: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a narrowed corpus the one that it was selected from."""
+    if "selected" not in passport:
+        return {}
+    digest = passport["selected"]["from"]
+    return {"isBasedOn": {"@type": "sc:Dataset", "identifier": f"sha256:{digest}"}}
+
+
 def _licence(name: str) -> str:
     return name if name.startswith(CUSTOM) else f"https://spdx.org/licenses/{name}.html"
 
@@ -120,6 +129,8 @@ def _step(step: Mapping[str, Any]) -> str:
 
 def _personal(passport: Mapping[str, Any]) -> list[str]:
     declared = [f"{one['name']}: declared {one['personal_data']}" for one in passport["sources"]]
+    if "personal_data" not in passport:
+        return declared
     gate = passport["personal_data"]
     if gate is None:
         return [*declared, "no gate: nothing was looked for beyond what is declared"]

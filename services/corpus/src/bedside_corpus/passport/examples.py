@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import BedsideError
 from bedside_core.files import sha256_file
-from bedside_core.kinds.corpus import TEXT, data_name, decisions
+from bedside_core.kinds.corpus import SELECTED, TEXT, data_name, decisions, shards
 from bedside_corpus.config import Source
 from bedside_corpus.document import make_document
 from bedside_corpus.intake.read import read
@@ -33,8 +33,14 @@ GROUPS = 64
 SHOWN_CHARACTERS = 1500
 
 
-def examples(corpus: Artifact, seed: str) -> str:
-    """The sections of the page; what is drawn follows from the seed alone."""
+def examples(corpus: Artifact, seed: str, other: Artifact | None) -> str:
+    """The sections of the page; what is drawn follows from the seed alone.
+
+    Args:
+        corpus: with a passport.
+        seed: of the draw.
+        other: the corpus that it was selected from, if it was and that is still here.
+    """
     drawn = _drawn(corpus, random.Random(seed))  # noqa: S311 - a draw, not a secret
     files = _source_files(corpus)
     parts = []
@@ -42,7 +48,7 @@ def examples(corpus: Artifact, seed: str) -> str:
         title = f"Out: {name}" if name else "Kept"
         said = [paragraph(f"The record {reason(name).says}.", soft=True)] if name else []
         for decided in drawn[name]:
-            text, why = _text(corpus, decided, files)
+            text, why = _text(corpus, decided, files, other)
             label = f"{decided.name}{f' ({decided.by})' if decided.by else ''}"
             said.append(f"<p><code>{escape(label)}</code></p>")
             said.append(f"<pre>{escape(_cut(text))}</pre>" if text else paragraph(why, soft=True))
@@ -97,12 +103,14 @@ def _as_written(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(
-    corpus: Artifact, decided: Decided, files: dict[str, SourceFile]
+    corpus: Artifact, decided: Decided, files: dict[str, SourceFile], other: Artifact | None
 ) -> tuple[str | None, str]:
     """The text of a record; else why there is none to show."""
     if decided.row is not None:
         table = pq.read_table(corpus.path / data_name(decided.shard), columns=[TEXT])
         return table.slice(decided.row, 1)[TEXT][0].as_py(), ""
+    if SELECTED in corpus.manifest.facts:
+        return _of_other(other, decided)
     file = files.get(decided.file)
     if file is None:
         return None, "its file is not where it was, so the text cannot be shown"
@@ -118,6 +126,15 @@ def _text(
         if record.line == decided.line:
             break
     return None, "no text could be read there"
+
+
+def _of_other(other: Artifact | None, decided: Decided) -> tuple[str | None, str]:
+    """The text of a document that was not selected: it is where it was selected from."""
+    if other is None:
+        return None, "the corpus that it was not selected from is not here any more"
+    path = shards(other)[decided.shard].path
+    found = pq.read_table(path, columns=[TEXT], filters=[("id", "=", decided.name)])[TEXT]
+    return (found[0].as_py(), "") if len(found) else (None, "no text could be read there")
 
 
 def _cut(text: str) -> str:

@@ -52,6 +52,7 @@ PURPOSES = {
     "commercial": "any use, also commercial",
     "research": "research",
     "internal": "use within the house",
+    "unstated": "a purpose that nobody stated",
 }
 
 
@@ -64,8 +65,8 @@ def page(passport: Mapping[str, Any], title: str, more: str = "") -> str:
         more: sections that stand at the end, for example of examples.
     """
     sections = (
-        _funnel, _sources, _licences, _texts, _cleaning, _duplicates, _held_out, _classifiers,
-        _personal, _notes, _limits, _made,
+        _selected, _funnel, _sources, _licences, _texts, _cleaning, _duplicates, _held_out,
+        _classifiers, _personal, _notes, _limits, _made,
     )  # fmt: skip
     body = "\n".join(part for part in (make(passport) for make in sections) if part)
     return (
@@ -123,6 +124,39 @@ def _head(passport: Mapping[str, Any], title: str) -> str:
     )
 
 
+def _selected(passport: Mapping[str, Any]) -> str:
+    if "selected" not in passport:
+        return ""
+    of = passport["selected"]
+    rows = [(column, _condition(wanted)) for column, wanted in of["select"].items()]
+    if of["sample"] is not None:
+        drawn = f"{of['sample']['words']:,} words, seed {of['sample']['seed']}"
+        rows.append(("random subset", drawn))
+    origin = of["from"]
+    more = (
+        "Its passport says more of its sources and what cleaning changed. What stands below of "
+        "classifiers, held-out texts and personal data was counted when it was built: "
+        f"bedside corpus passport {origin[:12]} --out FOLDER"
+        if of["has_passport"]
+        else "It has no passport, so nothing is known here of how it was made."
+    )
+    return section(
+        "Selected from another corpus",
+        f"<p>Each document is one of the corpus <code>{escape(origin)}</code>, as it is there.</p>",
+        table(("column", "condition"), rows),
+        paragraph(more, soft=True),
+    )
+
+
+def _condition(wanted: Mapping[str, float | None] | Sequence[str]) -> str:
+    if isinstance(wanted, Mapping):
+        if "values" in wanted:
+            return f"one of {wanted['values']:,}, which are not named here"
+        ends = (("at least", wanted["min"]), ("at most", wanted["max"]))
+        return ", ".join(f"{said} {end:g}" for said, end in ends if end is not None)
+    return "one of " + ", ".join(wanted)
+
+
 def _funnel(passport: Mapping[str, Any]) -> str:
     steps = passport["funnel"]
     rows = [
@@ -153,7 +187,7 @@ def _sources(passport: Mapping[str, Any]) -> str:
         parts.append(
             table(("source", "to be named as"), [(n["name"], n["attribution"]) for n in named])
         )
-    if passport["left_out"]:
+    if passport.get("left_out"):
         rows = list(passport["left_out"].items())
         parts.append(table(("left out for this purpose", "because"), rows))
     return section("Sources", *parts)
@@ -182,6 +216,8 @@ def _texts(passport: Mapping[str, Any]) -> str:
 
 
 def _cleaning(passport: Mapping[str, Any]) -> str:
+    if "cleaning" not in passport:
+        return ""
     cleaned = passport["cleaning"]
     if not cleaned["documents"]:
         return section("Cleaning", paragraph("No document had to be changed."))
@@ -193,6 +229,8 @@ def _cleaning(passport: Mapping[str, Any]) -> str:
 
 
 def _duplicates(passport: Mapping[str, Any]) -> str:
+    if "duplicates" not in passport:
+        return ""
     exact, near = (passport["duplicates"][n] for n in ("duplicate_text", "duplicate_near"))
     return section(
         "Duplicates",
@@ -201,6 +239,8 @@ def _duplicates(passport: Mapping[str, Any]) -> str:
 
 
 def _held_out(passport: Mapping[str, Any]) -> str:
+    if "held_out" not in passport:
+        return ""
     held = passport["held_out"]
     if not held["sets"]:
         said = "No held-out set was named to the build, so none was looked for."
@@ -219,7 +259,7 @@ def _held_out(passport: Mapping[str, Any]) -> str:
 
 
 def _classifiers(passport: Mapping[str, Any]) -> str:
-    used = passport["classifiers"]
+    used = passport.get("classifiers")
     if not used:
         return ""
     rows = [
@@ -287,6 +327,8 @@ def _between(bound: Mapping[str, float]) -> str:
 
 
 def _personal(passport: Mapping[str, Any]) -> str:
+    if "personal_data" not in passport:
+        return ""
     found = passport["personal_data"]
     if found is None:
         said = "There was no gate: nothing was looked for beyond what sources declare."
@@ -312,7 +354,7 @@ def _personal(passport: Mapping[str, Any]) -> str:
 def _notes(passport: Mapping[str, Any]) -> str:
     rows = [
         (step.replace("_", " "), note, count)
-        for step, notes in passport["notes"].items()
+        for step, notes in passport.get("notes", {}).items()
         for note, count in notes.items()
     ]
     if not rows:

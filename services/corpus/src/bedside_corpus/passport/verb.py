@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
 from bedside_core.console import say
-from bedside_core.errors import InputError
+from bedside_core.errors import ArtifactError, InputError
 from bedside_core.files import write_atomic
-from bedside_core.kinds.corpus import PASSPORT, PASSPORT_PAGE
+from bedside_core.kinds.corpus import PASSPORT, PASSPORT_PAGE, SELECTED
 from bedside_core.registry.registry import Registry
 from bedside_corpus.which import corpus_of
 
@@ -51,7 +52,9 @@ def copy_passport(registry: Registry, corpus: str | None, asked: Copy) -> None:
         )
     found.verify(PASSPORT)
     passport = json.loads(found.file(PASSPORT).read_bytes())
-    more = examples(found, passport["content_sha256"]) if asked.with_examples else ""
+    more = ""
+    if asked.with_examples:
+        more = examples(found, passport["content_sha256"], _selected_from(registry, found))
     title = f"Corpus {found.digest[:12]}"
     files = {
         PASSPORT_PAGE: page(passport, title, more).encode(),
@@ -61,3 +64,12 @@ def copy_passport(registry: Registry, corpus: str | None, asked: Copy) -> None:
     for name, data in files.items():
         write_atomic(asked.out / name, data, mode=0o600)
     say(f"{asked.out / PASSPORT_PAGE}{' holds texts: keep it private' if more else ''}")
+
+
+def _selected_from(registry: Registry, corpus: Artifact) -> Artifact | None:
+    """The corpus that a narrowed one was selected from, if it is still here."""
+    selected = corpus.manifest.facts.get(SELECTED)
+    try:
+        return registry.get(selected["from"]) if selected else None
+    except ArtifactError:
+        return None
