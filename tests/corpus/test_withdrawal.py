@@ -230,7 +230,7 @@ def test_what_is_withdrawn_while_a_build_runs_is_not_in_it(
     assert build(ward) == 3
     captured = capsys.readouterr()
     assert "a build is running" in captured.out
-    assert "withdrawn while the corpus was built" in captured.err
+    assert "withdrawn while the documents were read" in captured.err
     monkeypatch.setattr(engine, "run_stages", real)
     assert build(ward) == 0
     assert dropped(registry) == {"withdrawn": 3}
@@ -249,12 +249,12 @@ def test_quarantine_and_unfinished_builds_go_with_it(build, registry, ward, tmp_
     assert build(ward, quarantine, phi={"on_hit": "quarantine"}) == 0
     (aside,) = registry.home.glob("work/phi-*")
     assert list(aside.rglob("*.json"))
-    unfinished = registry.home / "work/0123456789abcdef"
-    (unfinished / "read/documents").mkdir(parents=True)
+    for stage in ("read/documents", "draw/documents", "select/data"):
+        (registry.home / f"work/0123456789{stage[:4]}" / stage).mkdir(parents=True)
     training = registry.home / "work/fedcba9876543210"
     training.mkdir()
     assert registry_verb("withdraw", "document:ward/ward.jsonl#gone", *WHY) == 0
-    assert "removed with their documents: 2 unfinished builds and quarantines" in (
+    assert "removed with their documents: 4 unfinished builds and quarantines" in (
         capsys.readouterr().out
     )
     assert sorted(p.name for p in (registry.home / "work").iterdir()) == [training.name]

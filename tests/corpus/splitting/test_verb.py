@@ -252,3 +252,25 @@ def test_a_set_of_pseudonymised_texts_keeps_the_originals_out(registry, build, t
     assert build(ward, **settings) == 0
     facts = registry.get("test/corpus").manifest.facts
     assert (facts["documents"], facts["dropped"]) == (2, {"heldout": 2})
+
+
+def test_what_is_withdrawn_while_sets_are_drawn_is_in_none(
+    run, registry, tmp_path, monkeypatch, capsys
+):
+    from bedside_corpus.engine import build as engine
+
+    real = engine.run_stages
+
+    def withdrawing(*given):
+        done = real(*given)
+        why = ["--reason", "objection of 3 May"]
+        assert main(["registry", "withdraw", "patient:101", *why]) == 0
+        return done
+
+    monkeypatch.setattr(engine, "run_stages", withdrawing)
+    assert run("split") == 3
+    assert "withdrawn while the documents were read" in capsys.readouterr().err
+    assert not (tmp_path / "held").exists()
+    monkeypatch.setattr(engine, "run_stages", real)
+    assert run("split") == 0
+    assert registry.get("test/split").manifest.facts["dropped"]["withdrawn"] == 3

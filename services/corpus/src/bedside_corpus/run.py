@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -179,10 +179,7 @@ def build(config: CorpusConfig, run: Run) -> None:
                 f"no document is left of {tally.read} that were read: {why} - see the reasons in "
                 "the corpus service's README, then correct the documents or corpus.sources"
             )
-        if run.registry.erased() != withdrawn:
-            raise InputError(
-                "something was withdrawn while the corpus was built - run the same command again"
-            )
+        check_withdrawn(run.registry, withdrawn)
         with run.write("corpus", recipe) as artifact:
             for record in written:
                 kept = record.files if record.documents else ()
@@ -231,6 +228,18 @@ def _described(classifiers: Mapping[str, tuple[Artifact, Applied]]) -> dict[str,
     from bedside_corpus.passport.classifiers import described
 
     return {name: described(made, applied) for name, (made, applied) in classifiers.items()}
+
+
+def check_withdrawn(registry: Registry, withdrawn: Sequence[Withdrawal]) -> None:
+    """See that what was withdrawn when documents were read is all that is now.
+
+    Raises:
+        InputError: it is not, so that they may hold what nobody looked for.
+    """
+    if registry.erased() != [*withdrawn]:
+        raise InputError(
+            "something was withdrawn while the documents were read - run the same command again"
+        )
 
 
 def work(registry: Registry, room: str, stage: str, task: str) -> None:

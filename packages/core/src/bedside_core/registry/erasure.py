@@ -31,6 +31,9 @@ from bedside_core.registry.removal import MODELS, check_reason
 from bedside_core.registry.withdrawals import Withdrawal, Withdrawals
 
 Kind = Literal["document", "patient"]
+STAGES = ("read", "draw", "select")
+"""Folders of unfinished work that hold documents: of a build, of `annotate`, and of a build that
+narrows another corpus."""
 
 
 class Meant(NamedTuple):
@@ -162,9 +165,13 @@ def clear_rooms(registry: Registry) -> tuple[int, list[str]]:
 
 
 def _rooms(work: Path) -> list[Path]:
-    """Those with documents: a build's has a folder `read`, the gate's is called after it."""
+    """Those with documents: a build's by the folders of its stages, the gate's by its name."""
     there = sorted(work.iterdir()) if work.is_dir() else []
-    return [room for room in there if room.name.startswith("phi-") or (room / "read").is_dir()]
+    return [
+        room
+        for room in there
+        if room.name.startswith("phi-") or any((room / stage).is_dir() for stage in STAGES)
+    ]
 
 
 def _trace(names: Identifiers, line: ListedDocument) -> Trace:

@@ -83,7 +83,7 @@ def show(registry: Registry, artifact: str) -> None:
     """The whole manifest of one artifact, as JSON; on stderr, what else can be asked of it."""
     found = registry.get(artifact)
     say(json.dumps(found.manifest.model_dump(mode="json"), indent=2, ensure_ascii=False))
-    if found.kind == "corpus":
+    if any(entry.path == PASSPORT_PAGE for entry in found.manifest.files):
         sys.stderr.write(
             f"what it is: {found.path / PASSPORT_PAGE}; `bedside corpus why DOCUMENT "
             f"{found.digest[:12]}` explains one document\n"

@@ -30,7 +30,7 @@ from bedside_core.log import fields
 from bedside_core.progress import Progress
 from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig
-from bedside_corpus.run import SMALLER, prepare
+from bedside_corpus.run import SMALLER, check_withdrawn, prepare
 from bedside_corpus.splitting.config import Split
 from bedside_corpus.splitting.draw import Candidate, Drawn, draw, stratum
 
@@ -85,6 +85,7 @@ def split(config: CorpusConfig, run: Run) -> None:
         read, written = run_stages(
             config, files, room, key, [applied for _, applied in classifiers.values()], withdrawn
         )
+        check_withdrawn(run.registry, withdrawn)
         tally = Tally.of(read, written)
         tables = list(sets.tables_of(written, room / "write"))
         candidates = _candidates(tables, config, settings)
