@@ -226,11 +226,10 @@ def build_short(source: Path, room: Path) -> Json:
 def built(config: Any, room: Path) -> Json:
     from bedside_corpus.engine.build import run_stages
     from bedside_corpus.sources import find_files
-    from bedside_corpus.tally import Tally
 
     files = [file for one in config.sources for file in find_files(one)]
     began = time.perf_counter()
-    tally = Tally.of(*run_stages(config, files, room))
+    tally, _ = run_stages(config, files, room)
     return used(began) | {"kept": tally.kept, "dropped": dict(sorted(tally.dropped.items()))}
 
 

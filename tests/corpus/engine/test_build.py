@@ -62,7 +62,7 @@ def run(tmp_path: Path, registry: Registry) -> Callable[..., tuple[Rows, Tally]]
         )
         rooms.append(tmp_path / f"room-{len(rooms)}")
         files = [file for source in config.sources for file in find_files(source)]
-        tally = Tally.of(*run_stages(config, files, rooms[-1]))
+        tally, _ = run_stages(config, files, rooms[-1])
         return rows_of(rooms[-1] / "write"), tally
 
     return run
@@ -209,7 +209,7 @@ def test_the_corpus_is_the_same_whoever_builds_it(
         config = CorpusConfig.model_validate(values)
         files = [file for source in config.sources for file in find_files(source)]
         room = tmp_path / f"room-{workers}"
-        tally = Tally.of(*run_stages(config, files, room))
+        tally, _ = run_stages(config, files, room)
         written = sorted((room / "write").rglob("*0.*"))
         found.append(({p.relative_to(room): p.read_bytes() for p in written}, tally.stats()))
     assert found[0] == found[1]
@@ -238,7 +238,7 @@ def test_large_files_in_parts_give_the_documents_of_whole_ones(
     for size in (2**20, 400):
         monkeypatch.setattr(engine, "divide", lambda files, size=size: divide(files, size))
         room = tmp_path / f"room-{size}"
-        tally = Tally.of(*run_stages(config, files, room))
+        tally, _ = run_stages(config, files, room)
         found.append((rows_of(room / "write"), tally.stats()))
     assert found[0] == found[1]
     assert len(list((tmp_path / "room-400/write/data").iterdir())) > 2 * len(files)

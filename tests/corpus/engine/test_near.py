@@ -70,7 +70,7 @@ def run(tmp_path: Path, registry: Registry) -> Callable[..., tuple[list[str], Ta
             }
         )
         files = [file for source in config.sources for file in find_files(source)]
-        tally = Tally.of(*run_stages(config, files, room))
+        tally, _ = run_stages(config, files, room)
         rows, out = (
             [
                 row

@@ -161,18 +161,16 @@ def build(config: CorpusConfig, run: Run) -> None:
     from bedside_corpus.passport.content import content
     from bedside_corpus.passport.files import write_passport
     from bedside_corpus.phi.quarantine import quarantine_of, write_review
-    from bedside_corpus.tally import Tally
 
     with (
         memory.refusing("building the corpus", lambda: SMALLER),
         run.registry.work(recipe.sha256) as room,
     ):
-        read, written = run_stages(
+        tally, written = run_stages(
             config, files, room, key, [applied for _, applied in classifiers.values()], withdrawn
         )
         if aside := write_review(quarantine_of(room)):
             say(f"{aside:,} documents wait for a person: {quarantine_of(room)} has review.csv")
-        tally = Tally.of(read, written)
         if not tally.kept:
             why = tally.reasons() or "the sources hold no records"
             raise InputError(

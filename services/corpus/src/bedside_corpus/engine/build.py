@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,7 @@ from bedside_corpus.labelling.given import NamedFilter, read_labelled
 from bedside_corpus.phi.gate import PhiGate
 from bedside_corpus.phi.quarantine import quarantine_of
 from bedside_corpus.sources import SourceFile
+from bedside_corpus.tally import Tally
 
 
 def blocks(work: Work) -> list[Block | BatchBlock]:
@@ -187,7 +189,7 @@ def run_stages(
     key: Path | None = None,
     classifiers: Sequence[Applied] = (),
     withdrawn: Sequence[Withdrawal] = (),
-) -> tuple[list[Record], list[Record]]:
+) -> tuple[Tally, list[Record]]:
     """Run what is not done yet.
 
     Args:
@@ -199,7 +201,7 @@ def run_stages(
         withdrawn: documents and patients that stay out.
 
     Returns:
-        What was recorded of each shard at its reading, and of the copies; and at its writing.
+        What all steps did; and what was recorded of each shard at its writing.
 
     Raises:
         InputError: a file or a held-out text cannot be read, or a worker was killed.
@@ -208,11 +210,12 @@ def run_stages(
     work = Work(config, tuple(divide(files)), room, key, tuple(classifiers), tuple(withdrawn))
     run(work, STAGES)
     number = len(work.shards)
-    read, resolved, written = (
-        list(read_records(work.folder(name), ranks))
-        for name, ranks in (("read", number), ("resolve", 1), ("write", number))
+    read, resolved = (
+        read_records(work.folder("read"), number),
+        read_records(work.folder("resolve"), 1),
     )
-    return [*read, *resolved], written
+    written = list(read_records(work.folder("write"), number))
+    return Tally.of(chain(read, resolved), written), written
 
 
 def run(work: Work, stages: Sequence[Stage]) -> None:

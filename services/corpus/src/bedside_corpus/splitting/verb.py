@@ -76,17 +76,15 @@ def split(config: CorpusConfig, run: Run) -> None:
 
     from bedside_corpus.engine.build import run_stages
     from bedside_corpus.splitting import sets
-    from bedside_corpus.tally import Tally
 
     with (
         memory.refusing("splitting the corpus", lambda: SMALLER),
         run.registry.work(recipe.sha256) as room,
     ):
-        read, written = run_stages(
+        tally, written = run_stages(
             config, files, room, key, [applied for _, applied in classifiers.values()], withdrawn
         )
         check_withdrawn(run.registry, withdrawn)
-        tally = Tally.of(read, written)
         tables = list(sets.tables_of(written, room / "write"))
         candidates = _candidates(tables, config, settings)
         say(
