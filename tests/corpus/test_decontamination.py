@@ -281,3 +281,6 @@ def test_the_check_says_what_is_asked_and_not_kept_out(
     assert unsure(**asked) == []
     assert unsure(exams=[exam]) == ["eval.heldout.set"]
     assert unsure() == ["eval.heldout.set", "eval.exams.exam"]
+    drawn = {"folder": str(tmp_path / "drawn"), "sets": {"a": {"size": 1}}}
+    document["eval"]["heldout"] = {"set": f"{tmp_path}/drawn/a.jsonl"}
+    assert unsure(exams=[exam], split=drawn) == ["corpus.split"]  # nothing is drawn yet

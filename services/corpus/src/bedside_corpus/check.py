@@ -77,7 +77,8 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
 def _look_for_asked(config: CorpusConfig, inspection: Inspection) -> None:
     """Whether what the evaluation of the same run asks is kept out of what it trains on."""
     asked = inspection.document.get("eval")
-    for among, kept_out in (("heldout", config.heldout), ("exams", config.exams)):
+    drawn = config.split.files().values() if config.split is not None else ()
+    for among, kept_out in (("heldout", (*config.heldout, *drawn)), ("exams", config.exams)):
         sets = asked.get(among) if isinstance(asked, dict) else None
         known = {path.resolve() for path in kept_out}
         for name, path in (sets if isinstance(sets, dict) else {}).items():
