@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -294,18 +295,17 @@ def _uses_of(registry: Registry, what: str, standing: Standing) -> None:
     found = False
     about = erasure.meant(registry, what)
     for corpus in (a for a in registry.artifacts() if a.kind in LISTED):
-        documents = [
-            d
+        licences = Counter(
+            d["licence"]
             for d in listed_documents(corpus)
             if (about.is_in(d) if about is not None else what in (d["id"], d["source"]))
-        ]
-        if not documents:
+        )
+        if not licences:
             continue
         found = True
-        licences = ", ".join(sorted({d["licence"] for d in documents}))
         say(
-            f"{what}: {len(documents)} document(s), {licences}, in {_line(corpus, '')}"
-            f"{standing.mark(corpus)}"
+            f"{what}: {licences.total()} document(s), {', '.join(sorted(licences))}, in "
+            f"{_line(corpus, '')}{standing.mark(corpus)}"
         )
         for node in registry.descendants(corpus):
             say(f"  {_line(node, '')}{standing.mark(node)}")
