@@ -24,6 +24,7 @@ from bedside_core.kinds.corpus import text_sha256
 from bedside_core.kinds.labels import PARTS, LabelledDocument, read_part
 from bedside_corpus.intake.record import MAX_DOCUMENT_BYTES
 from bedside_corpus.labelling.given import WORDS
+from bedside_corpus.phi.quarantine import harmless
 
 COLUMNS = ("labels", "sha256", "id", "text", "said", "label", "by")
 SKIPPED = "skip"
@@ -93,7 +94,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)
     for row in rows:
-        table.writerow([_harmless(getattr(row, name)) for name in COLUMNS])
+        table.writerow([harmless(getattr(row, name)) for name in COLUMNS])
     write_atomic(path, out.getvalue().encode(), mode=MODE)
 
 
@@ -145,8 +146,3 @@ def answered_by(path: Path, rows: Sequence[Row]) -> str:
 def answered(row: Row, label: str, by: str) -> Row:
     """The row with an answer."""
     return replace(row, label=label, by=by)
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet runs a cell that begins as a formula."""
-    return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") else cell

@@ -62,7 +62,7 @@ def write_review(folder: Path) -> int:
         counts = Counter(span["entity_type"] for span in value["found"])
         found = " ".join(f"{name}:{number}" for name, number in sorted(counts.items()))
         row = (value["sha256"], value["source"], value["id"], value["risk"], found, "", "")
-        table.writerow([_harmless(str(cell)) for cell in row])
+        table.writerow([harmless(str(cell)) for cell in row])
     if files:
         write_atomic(folder / REVIEW, out.getvalue().encode(), mode=0o600)
     return len(files)
@@ -98,6 +98,6 @@ def read_review(path: Path) -> dict[str, Decision]:
     return decisions
 
 
-def _harmless(cell: str) -> str:
-    """A spreadsheet runs a cell that begins as a formula."""
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet runs, as it would one that begins as a formula."""
     return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") else cell
