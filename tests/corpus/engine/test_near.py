@@ -19,7 +19,7 @@ from bedside_core.matching import canonical
 from bedside_core.registry.registry import Registry
 from bedside_corpus.config import CorpusConfig
 from bedside_corpus.engine import build as engine
-from bedside_corpus.engine import comparing, keys, near
+from bedside_corpus.engine import comparing, keys, near, progress
 from bedside_corpus.engine.build import run_stages
 from bedside_corpus.engine.minhash import minima, similarity
 from bedside_corpus.engine.near import values_of
@@ -217,6 +217,16 @@ def test_the_same_stay_however_the_work_is_divided(
     assert kept == [place(f"s{n}", 1) for n in expected]
     assert {by for _, _, by in out} <= set(kept)
     assert len(kept) + len(out) == len(texts)
+
+
+def test_deciding_shows_how_far_it_is(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "divide", lambda files: divide(files, 1))
+    monkeypatch.setattr(progress, "SECONDS", 1e-4)
+    kept, _, _ = run({f"s{n}": [" ".join(words(120, n))] for n in range(5)})
+    assert len(kept) == 5
+    assert (tmp_path / "0/resolve/beats/00000").read_text() == "5"
 
 
 def test_values_are_numbers_comparators_and_raised_digits() -> None:

@@ -150,8 +150,8 @@ def _ranges(work: Work) -> list[int]:
     return [1] * ranges(kept * (1 if near is None else Bands.reaching(near.jaccard).number))
 
 
-def _once(work: Work) -> list[int]:
-    return [1]
+def _all(work: Work) -> list[int]:
+    return [len(work.shards)]
 
 
 def _draw(work: Work) -> list[Step]:
@@ -172,7 +172,7 @@ STAGES = (
     Stage("read", "byte", _read, bytes_of),
     Stage("group", "shard", _group, _groups),
     Stage("compare", "range", _compare, _ranges),
-    Stage("resolve", "step", _resolve, _once),
+    Stage("resolve", "shard", _resolve, _all),
     Stage("write", "byte", _write, bytes_of),
 )
 

@@ -18,7 +18,7 @@ SECONDS = 1.0
 
 
 class Heartbeat:
-    """What a worker says of the shard that it reads."""
+    """How far a worker is with its rank."""
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._path = folder / f"{rank:05d}"
@@ -26,7 +26,7 @@ class Heartbeat:
         self._next = time.monotonic() + SECONDS
 
     def update(self, count: int) -> None:
-        """Count so many more bytes."""
+        """Count so many more, in the unit of the sizes."""
         self._done += count
         if time.monotonic() >= self._next:
             # A look may find it empty; the next one will not.

@@ -23,6 +23,7 @@ from bedside_corpus.counts import Counts
 from bedside_corpus.document import Document
 from bedside_corpus.engine.keys import Later, save
 from bedside_corpus.engine.near import Signatures, alike
+from bedside_corpus.engine.progress import Heartbeat
 from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.spread import spread_path
 
@@ -82,12 +83,14 @@ class Resolving(Step):
         self._written = lru_cache(64)(self._load)
         texts, ids, pairs = Later(self.texts), Later(self.ids), Later(self.pairs)
         near = [np.empty(0, np.uint64)]
+        heartbeat = Heartbeat(self.folder / "beats", rank)
         for shard in range(self.shards):
             copies = self._resolve(shard, texts, pairs)
             save(copies_path(self.folder, shard), copies)
             save(taken_path(self.folder, shard), ids.of(shard)["row"])
             of = copies[copies["near"]]
             near.append(of["of_shard"].astype(np.uint64) << np.uint64(32) | of["of_row"])
+            heartbeat.update(1)
         del self._written, self._out
         self.counts.noted.update(_sizes(np.concatenate(near)))
         write_record(self.folder, rank, Record(), [*self.steps, self])
