@@ -183,8 +183,9 @@ def test_a_private_copy_shows_what_was_not_selected(
     assert "is not here any more" in (out / "passport.html").read_text(encoding="utf-8")
 
 
-def test_of_a_corpus_without_a_passport_nothing_is_taken_over(
-    house: Any, registry: Registry
+@pytest.mark.parametrize("form", [None, 1])
+def test_of_a_corpus_without_such_a_passport_nothing_is_taken_over(
+    house: Any, registry: Registry, tmp_path: Path, capsys: Any, form: int | None
 ) -> None:
     assert house("all", classifiers=scored(None)) == 0
     made = registry.get("all/corpus")
@@ -193,14 +194,19 @@ def test_of_a_corpus_without_a_passport_nothing_is_taken_over(
         for entry in made.manifest.files:
             if entry.path not in NAMES:
                 artifact.take(made.path / entry.path, entry)
+        if form is not None:
+            (artifact.path / "passport.json").write_text(json.dumps({"passport": form}))
         artifact.facts.update(made.manifest.facts)
         artifact.licences = made.manifest.licences
+    assert main(["corpus", "passport", "old", "--out", str(tmp_path / "out")]) == 3
+    assert ("has no passport" if form is None else "has form 1") in capsys.readouterr().err
     assert house("narrow", existing="old", select={"words": {"min": 1}}) == 0
     corpus = registry.get("narrow/corpus")
     said = passport(corpus)
     assert said["selected"]["has_passport"] is False and "personal_data" not in said
     shown = page(corpus)[1]
-    assert "It has no passport" in shown and "There was no gate" not in shown
+    assert "no passport of this form" in shown and "There was no gate" not in shown
+    assert "carries all of these, and those of the other corpus" in shown
 
 
 def test_documents_that_are_selected_by_name_are_not_named(house: Any, registry: Registry) -> None:

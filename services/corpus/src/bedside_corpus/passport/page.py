@@ -138,7 +138,7 @@ def _selected(passport: Mapping[str, Any]) -> str:
         "classifiers, held-out texts and personal data was counted when it was built: "
         f"bedside corpus passport {origin[:12]} --out FOLDER"
         if of["has_passport"]
-        else "It has no passport, so nothing is known here of how it was made."
+        else "It has no passport of this form, so nothing is said here of how it was made."
     )
     return section(
         "Selected from another corpus",
@@ -198,10 +198,11 @@ def _licences(passport: Mapping[str, Any]) -> str:
         (one["licence"], one["documents"], ", ".join(one["obligations"]) or "none")
         for one in passport["licences"]
     ]
+    more = ", and those of the other corpus" if "selected" in passport else ""
     return section(
         "Licences",
         table(("licence", "documents", "obligations"), rows),
-        paragraph("A model that is trained on the corpus carries all of these.", soft=True),
+        paragraph(f"A model that is trained on the corpus carries all of these{more}.", soft=True),
     )
 
 

@@ -38,9 +38,10 @@ def copy_passport(registry: Registry, corpus: str | None, asked: Copy) -> None:
         asked: the options.
 
     Raises:
-        InputError: it has no passport, or it is not clear which corpus is meant.
+        InputError: it has no passport of this form, or it is not clear which corpus is meant.
         ArtifactError: there is no such corpus, or its passport was changed.
     """
+    from bedside_corpus.passport.content import VERSION
     from bedside_corpus.passport.examples import examples
     from bedside_corpus.passport.page import page
 
@@ -52,6 +53,11 @@ def copy_passport(registry: Registry, corpus: str | None, asked: Copy) -> None:
         )
     found.verify(PASSPORT)
     passport = json.loads(found.file(PASSPORT).read_bytes())
+    if passport["passport"] != VERSION:
+        raise InputError(
+            f"the passport of corpus {found.digest[:12]} has form {passport['passport']}, and this "
+            f"version writes {VERSION} - build the corpus again, or take {PASSPORT_PAGE} of it"
+        )
     more = ""
     if asked.with_examples:
         more = examples(found, passport["content_sha256"], _selected_from(registry, found))
