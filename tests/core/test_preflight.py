@@ -170,6 +170,10 @@ BROKEN = {
     "corpus.train_classifier.false_positives": (
         "corpus.train_classifier={false_positives: nix/seen.jsonl}"
     ),
+    "corpus.classifiers.published.path": (
+        "corpus.classifiers={m: {threshold: 0.5, published: "
+        "{path: nix, column: a, no_below: 0, yes_from: 1}}}"
+    ),
     "corpus.passport.tokenizers": "corpus.passport={tokenizers: {a: nix}}",
     "corpus.phi.patterns": "corpus.phi={patterns: nix}",
     "corpus.phi.model": "corpus.phi={model: nix}",

@@ -96,9 +96,8 @@ def house(
 
     def build(name: str, **corpus: Any) -> int:
         if "existing" not in corpus:
-            corpus = {"language": "de", "language_threshold": None, "sources": sources,
-                      "executor": {"workers": 1}, **corpus}  # fmt: skip
-        return run("build", name, **corpus)
+            corpus = {"language": "de", "language_threshold": None, "sources": sources, **corpus}
+        return run("build", name, **{"executor": {"workers": 1}, **corpus})
 
     build.run = run  # type: ignore[attr-defined]
     return build

@@ -9,7 +9,7 @@ from bedside_core.config import Config
 from bedside_core.run import Run
 from bedside_corpus.blocks.base import BatchBlock
 from bedside_corpus.document import Document, Dropped
-from bedside_corpus.engine import selecting, shards
+from bedside_corpus.engine import shards
 
 
 def scored(threshold="certificate"):
@@ -62,10 +62,12 @@ def test_a_threshold_changes_without_scoring_again(house, registry, monkeypatch)
 
 
 def test_it_is_the_same_however_divided(house, registry, monkeypatch):
-    monkeypatch.setattr("bedside_corpus.engine.build.divide", lambda files: shards.divide(files, 1))
+    monkeypatch.setattr(
+        "bedside_corpus.engine.build.divide", lambda files: shards.divide(files, 3000)
+    )
     assert house("one", classifiers=scored(0.6)) == 0
     assert house("all", classifiers=scored(None)) == 0
-    monkeypatch.setattr(selecting, "GROUP_ROWS", 7)
+    monkeypatch.setattr(Run, "reuse", lambda self, kind, recipe: None)
     for name, workers in (("a", 1), ("b", 2)):
         assert house(name, existing="all", select={"medical_score": {"min": 0.6}},
                      sample={"words": 300}, executor={"workers": workers}) == 0  # fmt: skip

@@ -55,19 +55,56 @@ def test_published_scores_of_any_type(tmp_path):
         pq.write_table(table, tmp_path / f"{number}.parquet")
     published = Published(path=tmp_path, column="score", yes_from=1)
     names = [f"{n}{letter}" for n in range(3) for letter in "abc"]
-    assert read_published(published, names) == {
+    assert read_published(published, names, "s") == {
         "0a": True, "0b": True, "1a": True, "1b": False, "1c": True, "2a": False, "2b": True,
     }  # fmt: skip
-    assert read_published(published, ["0b"]) == {"0b": True}
+    assert read_published(published, ["0b"], "s") == {"0b": True}
+    twice = pa.table({"id": ["0a", "0b"], "score": [1, 2]})
+    pq.write_table(twice, tmp_path / "4.parquet")
+    assert read_published(published, ["0a", "0b"], "s") == {"0a": True}  # 0b has 3 and 2
+
+
+def test_published_words_are_scores(tmp_path):
+    (tmp_path / "a").mkdir()
+    published = Published(
+        path=tmp_path, column="sector", yes_from=1, words={"health": 1, "uni": 0.5}
+    )
+    one = pa.table({"id": ["a", "b", "c"], "sector": ["health", "sport", None]})
+    lists = [["sport", "health"], ["uni"], [], None, [None]]
+    more = pa.table({"id": list("defgh"), "sector": pa.array(lists, pa.list_(pa.string()))})
+    pq.write_table(one, tmp_path / "1.parquet")
+    pq.write_table(more, tmp_path / "a" / "1.parquet")
+    assert set(published_files(published, "s")) == {"1.parquet", "a/1.parquet"}
+    assert read_published(published, "abcdefgh", "s") == {
+        "a": True, "b": False, "d": True, "e": False, "f": False, "h": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "message"), [
+    ({"id": ["a"], "score": ["viel"]}, "'score' of a.parquet is no number - .* or set words"),
+    ({"id": ["a"], "score": [[1]]}, "'score' of a.parquet is no number"),
+    ({"id": [["a"]], "score": [1]}, "'id' of a.parquet is no id"),
+    ({"id": [b"\xff"], "score": [1]}, "'id' of a.parquet is no id"),
+    ({"id": ["a"]}, "has no column 'score'"),
+])  # fmt: skip
+def test_published_columns_that_cannot_be(tmp_path, table, message):
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=message) as error:
+        read_published(Published(path=tmp_path, column="score", yes_from=1), ["a"], "s")
+    assert "viel" not in str(error.value)
 
 
 def test_published_files_that_cannot_be(tmp_path):
     published = Published(path=tmp_path, column="score", yes_from=1)
     with pytest.raises(InputError, match=r"no \.parquet files"):
-        published_files(published)
-    pq.write_table(pa.table({"id": ["a"], "score": ["viel"]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="is no number"):
-        read_published(published, ["a"])
+        published_files(published, "s")
+    table = pa.table({"id": [f"urn:{n}" for n in range(999)], "score": [0.5] * 999})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none")
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[4:200] = bytes(196)
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.parquet is damaged"):
+        read_published(published, ["a"], "s")
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"b\.parquet is no Parquet file"):
-        published_files(published)
+        published_files(published, "s")

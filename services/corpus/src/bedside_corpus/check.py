@@ -91,7 +91,7 @@ def _look_for_asked(config: CorpusConfig, inspection: Inspection) -> None:
 
 
 def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:
-    from bedside_corpus.labelling.given import published_files, read_labelled
+    from bedside_corpus.labelling.given import PUBLISHED, published_files, read_labelled
     from bedside_corpus.labelling.question import Asked
     from bedside_corpus.labelling.review import read_rows
 
@@ -101,7 +101,7 @@ def _look_at_annotate(config: AnnotateConfig, inspection: Inspection) -> None:
         if config.labelled is not None:
             read_labelled(config.labelled)
         if config.published is not None:
-            published_files(config.published)
+            published_files(config.published, PUBLISHED)
     for path in config.review.filled:
         with inspection.looking(f"corpus.annotate.review.filled: {path}"):
             read_rows(path)

@@ -82,6 +82,9 @@ def prepare(
         key = run.registry.identifiers_key()
         inputs["identifiers.key"] = key
     classifiers = find(config.classifiers, run)
+    for name, (_, applied) in classifiers.items():
+        scores = applied.published_files()
+        inputs |= {f"classifiers/{name}/published/{file}": path for file, path in scores.items()}
     _refuse_narrower(config, [made for made, _ in classifiers.values()])
     more, device = libraries_and_device(applied for _, applied in classifiers.values())
     from bedside_corpus.decisions import VERSION as DECISIONS
@@ -188,10 +191,7 @@ def build(config: CorpusConfig, run: Run) -> None:
             removed = list(Asking(config.heldout, config.exams).removed(tally.heldout))
             (artifact.path / REMOVED).write_bytes(removed_lines(removed))
             artifact.facts["removed"] = totals(removed)
-            applied = {
-                name: {"classifier": made.digest, "threshold": one.threshold}
-                for name, (made, one) in classifiers.items()
-            }
+            applied = {name: one.facts(made.digest) for name, (made, one) in classifiers.items()}
             passport = content(
                 config,
                 recipe,

@@ -40,7 +40,14 @@ def check_training(settings: TrainClassifier, inspection: Inspection) -> None:
 
 
 def check_runs(config: CorpusConfig, inspection: Inspection) -> None:
-    """Whether the classifiers are trained and the corpus that a sample is measured by is built."""
+    """Whether classifiers are trained, published scores there, and the corpus of a sample built."""
+    for column, one in config.classifiers.items():
+        if one.published is not None:
+            from bedside_corpus.classifier.applying import setting_of
+            from bedside_corpus.labelling.given import published_files
+
+            with inspection.looking(f"{setting_of(column)}: {one.published.path}"):
+                published_files(one.published, setting_of(column))
     registry = Registry.from_environment()
     wanted = {
         f"corpus.classifiers.{column}": (one.run or str(inspection.document["name"]), "classifier")

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from bedside_core.config import Config
+from bedside_corpus.labelling.config import Published
 
 RunName = Annotated[str, StringConstraints(pattern=r"^[\w-]{1,60}$")]
 
@@ -68,6 +69,22 @@ class TrainClassifier(Config):
     without it they are named by id and score only."""
 
 
+class Joined(Published):
+    """Scores that others published, by which a classifier need not look at most documents."""
+
+    no_below: float
+    """Documents with a lower score are as one below the threshold, and those from `yes_from` on as
+    one above; the classifier scores what lies between, and what has no score."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.no_below > self.yes_from:
+            raise ValueError(
+                f"no_below {self.no_below} is above yes_from {self.yes_from} - exchange them"
+            )
+        return self
+
+
 class Classifier(Config):
     """A trained classifier at work in the build; its score is a column."""
 
@@ -76,15 +93,20 @@ class Classifier(Config):
     threshold: Literal["certificate"] | Annotated[float, Field(ge=0, le=1)] | None
     """Lowest score of a document that is kept; `certificate` takes the certified threshold, `null`
     keeps every document with its score, for `select`. A classifier of several classes has none."""
+    published: Joined | None = None
+    """Scores of others for these documents, which go before the classifier's, into a column
+    `..._published`. A classifier of several classes has none."""
 
 
 class Range(Config):
     """Numbers of a column that are kept, the limits themselves among them."""
 
     min: float | None = None
-    """Lowest; a document without a score is below."""
+    """Lowest."""
     max: float | None = None
     """Highest."""
+    missing: bool = False
+    """Whether documents without a score are kept, too."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,16 +1,16 @@
 """The stages, in order; each begins where it was interrupted.
 
+    ROOM/published/ scores of others for these documents, sorted by id
     ROOM/read/      documents that the blocks let through, and the keys of their texts and ids
     ROOM/group/     the keys of neighbouring shards in one file
     ROOM/compare/   which of them repeat an earlier one, or are alike it
     ROOM/resolve/   which of them are left out, and what for
     ROOM/write/     files of the corpus and their listings
 
-A stage has a rank for each shard (to group: for some shards; to compare: for each range of keys;
-to resolve: one). What a
-rank writes appears whole, then its mark in `completions/`; so a kill costs the ranks that were
-running, and the files are the same to the byte whatever happened and however many workers there
-were.
+A stage has a rank for each shard (published: for each classifier that has such scores; to group:
+for some shards; to compare: for each range of keys; to resolve: one). What a rank writes appears
+whole, then its mark in `completions/`; so a kill costs the ranks that were running, and the files
+are the same to the byte whatever happened and however many workers there were.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from bedside_corpus.classifier.applying import Applied
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.comparing import KEYS, PAIRS, Comparing, Grouping, groups
 from bedside_corpus.engine.executor import LocalExecutor
+from bedside_corpus.engine.indexing import Indexing
 from bedside_corpus.engine.keys import ranges
 from bedside_corpus.engine.minhash import Bands
 from bedside_corpus.engine.progress import watching
@@ -53,6 +54,9 @@ from bedside_corpus.phi.gate import PhiGate
 from bedside_corpus.phi.quarantine import quarantine_of
 from bedside_corpus.sources import SourceFile
 from bedside_corpus.tally import Tally
+
+PUBLISHED = "published"
+"""The stage before the others, where a classifier has published scores."""
 
 
 def blocks(work: Work) -> list[Block | BatchBlock]:
@@ -73,7 +77,7 @@ def blocks(work: Work) -> list[Block | BatchBlock]:
     if config.medical_filter is not None:
         chosen.append(DensityFilter(config.medical_filter.min_density))
     if work.classifiers:
-        chosen.append(Classifying(work.classifiers))
+        chosen.append(Classifying(work.classifiers, work.folder(PUBLISHED)))
     if config.phi is not None:
         chosen.append(PhiGate(config.phi, quarantine_of(work.room)))
     return chosen
@@ -93,6 +97,19 @@ class Stage(NamedTuple):
     """The same wherever it is called."""
     sizes: Callable[[Work], Sequence[int]]
     """Of each rank; called when the stages before are done."""
+
+
+def _published(work: Work) -> list[Step]:
+    return [Indexing(_joined(work), work.folder(PUBLISHED))]
+
+
+def _published_bytes(work: Work) -> list[int]:
+    files = (one.published_files().values() for one in _joined(work))
+    return [sum(file.stat().st_size for file in of) for of in files]
+
+
+def _joined(work: Work) -> list[Applied]:
+    return [one for one in work.classifiers if one.published is not None]
 
 
 def _read(work: Work) -> list[Step]:
@@ -169,6 +186,7 @@ def _draw(work: Work) -> list[Step]:
 
 
 STAGES = (
+    Stage(PUBLISHED, "byte", _published, _published_bytes),
     Stage("read", "byte", _read, bytes_of),
     Stage("group", "shard", _group, _groups),
     Stage("compare", "range", _compare, _ranges),
@@ -229,6 +247,8 @@ def run(work: Work, stages: Sequence[Stage]) -> None:
     with _cluster(work.config.executor):
         for stage in stages:
             folder, sizes = work.folder(stage.name), stage.sizes(work)
+            if not sizes:
+                continue
             with watching(
                 f"corpus: {stage.name}", sizes, stage.unit, folder / "completions", folder / "beats"
             ):

@@ -71,7 +71,8 @@ def fits(batch: pa.RecordBatch, select: Mapping[str, Select]) -> list[str | None
     """For each row the first column whose condition it misses; nothing where it meets all."""
     missed: list[str | None] = [None] * batch.num_rows
     for column, condition in select.items():
-        kept = pc.fill_null(_met(batch.column(column), condition), fill_value=False)
+        missing = isinstance(condition, Range) and condition.missing
+        kept = pc.fill_null(_met(batch.column(column), condition), fill_value=missing)
         for row, good in enumerate(kept.to_pylist()):
             if not good and missed[row] is None:
                 missed[row] = column
@@ -81,9 +82,14 @@ def fits(batch: pa.RecordBatch, select: Mapping[str, Select]) -> list[str | None
 def _met(values: pa.Array, condition: Select) -> pa.Array:
     if not isinstance(condition, Range):
         return pc.is_in(values, pa.array(condition, values.type))
-    values = values.cast(pa.float64())
-    low = pc.greater_equal(values, -np.inf if condition.min is None else condition.min)
-    return pc.and_(low, pc.less_equal(values, np.inf if condition.max is None else condition.max))
+    if pa.types.is_integer(values.type):
+        values = values.cast(pa.float64())
+    # Limits are rounded as the column is: a score of 0.7 is kept from 0.7 on.
+    low, high = (
+        pa.scalar(without if limit is None else limit, values.type)
+        for limit, without in ((condition.min, -np.inf), (condition.max, np.inf))
+    )
+    return pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
 
 
 def draws(ids: Iterable[str], seed: int) -> list[int]:

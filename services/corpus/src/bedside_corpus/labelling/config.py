@@ -24,7 +24,10 @@ class Published(Config):
     id: str = "id"
     """Column with the id that a source calls the document by."""
     column: str
-    """Column with the score, a number."""
+    """Column with the score: a number, or words that `words` knows."""
+    words: dict[str, float] = Field(default_factory=dict)
+    """The score that a word of the column stands for; any other word is 0, and of a list of words
+    the highest counts (propella-1 has words)."""
     yes_from: float
     """Smallest score that means yes."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -27,6 +27,8 @@ from bedside_corpus.labelling.config import Published
 
 GIVEN = "given"
 """The column of the label that people gave."""
+PUBLISHED = "corpus.annotate.published"
+"""Where a config names scores to learn from."""
 WORDS = {
     **dict.fromkeys(("yes", "y", "true", "1", "ja", "oui"), True),
     **dict.fromkeys(("no", "n", "false", "0", "nein", "non"), False),
@@ -36,9 +38,13 @@ WORDS = {
 
 def names_of(document: Document) -> tuple[str, ...]:
     """What a file of labels may call a document; what its source calls it comes first."""
+    return (own_name(document), document.id, document.sha256)
+
+
+def own_name(document: Document) -> str:
+    """What its source calls a document; without an id of its own, its place."""
     label, _, _ = document.place.rpartition(":")
-    own = document.id.removeprefix(f"{label}#")
-    return (own, document.id, document.sha256)
+    return document.id.removeprefix(f"{label}#")
 
 
 class NamedFilter(Block):
@@ -120,14 +126,17 @@ def _json_lines(text: str, where: str) -> Iterator[tuple[int, Mapping[str, Any]]
         yield number, row
 
 
-def published_files(published: Published) -> list[Path]:
-    """The Parquet files of published labels, each with both columns.
+def published_files(published: Published, setting: str) -> dict[str, Path]:
+    """The Parquet files of published scores, by their names within the folder.
+
+    Args:
+        published: where they are.
+        setting: its name in the config, for messages.
 
     Raises:
-        InputError: there is none, or one cannot be read or lacks a column.
+        InputError: there is none, or one cannot be read, lacks a column or has one of another kind.
     """
-    where = f"corpus.annotate.published: {published.path}"
-    path = published.path
+    where, path = f"{setting}: {published.path}", published.path
     found = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     if not found:
         raise InputError(f"{where}: no .parquet files - correct the path")
@@ -140,36 +149,87 @@ def published_files(published: Published) -> list[Path]:
             if column not in schema.names:
                 known = ", ".join(schema.names[:20])
                 raise InputError(f"{where}: {file.name} has no column {column!r} - it has {known}")
-    return found
+        ids, scores = (pa.nulls(0, schema.field(n).type) for n in (published.id, published.column))
+        _scored(ids, scores, published, setting, file)
+    root = path if path.is_dir() else path.parent
+    return {file.relative_to(root).as_posix(): file for file in found}
 
 
-def read_published(published: Published, names: Iterable[str]) -> dict[str, bool]:
-    """The published labels of these documents; the file is read a group at a time.
+def scores_of(file: Path, published: Published, setting: str) -> Iterator[pa.RecordBatch]:
+    """The columns `id` and `score` of a published file, without rows that lack one of them.
+
+    Scores have single precision, as in a corpus; a limit must be rounded alike (`single`).
 
     Raises:
-        InputError: see `published_files`; or a score is no number.
+        InputError: the file is damaged, an id is no text or number, or a score is no number.
     """
-    wanted = pa.array(sorted(set(names)), pa.string())
-    found: dict[str, bool] = {}
-    for file in published_files(published):
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(columns=[published.id, published.column]):
-                ids = pc.cast(batch.column(published.id), pa.string())
-                here = batch.filter(pc.is_in(ids, value_set=wanted))
-                scores = _numbers(here.column(published.column), published, file)
-                own = pc.cast(here.column(published.id), pa.string()).to_pylist()
-                for name, score in zip(own, scores, strict=True):
-                    if score is not None and not math.isnan(score):
-                        found[name] = score >= published.yes_from
-    return found
-
-
-def _numbers(column: pa.Array, published: Published, file: Path) -> list[float | None]:
+    columns = [published.id, published.column]
     try:
-        found: list[float | None] = pc.cast(column, pa.float64()).to_pylist()
+        with pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(columns=columns):
+                ids, scores = (batch.column(column) for column in columns)
+                yield _scored(ids, scores, published, setting, file)
+    except MemoryError:  # pyarrow's is one of its other exceptions as well
+        raise
+    except (OSError, pa.ArrowException):
+        raise InputError(
+            f"{setting}: {file.name} is damaged, or cannot be read - copy it again"
+        ) from None
+
+
+def single(limit: float) -> float:
+    """The limit in the precision of scores, so that 0.7 is reached by 0.7."""
+    return float(np.float32(limit))
+
+
+def _scored(
+    ids: pa.Array, scores: pa.Array, published: Published, setting: str, file: Path
+) -> pa.RecordBatch:
+    try:
+        names = pc.cast(ids, pa.string())
     except pa.ArrowException:
         raise InputError(
-            f"corpus.annotate.published: {published.column!r} of {file.name} is no number - name a "
-            "column of scores"
+            f"{setting}: {published.id!r} of {file.name} is no id - name a column of text"
         ) from None
-    return found
+    try:
+        numbers = pc.cast(_numbers(scores, published.words), pa.float32(), safe=False)
+    except (pa.ArrowException, TypeError):
+        raise InputError(
+            f"{setting}: {published.column!r} of {file.name} is no number - name a column of "
+            "scores, or set words"
+        ) from None
+    batch = pa.RecordBatch.from_arrays([names, numbers], ["id", "score"])
+    known = pc.and_(pc.is_valid(names), pc.invert(pc.is_nan(numbers)))
+    return batch.filter(known, null_selection_behavior="drop")
+
+
+def _numbers(column: pa.Array, words: Mapping[str, float]) -> pa.DoubleArray:
+    if not words:
+        return pc.cast(column, pa.float64())
+
+    def number(cell: str | list[str] | None) -> float | None:
+        if cell is None:
+            return None
+        found = (words.get(word, 0.0) for word in ([cell] if isinstance(cell, str) else cell))
+        return max(found, default=0.0)
+
+    return pa.array([number(cell) for cell in column.to_pylist()], pa.float64())
+
+
+def read_published(published: Published, names: Iterable[str], setting: str) -> dict[str, bool]:
+    """The published labels of these documents; one with two different scores has none.
+
+    Raises:
+        InputError: see `published_files` and `scores_of`.
+    """
+    wanted = pa.array(sorted(set(names)), pa.string())
+    found: dict[str, float] = {}
+    disputed: set[str] = set()
+    for file in published_files(published, setting).values():
+        for batch in scores_of(file, published, setting):
+            here = batch.filter(pc.is_in(batch.column("id"), value_set=wanted))
+            for name, score in zip(*(column.to_pylist() for column in here.columns), strict=True):
+                if found.setdefault(name, score) != score:
+                    disputed.add(name)
+    yes_from = single(published.yes_from)
+    return {name: score >= yes_from for name, score in found.items() if name not in disputed}

@@ -60,14 +60,14 @@ def by_people(documents: Iterable[Document]) -> Labels:
     return Labels({place: mark == "yes" for place, mark in marks}, {}, {})
 
 
-def by_others(published: Published, documents: Documents) -> Labels:
+def by_others(published: Published, documents: Documents, setting: str) -> Labels:
     """Those that others published, by what its source calls a document.
 
     Raises:
         InputError: see `given.read_published`.
     """
     own = [names_of(document)[0] for document in documents]
-    known = read_published(published, own)
+    known = read_published(published, own, setting)
     labels = {place: known[name] for place, name in enumerate(own) if name in known}
     unnamed = set(range(len(own))) - labels.keys()
     return Labels(labels, {}, dict.fromkeys(sorted(unnamed), "not_labelled"))

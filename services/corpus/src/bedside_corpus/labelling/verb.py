@@ -29,7 +29,7 @@ from bedside_corpus.engine.shards import SHARD_BYTES, divide
 from bedside_corpus.engine.work import Work
 from bedside_corpus.intake.licence import each
 from bedside_corpus.labelling.config import AnnotateConfig, Review
-from bedside_corpus.labelling.given import published_files, read_labelled
+from bedside_corpus.labelling.given import PUBLISHED, published_files, read_labelled
 from bedside_corpus.labelling.question import Asked
 from bedside_corpus.run import SMALLER, keep_out_split
 from bedside_corpus.sources import find_files, input_files
@@ -156,8 +156,8 @@ def _named_files(wanted: AnnotateConfig) -> dict[str, Path]:
     """Files that decide the labels, by a name for the recipe."""
     found = {"labels/labelled": wanted.labelled, "labels/prompt": wanted.question.prompt}
     if wanted.published is not None:
-        files = published_files(wanted.published)
-        found |= {f"labels/published/{path.name}": path for path in files}
+        files = published_files(wanted.published, PUBLISHED)
+        found |= {f"labels/published/{name}": path for name, path in files.items()}
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -204,7 +204,7 @@ def _label(wanted: AnnotateConfig, sample: Sample, cache: Path) -> Labels:
     if wanted.labelled is not None:
         return by_people(sample)
     if wanted.published is not None:
-        return by_others(wanted.published, sample)
+        return by_others(wanted.published, sample, PUBLISHED)
     if wanted.endpoint is None:
         raise RuntimeError("the config has one of three")
     return by_model(wanted.endpoint, Asked(wanted.question), sample, cache)

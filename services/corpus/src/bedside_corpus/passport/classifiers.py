@@ -32,9 +32,8 @@ def described(made: Artifact, applied: Applied) -> dict[str, Any]:
         ArtifactError: its certificate or report is not of this version.
     """
     said: dict[str, Any] = {
-        "classifier": made.digest,
+        **applied.facts(made.digest),
         "kind": applied.kind,
-        "threshold": applied.threshold,
         "certificate": None,
         "classes": None,
     }

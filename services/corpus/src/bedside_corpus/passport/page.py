@@ -272,6 +272,8 @@ def _classifiers(passport: Mapping[str, Any]) -> str:
             parts += _certificate(name, of["certificate"], of["threshold"])
         else:
             parts += _classes(name, of["classes"])
+        if "published" in of:
+            parts.append(_joined(name, of["published"]))
     return section("Classifiers", *parts)
 
 
@@ -317,6 +319,14 @@ def _classes(name: str, of: Mapping[str, Any]) -> list[str]:
     said = f"{name}: macro-F1 {_between(of['macro_f1'])} on {of['documents']:,} documents"
     rows = [(kind, f"{value:.1%}") for kind, value in of["f1"].items()]
     return [paragraph(said), table(("class", "F1"), rows)]
+
+
+def _joined(name: str, published: Mapping[str, Any]) -> str:
+    no, yes = _at(published["no_below"]), _at(published["yes_from"])
+    return paragraph(
+        f"Scores that others published go before those of {name}: a document is out below {no} and "
+        f"in from {yes}. No certificate speaks of these."
+    )
 
 
 def _at(threshold: float | None) -> str:
