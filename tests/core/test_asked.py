@@ -59,6 +59,14 @@ def test_a_fragment_counts_for_the_question_that_it_is_of() -> None:
     assert found(" ".join([*WORDS[20:32], *["anders"] * 20])) == {}
 
 
+def test_where_the_measures_begin() -> None:
+    def measure(words: int, more: int) -> str | None:
+        return found(" ".join([*WORDS[:words], *["anders"] * more])).get(0)
+
+    assert [measure(words, 500) for words in (48, 47, 30, 29)] == ["near", "ngram", "ngram", None]
+    assert [measure(12, more) for more in (12, 13)] == ["ngram", None]  # half of the document
+
+
 def test_a_question_counts_once_whatever_its_spellings() -> None:
     lettered = LONG.spellings[-1]
     counted = INDEX.count(map(canonical, [lettered, "Cortison"]))

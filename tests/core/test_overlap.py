@@ -118,21 +118,6 @@ def shares_by_definition(known: list[str], documents: list[list[str]]) -> Overla
     )
 
 
-def test_what_a_document_shares_is_judged_by_the_same_thresholds() -> None:
-    index = OverlapIndex([text(1, 100)])
-
-    def look_up(words: int, more: int) -> tuple[bool, bool]:
-        hit = index.look_up(canonical(" ".join([*text(1, 100).split()[:words], text(2, more)])))
-        return hit.is_near, hit.is_found
-
-    assert look_up(80, 500) == (True, True)
-    assert look_up(79, 500) == (False, True)
-    assert look_up(50, 500) == (False, True)
-    assert look_up(49, 500) == (False, False)
-    assert look_up(20, 20) == (False, True)  # half of the document
-    assert look_up(20, 21) == (False, False)
-
-
 few = st.lists(st.sampled_from("abc"), min_size=1, max_size=24)
 
 

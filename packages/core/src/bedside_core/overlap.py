@@ -76,16 +76,6 @@ class Hit(NamedTuple):
     places: dict[int, list[Span]]
     """By indexed text: which of its words these are, in stretches that do not touch."""
 
-    @property
-    def is_near(self) -> bool:
-        """The document is an indexed text, or holds at least `NEAR` of its words."""
-        return bool(self.exact) or max(self.shares.values(), default=0.0) >= NEAR
-
-    @property
-    def is_found(self) -> bool:
-        """It holds at least `NGRAM` of a text's words, or as much of it stands in the texts."""
-        return self.is_near or max(self.covered, *self.shares.values(), 0.0) >= NGRAM
-
 
 class OverlapIndex:
     """Texts in which documents are looked up; a text is known by its position in `texts`."""
