@@ -39,7 +39,8 @@ class Resolving(Step):
 
     What `Spreading` left out before stays for nothing.
 
-    Memory: the pairs of `NEIGHBOURS` shards, and 8 bytes for each near-copy.
+    Memory: the pairs of `NEIGHBOURS` shards, 8 bytes for each near-copy, and the rows that
+    `Spreading` left out.
     """
 
     name = "deduplicating"
@@ -79,7 +80,7 @@ class Resolving(Step):
         """Decide on all shards."""
         yield from data or ()
         self.counts = Counts()
-        self._out = lru_cache(64)(self._left_out)
+        self._out = lru_cache(None)(self._left_out)
         self._written = lru_cache(64)(self._load)
         texts, ids, pairs = Later(self.texts), Later(self.ids), Later(self.pairs)
         near = [np.empty(0, np.uint64)]
