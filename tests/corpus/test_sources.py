@@ -56,7 +56,7 @@ def test_inputs_name_every_source_and_heldout_file(tmp_path):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
     held = tmp_path / "held"
-    inputs = input_files(find_files(source(tmp_path / "docs")), [held])
+    inputs = input_files(find_files(source(tmp_path / "docs")), [held], [])
     assert inputs == {
         "source/s/a.txt": tmp_path / "docs/a.txt",
         f"heldout/{held}/h.txt": held / "h.txt",
@@ -120,18 +120,6 @@ def test_a_snapshot_that_was_not_downloaded_is_an_input_error(hub):
         find_files(source(hub, "parquet"))
     with pytest.raises(InputError, match="is a Git LFS pointer"):
         find_files(source(hub / "data/deu_Latn/train/1.parquet", "parquet"))
-
-
-def test_a_remote_path_is_refused_and_a_local_one_is_not(tmp_path):
-    assert source(f"file://{tmp_path}").path == tmp_path
-    for path in (
-        "s3://bucket/letters",
-        "hf://datasets/a/b",
-        "zip://*.txt::file:///a.zip",
-        "file://a",
-    ):
-        with pytest.raises(ValueError, match=r"not from [a-z0-9]+:// - copy the files to this"):
-            source(path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from bedside_core.kinds.split import SLOT, check_seal
 from bedside_core.registry.registry import Registry
 from bedside_corpus.classifier.check import check_runs, check_training
 from bedside_corpus.config import CorpusConfig, Executor, Source
+from bedside_corpus.intake.fetching import known_bytes
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.sources import find_files
 from bedside_corpus.splitting.config import Split
@@ -41,8 +42,13 @@ def check(config: CorpusConfig, inspection: Inspection) -> None:
     for name, why in config.left_out.items():
         inspection.checked(f"corpus.sources: {name} is left out ({why})")
     for source in config.used_sources:
+        if source.url is not None and inspection.extent != "machine":
+            inspection.unsure(
+                f"corpus.sources: {source.name}, whose files are fetched by the build"
+            )
+            continue
         with inspection.looking(f"corpus.sources: {source.name}, its files can be read"):
-            size += _open_each(source)
+            size += _open_each(source) if source.url is None else known_bytes(source)
     if config.sources:
         inspection.has("bytes_of_text", size, "corpus")
     inspection.needs("bytes_of_disk_per_byte_of_text", CORPUS_BYTES, "corpus")

@@ -16,6 +16,8 @@ from bedside_core.config import Config
 from bedside_core.cpus import available_cpus
 from bedside_core.licences import Use, uses
 from bedside_corpus.classifier.config import Classifier, RunName, Sample, Select, TrainClassifier
+from bedside_corpus.intake.address import check as check_url
+from bedside_corpus.intake.address import is_url, local
 from bedside_corpus.intake.licence import each, named
 from bedside_corpus.labelling.config import AnnotateConfig
 from bedside_corpus.passport.config import PassportConfig
@@ -76,8 +78,11 @@ class Source(Config):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Names the source in the corpus, in the statistics and in `bedside registry lineage`."""
-    path: Path
-    """A file, or a folder that is searched with its subfolders."""
+    path: Path | str
+    """A file, or a folder that is searched with its subfolders. Or an fsspec URL, of which the
+    files are fetched first: `zip://*::/path/a.zip`, `tar://`, `http(s)://`, `s3://`."""
+    endpoint_url: str | None = None
+    """Of `s3://`: where in the house the store is. Its keys stay in the environment (`AWS_...`)."""
     files: FieldName | None = None
     """Of a folder, which files: a pattern such as `*.fr` or `train/*`; default: by the format."""
     format: Format
@@ -133,15 +138,10 @@ class Source(Config):
     @field_validator("path", mode="before")
     @classmethod
     def _check_path(cls, value: object) -> object:
-        scheme, mark, rest = str(value).partition("://")
-        if not mark:
-            return value
-        if scheme == "file" and rest.startswith("/"):
-            return rest
-        raise ValueError(
-            f"a corpus is built without a network and from unpacked files, not from {scheme}:// - "
-            "copy the files to this machine first and name their folder"
-        )
+        if not isinstance(value, str | Path):
+            raise ValueError("must be a path or a URL")  # noqa: TRY004 - pydantic
+        is_local = isinstance(value, Path) or not is_url(value)
+        return Path(local(str(value))) if is_local else value
 
     @field_validator("personal_data")
     @classmethod
@@ -152,6 +152,14 @@ class Source(Config):
                 "declare them `pseudonymised`, or take the source out"
             )
         return value
+
+    @model_validator(mode="after")
+    def _check_url(self) -> Self:
+        try:
+            check_url(str(self.url or ""), self.endpoint_url)
+        except ValueError as error:
+            raise ValueError(f"path: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _check_format(self) -> Self:
@@ -175,6 +183,11 @@ class Source(Config):
         if self.join_parts and self.fields.document is None:
             raise ValueError("join_parts needs fields.document - set the field that parts share")
         return self
+
+    @property
+    def url(self) -> str | None:
+        """The path, if it is none of this machine."""
+        return self.path if isinstance(self.path, str) else None
 
     @property
     def is_personal(self) -> bool:

@@ -27,7 +27,8 @@ from bedside_core.run import Run
 from bedside_corpus.classifier.applying import Applied, find, libraries_and_device
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.shards import SHARD_BYTES
-from bedside_corpus.sources import SourceFile, find_files, input_files
+from bedside_corpus.intake.fetching import find_all
+from bedside_corpus.sources import SourceFile, input_files
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def prepare(
     run.registry.refuse_withdrawn_sources(source.name for source in config.used_sources)
     for name, why in config.left_out.items():
         say(f"source {name}: left out, not permitted for the purpose {config.purpose!r}: {why}")
-    files = [file for source in config.used_sources for file in find_files(source)]
+    files = find_all(config.used_sources, run.registry.workrooms[0])
     inputs = input_files(files, config.heldout, config.exams)
     libraries: tuple[str, ...] = ("pyarrow", "ftfy", "py3langid")
     if config.phi is not None:

@@ -77,8 +77,10 @@ class SourceFile:
         return self.label[: -len(max(endings, key=len, default="")) or None]
 
 
-def find_files(source: Source) -> list[SourceFile]:
+def find_files(source: Source, root: Path | None = None) -> list[SourceFile]:
     """The files of a source, sorted by name.
+
+    `root` is where they lie instead of the source's path, after they were fetched.
 
     In a folder, hidden files are passed over; so are other suffixes, or what is not asked for,
     which the user is told of by suffix with its count. Links are followed to files, not to folders.
@@ -90,20 +92,21 @@ def find_files(source: Source) -> list[SourceFile]:
     """
     suffixes = SUFFIXES[source.format]
     wanted = source.files or " or ".join(suffixes)
-    if source.path.is_file():
-        if not source.path.name.lower().endswith(suffixes):
+    root = root or Path(source.path)
+    if root.is_file():
+        if not root.name.lower().endswith(suffixes):
             raise ConfigError(
                 f"corpus.sources: {source.name}: {source.path} is not a {wanted} file - correct "
                 f"the path or the format {source.format!r}"
             )
-        return _present([SourceFile(source, source.path, source.path.name)])
-    if not source.path.is_dir():
+        return _present([SourceFile(source, root, root.name)])
+    if not root.is_dir():
         raise InputError(
             f"source {source.name!r}: {source.path} does not exist - correct corpus.sources"
         )
     found = sorted(
-        path.relative_to(source.path)
-        for path in source.path.rglob("*")
+        path.relative_to(root)
+        for path in root.rglob("*")
         if path.is_file() or (path.is_symlink() and not path.exists())
     )
     visible = [p.as_posix() for p in found if not any(part.startswith(".") for part in p.parts)]
@@ -113,7 +116,7 @@ def find_files(source: Source) -> list[SourceFile]:
         say(f"source {source.name}: passed over: {_by_suffix(others)}")
     if not names:
         raise InputError(f"source {source.name!r}: no {wanted} files in {source.path}")
-    files = [SourceFile(source, source.path / name, name) for name in names]
+    files = [SourceFile(source, root / name, name) for name in names]
     for file in files:
         _check_name(file)
     return _present(files)

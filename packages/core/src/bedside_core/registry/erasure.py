@@ -165,12 +165,13 @@ def clear_rooms(registry: Registry) -> tuple[int, list[str]]:
 
 
 def _rooms(work: Path) -> list[Path]:
-    """Those with documents: a build's by the folders of its stages, the gate's by its name."""
+    """Those with documents: a build's by the folders of its stages, others by their names."""
     there = sorted(work.iterdir()) if work.is_dir() else []
+    named = ("phi-", "fetched-")
     return [
         room
         for room in there
-        if room.name.startswith("phi-") or any((room / stage).is_dir() for stage in STAGES)
+        if room.name.startswith(named) or any((room / stage).is_dir() for stage in STAGES)
     ]
 
 

@@ -27,12 +27,13 @@ from bedside_core.run import Run
 from bedside_corpus.config import CorpusConfig, Executor
 from bedside_corpus.engine.shards import SHARD_BYTES, divide
 from bedside_corpus.engine.work import Work
+from bedside_corpus.intake.fetching import find_all
 from bedside_corpus.intake.licence import each
 from bedside_corpus.labelling.config import AnnotateConfig, Review
 from bedside_corpus.labelling.given import PUBLISHED, published_files, read_labelled
 from bedside_corpus.labelling.question import Asked
 from bedside_corpus.run import SMALLER, keep_out_split
-from bedside_corpus.sources import find_files, input_files
+from bedside_corpus.sources import input_files
 from bedside_corpus.tally import Tally
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def annotate(config: CorpusConfig, run: Run) -> None:
         read_labelled(wanted.labelled)  # a slip in it is told before the sources are read
     annotator = _annotator(wanted)
     config, parents = keep_out_split(config, run)
-    files = [file for source in config.used_sources for file in find_files(source)]
+    files = find_all(config.used_sources, run.registry.workrooms[0])
     inputs = input_files(files, config.heldout, config.exams) | _named_files(wanted)
     if config.phi is not None:
         from bedside_corpus.phi.gate import look_at

@@ -20,6 +20,7 @@ from bedside_core.files import sha256_file
 from bedside_core.kinds.corpus import SELECTED, TEXT, data_name, decisions, shards
 from bedside_corpus.config import Source
 from bedside_corpus.document import make_document
+from bedside_corpus.intake.fetching import copy_of
 from bedside_corpus.intake.read import read
 from bedside_corpus.lookup import Decided
 from bedside_corpus.passport.page import paragraph, section
@@ -33,16 +34,17 @@ GROUPS = 64
 SHOWN_CHARACTERS = 1500
 
 
-def examples(corpus: Artifact, seed: str, other: Artifact | None) -> str:
+def examples(corpus: Artifact, seed: str, other: Artifact | None, work: Path) -> str:
     """The sections of the page; what is drawn follows from the seed alone.
 
     Args:
         corpus: with a passport.
         seed: of the draw.
         other: the corpus that it was selected from, if it was and that is still here.
+        work: where the home keeps what was fetched.
     """
     drawn = _drawn(corpus, random.Random(seed))  # noqa: S311 - a draw, not a secret
-    files = _source_files(corpus)
+    files = _source_files(corpus, work)
     parts = []
     for name in sorted(drawn, key=lambda one: (one != "", one)):
         title = f"Out: {name}" if name else "Kept"
@@ -83,13 +85,14 @@ def _rows(path: Path, number: int) -> Iterator[Decided]:
             yield Decided(int(path.stem), **{**row, "changes": dict(row["changes"] or ())})
 
 
-def _source_files(corpus: Artifact) -> dict[str, SourceFile]:
+def _source_files(corpus: Artifact, work: Path) -> dict[str, SourceFile]:
     """By the name in a place; those that are where they were."""
     found: dict[str, SourceFile] = {}
     for given in corpus.manifest.recipe.config.get("sources", ()):
         try:
             source = Source.model_validate(_as_written(given))
-            found |= {file.label: file for file in find_files(source)}
+            root = copy_of(source, work) if source.url else None
+            found |= {file.label: file for file in find_files(source, root)}
         except (ValidationError, BedsideError):
             continue
     return found

@@ -60,7 +60,8 @@ def copy_passport(registry: Registry, corpus: str | None, asked: Copy) -> None:
         )
     more = ""
     if asked.with_examples:
-        more = examples(found, passport["content_sha256"], _selected_from(registry, found))
+        other, work = _selected_from(registry, found), registry.workrooms[0]
+        more = examples(found, passport["content_sha256"], other, work)
     title = f"Corpus {found.digest[:12]}"
     files = {
         PASSPORT_PAGE: page(passport, title, more).encode(),
