@@ -1,6 +1,9 @@
 """Trained classifiers in `bedside corpus build`: columns, thresholds, and narrower corpora."""
 
+import os
 import shutil
+import signal
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
@@ -74,6 +77,43 @@ def test_it_is_the_same_however_divided(house, registry, monkeypatch):
     assert files(registry, "a") == files(registry, "b")
     ids = {row["id"] for row in rows(registry, "one")}
     assert {row["id"] for row in rows(registry, "a")} < ids
+
+
+STOPS = ("measure/00001", "select/data/00002", "select/decisions/00003", "runs/narrow")
+"""Where a file would get its name."""
+
+
+def test_a_kill_while_narrowing_changes_no_byte(house, registry, monkeypatch):
+    monkeypatch.setattr(
+        "bedside_corpus.engine.build.divide", lambda files: shards.divide(files, 3000)
+    )
+    assert house("all", classifiers=scored(None)) == 0
+
+    def narrow(name):
+        select, sample = {"medical_score": {"max": 0.9}}, {"words": 300}
+        return house(name, existing="all", select=select, sample=sample)
+
+    for stop in STOPS:
+        if not (child := os.fork()):
+            kill_at(stop)
+            os._exit(narrow("narrow"))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, stop
+        assert registry.slot("narrow", "corpus") is None
+    assert narrow("narrow") == 0
+    monkeypatch.setattr(Run, "reuse", lambda self, kind, recipe: None)
+    assert narrow("undisturbed") == 0
+    assert files(registry, "narrow") == files(registry, "undisturbed")
+
+
+def kill_at(stop):
+    replace = Path.replace
+
+    def killed(path, target):
+        if stop in str(target):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(path, target)
+
+    Path.replace = killed
 
 
 def test_a_random_subset_of_equal_words(house, registry):
