@@ -57,6 +57,7 @@ def test_a_threshold_changes_without_scoring_again(house, registry, monkeypatch)
     assert files(registry, "narrow") == files(registry, "direct")
     narrow, direct = (registry.get(f"{name}/corpus").manifest for name in ("narrow", "direct"))
     assert narrow.parents == {"corpus": registry.get("all/corpus").digest}
+    assert "removed.jsonl" in {entry.path for entry in narrow.files}
     assert narrow.licences == direct.licences
     for fact in ("documents", "words", "sources", "declared", "matching_version", "purpose"):
         assert narrow.facts[fact] == direct.facts[fact], fact

@@ -101,6 +101,8 @@ def test_several_classes_have_a_report_instead(train, registry, labelled, capsys
         ({"test": (20, 0)}, "test.parquet has 20 of 20 documents of 'yes'"),
         ({"cluster": lambda part, yes, no: ["same"] * (yes + no)}, "1 clusters of documents"),
         ({"train": (1, 1)}, "a part has none of some class"),
+        ({"label": lambda part, yes, no: ["yes"] * yes + ["no"] * no}, "true or false in every"),
+        ({"label": lambda part, yes, no: [None] + [True] * (yes + no - 1)}, "in every row"),
     ],
 )
 def test_labels_that_nothing_can_be_learned_from(train, labelled, capsys, made, said):

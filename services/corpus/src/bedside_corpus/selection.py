@@ -24,6 +24,7 @@ from bedside_core.kinds.corpus import (
     listings,
     shards,
 )
+from bedside_core.kinds.removed import REMOVED
 from bedside_core.run import Run
 from bedside_corpus.classifier.config import Sample
 from bedside_corpus.config import CorpusConfig, Executor
@@ -94,6 +95,9 @@ def narrow(config: CorpusConfig, corpus: Artifact, like: Artifact | None, run: R
                 kept = record.files if record.documents else ()
                 for entry in (*kept, *([record.decisions] if record.decisions else [])):
                     artifact.take(room / "select" / entry.path, entry)
+            for entry in corpus.manifest.files:
+                if entry.path == REMOVED:  # what was kept out of the other corpus is out of this
+                    artifact.take(corpus.path / entry.path, entry)
             stats = json.dumps(tally.stats(), indent=2) + "\n"
             (artifact.path / STATS).write_text(stats, encoding="ascii")
             artifact.facts.update(_facts(config, sample, corpus, tally))

@@ -59,8 +59,8 @@ def read_labelled(folder: Path) -> tuple[Labelled, Labelled]:
     """The training and the test set of a folder, with the classes in the same order.
 
     Raises:
-        InputError: a file is missing or damaged, lacks a column, holds nothing of some class, or
-            both hold documents of one cluster.
+        InputError: a file is missing or damaged, lacks a column or a label, holds nothing of some
+            class, or both hold documents of one cluster.
     """
     tables = [_table(folder / name) for name in PARTS]
     named: set[str] = set()
@@ -129,7 +129,11 @@ def _labelled(table: pa.Table, classes: tuple[str, ...]) -> Labelled:
         labels = np.array([[name in row for name in classes] for row in held], bool)
         truth = labels.astype(np.float32)
     else:
-        labels = np.array(table["label"].to_pylist(), bool).reshape(-1, 1)
+        given = table["label"]
+        if not pa.types.is_boolean(given.type) or given.null_count:
+            # As numbers or words they would all count as yes, and what is missing as no.
+            raise InputError("labels: the column label is not true or false in every row")
+        labels = np.array(given.to_pylist(), bool).reshape(-1, 1)
         truth = labels.astype(np.float32)
         if "probability" in table.column_names:
             soft = np.array(table["probability"].to_pylist(), np.float32).reshape(-1, 1)

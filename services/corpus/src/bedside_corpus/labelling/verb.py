@@ -32,7 +32,7 @@ from bedside_corpus.intake.licence import each
 from bedside_corpus.labelling.config import AnnotateConfig, Review
 from bedside_corpus.labelling.given import PUBLISHED, published_files, read_labelled
 from bedside_corpus.labelling.question import Asked
-from bedside_corpus.run import SMALLER, keep_out_split
+from bedside_corpus.run import SMALLER, check_withdrawn, keep_out_split
 from bedside_corpus.sources import input_files
 from bedside_corpus.tally import Tally
 
@@ -110,6 +110,7 @@ def annotate(config: CorpusConfig, run: Run) -> None:
             records = list(read_records(folder, shards))
             _tell_drawn(sample, records)
             found = _label(wanted, sample, run.registry.home / "work" / ANSWERS)
+            check_withdrawn(run.registry, withdrawn)
             labels = _write(run, recipe, work, annotator, sample, found, records)
     _report(labels)
     if wanted.review.documents:
