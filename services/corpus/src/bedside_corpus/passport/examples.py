@@ -19,7 +19,7 @@ from bedside_core.errors import BedsideError
 from bedside_core.files import sha256_file
 from bedside_core.kinds.corpus import SELECTED, TEXT, data_name, decisions, shards
 from bedside_corpus.config import Source
-from bedside_corpus.document import make_document
+from bedside_corpus.document import Dropped, make_document
 from bedside_corpus.intake.fetching import copy_of
 from bedside_corpus.intake.read import read
 from bedside_corpus.lookup import Decided
@@ -124,7 +124,7 @@ def _text(
             language = file.source.language or "und"
             try:
                 return make_document(record.fields, file, record.line, language).text, ""
-            except Exception:  # noqa: BLE001 - whatever was wrong with it is its reason
+            except Dropped:
                 break
         if record.line == decided.line:
             break
