@@ -63,7 +63,7 @@ def test_lineage_reaches_the_documents_from_the_served_model(bedside):
 def test_lineage_reaches_the_served_model_from_a_document(bedside):
     done = bedside("core", "registry", "lineage", "demo-medical/kardiologie-leitlinie")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"merged \w+ by merger run \(promoted\)", done.stdout)
+    assert re.search(r"merged \w+ by merger run, for commercial use \(promoted\)", done.stdout)
 
 
 def test_others_verify_the_served_model_with_tools_of_their_own(registry, root):

@@ -1,5 +1,7 @@
-"""A labelled set by vLLM itself. The demo's model is small and labels badly; what is shown is that
-one token comes back with its log-probabilities, through the engine's socket and the gateway alike.
+"""A labelled set by vLLM itself: one token comes back with its log-probabilities, by way of the
+engine's socket and of the gateway alike. The demo's model is small and labels badly.
+
+Behind `test_demo.py`, whose tests start engines of their own.
 """
 
 from __future__ import annotations
