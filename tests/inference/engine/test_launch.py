@@ -237,6 +237,7 @@ def test_how_vllm_is_called(run, promoted, monkeypatch) -> None:
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK"):
         assert environment[name] == "1"
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert environment["TORCHDYNAMO_DISABLE"] == "1"
     assert environment["VLLM_LOGGING_LEVEL"] == "WARNING"
     assert environment["BEDSIDE_HOME"] == str(run.registry.home)  # for its look at the log
     assert environment["TMPDIR"] == f"{home}/run/vllm"
@@ -247,7 +248,7 @@ def test_gpu_build_compiles(run, promoted, monkeypatch) -> None:
     monkeypatch.setattr(engine, "vllm_build", lambda: "gpu")
     started = start(run)
     assert "--enforce-eager" not in started.arguments
-    assert "VLLM_CPU_KVCACHE_SPACE" not in started.environment
+    assert not {"VLLM_CPU_KVCACHE_SPACE", "TORCHDYNAMO_DISABLE"} & started.environment.keys()
 
 
 @pytest.mark.parametrize("allowed", ["0", "1"])

@@ -300,6 +300,9 @@ def vllm_environment(
     }
     if build == "cpu":
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(config.engine.kv_cache_gib)
+        # vLLM compiles its ranks of log-probabilities even when eager, by a g++ that no image has:
+        # the first request for `logprobs` would end the engine.
+        environment["TORCHDYNAMO_DISABLE"] = "1"
     return environment
 
 
