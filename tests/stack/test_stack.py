@@ -278,9 +278,7 @@ def wait_for_a_saved_state(stack) -> None:
         time.sleep(1)
 
 
-def test_documents_are_labelled_by_way_of_the_gateway_and_teach_a_classifier(
-    stack, key, tmp_path
-) -> None:
+def test_documents_are_labelled_by_way_of_the_gateway(stack, key, tmp_path) -> None:
     """The model is far too small to know; that it is asked, and what becomes of it, is real."""
     prompt = tmp_path / "prompt.txt"
     prompt.write_text("<DOCUMENT>\n\nIs this content about medicine? One word, yes or no.\n")
@@ -300,8 +298,6 @@ def test_documents_are_labelled_by_way_of_the_gateway_and_teach_a_classifier(
     assert re.search(r"labels [0-9a-f]{12} written", told.stdout), told.stdout
     again = stack.once("annotate", *annotate, options=options)
     assert "is unchanged, reused" in again.stdout
-    told = stack.once("train-classifier", "corpus", "train-classifier", *config)
-    assert re.search(r"classifier [0-9a-f]{12} written", told.stdout), told.stdout
 
 
 def test_adapting_ends_in_a_promotion(stack) -> None:
