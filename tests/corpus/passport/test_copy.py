@@ -66,6 +66,24 @@ def test_a_source_that_is_gone_or_changed_is_said(
     assert "Koloskopie" in page
 
 
+@pytest.mark.parametrize("folder", ["data", "decisions"])
+def test_no_text_of_a_changed_corpus_is_shown(
+    corpus: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    name = next(one.path for one in corpus.manifest.files if one.path.startswith(folder))
+    path = corpus.path / name
+    content, mode = path.read_bytes(), path.stat().st_mode
+    path.chmod(0o600)
+    path.write_bytes(content[:-1] + b"?")
+    try:
+        out = tmp_path / "private"
+        assert main(["corpus", "passport", "test", "--with-examples", "--out", str(out)]) == 4
+        assert f"{name} was changed" in capsys.readouterr().err and not out.exists()
+    finally:
+        path.write_bytes(content)
+        path.chmod(mode)
+
+
 def test_a_corpus_without_a_passport_is_an_error(
     corpus: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

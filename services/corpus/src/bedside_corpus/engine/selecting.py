@@ -12,7 +12,6 @@ Tested in tests/corpus/classifier/test_build.py.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -27,14 +26,14 @@ from numpy.typing import NDArray
 from bedside_core.artifacts import FileEntry
 from bedside_core.errors import ArtifactError, ConfigError, InputError
 from bedside_core.files import Hashed, appearing
-from bedside_core.kinds.corpus import data_name, decisions_name, listing_name
+from bedside_core.kinds.corpus import decisions_name
 from bedside_corpus.blocks.base import Step
 from bedside_corpus.classifier.config import Range, Select
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine.records import Record, write_record
-from bedside_corpus.passport import measures
+from bedside_corpus.engine.shard import write_shard
 
 GROUP_ROWS = 1024
 """Documents that are held in memory at once."""
@@ -214,38 +213,19 @@ class Selecting(Step):
         yield from ()
 
     def _write(self, rank: int) -> Record:
-        names = data_name(rank), listing_name(rank)
-        words, licences = 0, defaultdict[str, Counter[str]](Counter)
-        measuring = measures.Measuring(self.tokenizers)
         with (
-            appearing(self.folder / names[0]) as data,
-            appearing(self.folder / names[1]) as listed,
             pq.ParquetFile(self.files[rank].data) as file,
             self.files[rank].listing.open("rb") as lines,
         ):
-            table, listing = Hashed(data), Hashed(listed)
-            with pq.ParquetWriter(table, file.schema_arrow, compression="zstd") as parquet:
+
+            def batches(listing: Hashed) -> Iterator[pa.RecordBatch]:
                 for batch in file.iter_batches(GROUP_ROWS):
                     kept = self._kept(batch, lines, listing)
                     chosen = batch.filter(pa.array(kept, pa.bool_()))
-                    if not chosen.num_rows:
-                        continue
-                    parquet.write_batch(chosen)
-                    measuring.add(chosen)
-                    words += pc.sum(chosen.column("words")).as_py()
-                    columns = (chosen.column(name).to_pylist() for name in ("source", "licence"))
-                    for source, licence in zip(*columns, strict=True):
-                        licences[source][licence] += 1
-        return Record(
-            documents=sum(counts.total() for counts in licences.values()),
-            words=words,
-            licences={source: dict(counts) for source, counts in licences.items()},
-            measures=measuring.to_json(),
-            files=tuple(
-                FileEntry(path=name, size=hashed.size, sha256=hashed.sha256)
-                for name, hashed in zip(names, (table, listing), strict=True)
-            ),
-        )
+                    if chosen.num_rows:
+                        yield chosen
+
+            return write_shard(self.folder, rank, file.schema_arrow, batches, self.tokenizers)
 
     def _kept(self, batch: pa.RecordBatch, lines: Iterator[bytes], listing: Hashed) -> list[bool]:
         ids, sources = (batch.column(name).to_pylist() for name in ("id", "source"))

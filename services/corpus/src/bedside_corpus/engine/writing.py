@@ -6,7 +6,6 @@ Tested in tests/corpus/engine/test_build.py.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -14,23 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
-import pyarrow.parquet as pq
 
 from bedside_core.artifacts import FileEntry
-from bedside_core.files import Hashed, appearing
-from bedside_core.kinds.corpus import ListedDocument, data_name, decisions_name, listing_name
+from bedside_core.files import Hashed
+from bedside_core.kinds.corpus import ListedDocument, decisions_name
 from bedside_corpus.blocks.base import Step
 from bedside_corpus.blocks.heldout import Asking
 from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine.reading import documents_path, names_path
-from bedside_corpus.engine.records import Record, write_record
+from bedside_corpus.engine.records import write_record
 from bedside_corpus.engine.resolving import copies_path, taken_path
+from bedside_corpus.engine.shard import write_shard
 from bedside_corpus.engine.spread import spread_path
 from bedside_corpus.engine.tables import Scores, corpus_schema, documents_of, grouped
-from bedside_corpus.passport.measures import Measuring
 
 NAMED_SHARDS = 16
 """Shards of which names are at hand: most copies are of what stands near."""
@@ -136,8 +133,12 @@ class Writing(Step):
     ) -> Iterator[Document]:
         """Take all documents; nothing goes on."""
         with self.journal.opened(rank) as decided:
-            documents = self._noted(data)
-            record = write_files(self.folder, rank, documents, self.scores, self.tokenizers)
+            schema = corpus_schema(self.scores)
+
+            def batches(listing: Hashed) -> Iterator[pa.RecordBatch]:
+                return grouped(_listed(self._noted(data), listing), schema)
+
+            record = write_shard(self.folder, rank, schema, batches, self.tokenizers)
         entry = FileEntry(path=decisions_name(rank), size=decided.size, sha256=decided.sha256)
         outcomes = self.journal.by_source()
         record = record.model_copy(update={"decisions": entry, "outcomes": outcomes})
@@ -148,40 +149,6 @@ class Writing(Step):
         for document in documents:
             self.journal.keep(document.place, document.source, document.id, document.changes)
             yield document
-
-
-def write_files(
-    folder: Path,
-    number: int,
-    documents: Iterable[Document],
-    scores: Scores,
-    tokenizers: Mapping[str, Path] | None = None,
-) -> Record:
-    """Write a file of the corpus and its listing; the record has no steps yet."""
-    measuring = Measuring(tokenizers or {})
-    names = data_name(number), listing_name(number)
-    words, licences = 0, defaultdict[str, Counter[str]](Counter)
-    schema = corpus_schema(scores)
-    with appearing(folder / names[0]) as data, appearing(folder / names[1]) as listed:
-        table, listing = Hashed(data), Hashed(listed)
-        with pq.ParquetWriter(table, schema, compression="zstd") as parquet:
-            for batch in grouped(_listed(documents, listing), schema):
-                parquet.write_table(pa.Table.from_batches([batch]))
-                measuring.add(batch)
-                words += pa.compute.sum(batch.column("words")).as_py()
-                columns = (batch.column(name).to_pylist() for name in ("source", "licence"))
-                for source, licence in zip(*columns, strict=True):
-                    licences[source][licence] += 1
-    return Record(
-        documents=sum(counts.total() for counts in licences.values()),
-        words=words,
-        licences={source: dict(counts) for source, counts in licences.items()},
-        measures=measuring.to_json(),
-        files=tuple(
-            FileEntry(path=name, size=hashed.size, sha256=hashed.sha256)
-            for name, hashed in zip(names, (table, listing), strict=True)
-        ),
-    )
 
 
 def _listed(documents: Iterable[Document], listing: Hashed) -> Iterator[Document]:

@@ -42,6 +42,9 @@ def examples(corpus: Artifact, seed: str, other: Artifact | None, work: Path) ->
         seed: of the draw.
         other: the corpus that it was selected from, if it was and that is still here.
         work: where the home keeps what was fetched.
+
+    Raises:
+        ArtifactError: a file that is read was changed.
     """
     drawn = _drawn(corpus, random.Random(seed))  # noqa: S311 - a draw, not a secret
     files = _source_files(corpus, work)
@@ -60,11 +63,11 @@ def examples(corpus: Artifact, seed: str, other: Artifact | None, work: Path) ->
 
 def _drawn(corpus: Artifact, chance: random.Random) -> dict[str, list[Decided]]:
     """Some records of each reason, by reservoir; the reason of kept ones is empty."""
-    groups = [
-        (shard.path, number)
-        for shard in decisions(corpus)
-        for number in range(pq.read_metadata(shard.path).num_row_groups)
-    ]
+    groups = []
+    for shard in decisions(corpus):
+        corpus.verify(str(shard.path.relative_to(corpus.path)))
+        rows = range(pq.read_metadata(shard.path).num_row_groups)
+        groups += [(shard.path, number) for number in rows]
     drawn: dict[str, list[Decided]] = {}
     seen: dict[str, int] = {}
     for path, number in sorted(chance.sample(groups, min(GROUPS, len(groups)))):
@@ -110,6 +113,7 @@ def _text(
 ) -> tuple[str | None, str]:
     """The text of a record; else why there is none to show."""
     if decided.row is not None:
+        corpus.verify(data_name(decided.shard))
         table = pq.read_table(corpus.path / data_name(decided.shard), columns=[TEXT])
         return table.slice(decided.row, 1)[TEXT][0].as_py(), ""
     if SELECTED in corpus.manifest.facts:
@@ -136,6 +140,7 @@ def _of_other(other: Artifact | None, decided: Decided) -> tuple[str | None, str
     if other is None:
         return None, "the corpus that it was not selected from is not here any more"
     path = shards(other)[decided.shard].path
+    other.verify(str(path.relative_to(other.path)))
     found = pq.read_table(path, columns=[TEXT], filters=[("id", "=", decided.name)])[TEXT]
     return (found[0].as_py(), "") if len(found) else (None, "no text could be read there")
 
