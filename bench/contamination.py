@@ -24,7 +24,7 @@ from bedside_core.cli import main
 from bedside_core.config import Config
 from bedside_core.console import say
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.matching import VERSION
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
@@ -63,8 +63,8 @@ def paper() -> Paper:
         heldout[f"{name} spoilt"] = [HeldoutText(str(n), spoilt(x)) for n, x in enumerate(texts)]
     exams = {
         f"casimedicos {language}": [
-            ExamItem(
-                id=f"{n}", question=r["question"], options=r["options"][:4], answer=0, topic="-"
+            ChoiceItem(
+                id=f"{n}", question=r["question"], options=r["options"][:4], answer=0, language="de"
             )
             for n, r in enumerate(rows(DATA / f"casimedicos/{language}.jsonl"))
             if len(set(r["options"][:4])) == 4

@@ -58,7 +58,7 @@ def write_exam(path: Path) -> set[str]:
         right = one["options"][one["answer"]]
         wrong = [option for option in one["options"] if option != right][:3]
         item = {"id": one["id"], "question": one["question"], "options": [right, *wrong]}
-        lines.append(json.dumps({**item, "answer": 0, "topic": one["specialty"]}))
+        lines.append(json.dumps({**item, "answer": 0, "language": "fr"}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {one["id"] for one in chosen}
 

@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 
 from bedside_core.asked import AskedIndex
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.matching import canonical
 from bedside_core.overlap import NGRAM
 
-LONG = ExamItem(
+LONG = ChoiceItem(
     id="long",
     question="Eine 67-jährige Patientin hat seit vier Tagen Fieber, Husten und Luftnot; rechts "
     "basal hört man feuchte Rasselgeräusche. Was ist am ehesten die Ursache?",
     options=["Pneumonie", "Lungenembolie", "Asthma bronchiale", "Herzinsuffizienz"],
     answer=0,
-    topic="Innere",
+    language="de",
 )
-SHORT = ExamItem(
+SHORT = ChoiceItem(
     id="short",
     question="Welches Mittel wird zuerst gegeben?",
     options=["Adrenalin intramuskulär", "Cortison", "ein Antihistaminikum", "Volumen"],
     answer=0,
-    topic="Notfall",
+    language="de",
 )
 WORDS = [f"wort{chr(97 + n % 23)}{chr(97 + n % 26)}" for n in range(60)]
 TEXT = HeldoutText("text", " ".join(WORDS))
@@ -77,7 +77,7 @@ def test_a_question_counts_once_whatever_its_spellings() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(ASKED), st.integers(0, 2**16)), max_size=5))
 def test_what_the_guard_lets_in_one_document_of_is_not_counted(
-    drawn: list[tuple[HeldoutText | ExamItem, int]],
+    drawn: list[tuple[HeldoutText | ChoiceItem, int]],
 ) -> None:
     documents = []
     for asked, seed in drawn:

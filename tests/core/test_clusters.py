@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bedside_core.clusters import WINDOW, Member, group_digest, groups, is_name, merged
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.matching import canonical
 from bedside_core.overlap import OverlapIndex
 
@@ -23,10 +23,11 @@ def prose(seed: int, words: int = 40) -> str:
     return " ".join(random.Random(seed).choices(WORDS, k=words))
 
 
-def item(name: str, question: str, **changes: object) -> ExamItem:
+def item(name: str, question: str, **changes: object) -> ChoiceItem:
     options = ["Natrium", "Kalium", "Chlorid", "Eisen"]
-    return ExamItem.model_validate(
-        {"id": name, "question": question, "options": options, "answer": 0, "topic": "t"} | changes
+    return ChoiceItem.model_validate(
+        {"id": name, "question": question, "options": options, "answer": 0, "language": "de"}
+        | changes
     )
 
 

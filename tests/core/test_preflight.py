@@ -21,7 +21,7 @@ from bedside_core.registry.registry import Registry
 from bedside_core.services import SERVICES
 
 ITEM = {"id": "q1", "question": "Frage?", "options": ["a", "b", "c", "d"], "answer": 0,
-        "topic": "t"}  # fmt: skip
+        "language": "de"}  # fmt: skip
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_changes_nothing(house, tmp_path):
         ("eval.heldout.general=few", 3, "few: 7 text(s) - an interval needs at least 8"),
         ("eval.exams.exam=nix.jsonl", 3, "nix.jsonl: cannot be read"),
         ("eval.exams.exam=ward", 3, "ward: cannot be read (Is a directory)"),
-        ("eval.exams.exam=bad.jsonl", 3, "bad.jsonl, line 2: options: needs at least 4 items"),
+        ("eval.exams.exam=bad.jsonl", 3, "bad.jsonl, line 2: options: needs at least 2 items"),
         ("trainer.heldout=nix", 2,
          "trainer.heldout: 'nix' is not in eval.heldout - known are: general, ward"),
         ("trainer.heldout=demo/ward", 2,

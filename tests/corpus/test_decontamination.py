@@ -43,28 +43,28 @@ ITEMS = [
         "rechts basal hört man feuchte Rasselgeräusche. Was ist am ehesten die Ursache?",
         "options": ["Pneumonie", "Lungenembolie", "Asthma bronchiale", "Herzinsuffizienz"],
         "answer": 0,
-        "topic": "Innere",
+        "language": "de",
     },
     {
         "id": "short",
         "question": "Welches Mittel wird zuerst gegeben?",
         "options": ["Adrenalin intramuskulär", "Cortison", "ein Antihistaminikum", "Volumen"],
         "answer": 0,
-        "topic": "Notfall",
+        "language": "de",
     },
     {
         "id": "lettered",
         "question": "Welcher Wert spricht für eine Niereninsuffizienz?",
         "options": ["Kreatinin 4,1 mg/dl", "Kalium 4,1 mmol/l", "CRP < 5 mg/l", "TSH 1,2 mU/l"],
         "answer": 0,
-        "topic": "Niere",
+        "language": "de",
     },
     {
         "id": "unasked",
         "question": "Welche Farbe hat der Harn bei Rhabdomyolyse am ehesten?",
         "options": ["braun", "grün", "farblos", "blau"],
         "answer": 0,
-        "topic": "Niere",
+        "language": "de",
     },
 ]
 PAGE = (

@@ -145,7 +145,7 @@ def exam_lines(count: int = 9) -> list[dict[str, Any]]:
             "question": f"Was erhält der Patient {number}?",
             "options": ["Ramipril", "Fieber und Husten", "5 mg täglich", "Atemnot"],
             "answer": number % 4,
-            "topic": "test",
+            "language": "de",
         }
         for number in range(count)
     ]

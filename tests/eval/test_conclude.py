@@ -32,7 +32,7 @@ def scores(medical: float, general: float, right: int) -> ModelScores:
     items = tuple(
         ItemScore(
             id=f"q{n}",
-            answer=0,
+            answers=(0,),
             loglikelihoods=(-1.0, -2.0),
             choice={"acc": int(n >= right), "acc_norm": 0},
             correct={"acc": n < right, "acc_norm": True},

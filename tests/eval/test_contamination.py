@@ -23,7 +23,7 @@ from bedside_core.config import Config
 from bedside_core.errors import ArtifactError
 from bedside_core.heldout import read_heldout
 from bedside_core.kinds.corpus import listing_name
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.matching import canonical
 from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
@@ -92,7 +92,7 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> Path:
     return folder
 
 
-def count(registry: Registry, heldout: Path, exam: list[ExamItem] | None = None) -> Found:
+def count(registry: Registry, heldout: Path, exam: list[ChoiceItem] | None = None) -> Found:
     paper = Paper({"set": read_heldout(heldout)}, {"exam": exam} if exam else {})
     model = checkpoint(registry, corpus=registry.get("tiny/corpus"))
     found = contamination(registry, [model], paper)
@@ -168,20 +168,20 @@ def test_near_copies_and_spread_texts_are_counted_apart(registry: Registry, tmp_
 
 
 ITEMS = [
-    ExamItem(
+    ChoiceItem(
         id="long",
         question="Eine 67-jährige Patientin hat seit vier Tagen Fieber, Husten und Luftnot; rechts "
         "basal hört man feuchte Rasselgeräusche. Was ist am ehesten die Ursache?",
         options=["Pneumonie", "Lungenembolie", "Asthma bronchiale", "Herzinsuffizienz"],
         answer=0,
-        topic="Innere",
+        language="de",
     ),
-    ExamItem(
+    ChoiceItem(
         id="short",
         question="Welches Mittel wird zuerst gegeben?",
         options=["Adrenalin intramuskulär", "Cortison", "ein Antihistaminikum", "Volumen"],
         answer=0,
-        topic="Notfall",
+        language="de",
     ),
 ]
 

@@ -14,7 +14,7 @@ from transformers import PretrainedConfig
 
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_eval.exam import Paper
 from bedside_eval.examinee import Examinee
 from bedside_eval.records import ModelScores
@@ -60,14 +60,14 @@ UNSAID = ("bloom", "mamba")
 """Whose config does not say how many tokens the model sees."""
 STATEFUL = ("mamba",)
 ITEMS = [
-    ExamItem(
+    ChoiceItem(
         id="long",
         question="Der Patient klagt über Fieber und Husten, was erhält er?",
         options=["Ramipril 5 mg täglich", "Ra", "1", "Fieber, Husten und Atemnot"],
         answer=0,
-        topic="t",
+        language="de",
     ),
-    ExamItem(id="short", question="7", options=["1", "2", "3", "4"], answer=0, topic="t"),
+    ChoiceItem(id="short", question="7", options=["1", "2", "3", "4"], answer=0, language="de"),
 ]
 PAPER = Paper({"texts": [HeldoutText("t", "Husten und Fieber. " * 12)]}, {"items": ITEMS})
 

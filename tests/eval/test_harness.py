@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_eval.exam import Paper
 from bedside_eval.records import ModelScores
 from bedside_models.load import load_tokenizer
@@ -28,14 +28,14 @@ TEXTS = [
     HeldoutText("long", "Der Patient klagt über Fieber und erhält Zzz. " * 9),
 ]
 ITEMS = [
-    ExamItem(id="a", question="Wer?", options=["ja", "nein", "A", "B"], answer=2, topic="t"),
-    ExamItem(id="b", question="7", options=["1", "2", "30 mg", "µg"], answer=0, topic="t"),
-    ExamItem(
+    ChoiceItem(id="a", question="Wer?", options=["ja", "nein", "A", "B"], answer=2, language="de"),
+    ChoiceItem(id="b", question="7", options=["1", "2", "30 mg", "µg"], answer=0, language="de"),
+    ChoiceItem(
         id="c",
         question="{{ x }}",
         options=["Ramipril", "Rami", "Fieber", "Der"],
         answer=3,
-        topic="t",
+        language="de",
     ),
 ]
 PAPER = Paper({"texts": TEXTS}, {"items": ITEMS})
@@ -78,7 +78,7 @@ class Direct:
             total += self.score([*prefix, *ids[end - MAX_LENGTH : end]], end - start)
         return total
 
-    def options(self, item: ExamItem) -> list[float]:
+    def options(self, item: ChoiceItem) -> list[float]:
         context = self.tokens(f"Frage: {item.question}\nAntwort:")
         wholes = [self.tokens(f"Frage: {item.question}\nAntwort: {o}") for o in item.options]
         return [self.score(whole, len(whole) - len(context)) for whole in wholes]
@@ -111,7 +111,7 @@ def test_choice_is_the_direct_one(sit: Sit, path: Path) -> None:
         assert score.id == item.id
         assert score.loglikelihoods == pytest.approx(expected, rel=1e-5)
         assert score.choice == best
-        assert score.correct == {m: best[m] == item.answer for m in best}
+        assert score.correct == {m: best[m] in item.answers for m in best}
 
 
 def test_batch_size_does_not_change_the_answers(sit: Sit, path: Path) -> None:

@@ -110,7 +110,7 @@ def test_an_exam_that_is_lost(world: World, sit: Callable[..., ModelScores], gua
     items = [
         {
             "id": f"q{n}", "question": f"Was erhält der Patient {n} am Tag {7 * n}?", "answer": 0,
-            "options": [words[(n + k) % 8] + f" {k}" for k in range(4)], "topic": "test",
+            "options": [words[(n + k) % 8] + f" {k}" for k in range(4)], "language": "de",
         }
         for n in range(160)
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
 from bedside_core.inspection import Inspection
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_eval.check import _check_lengths
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper, Part
@@ -21,9 +21,9 @@ from bedside_eval.preflight import duration, encode_paper, measure_size, remarks
 from bedside_models.load import load_tokenizer
 
 
-def item(name: str, question: str = "Was?", *options: str) -> ExamItem:
+def item(name: str, question: str = "Was?", *options: str) -> ChoiceItem:
     chosen = list(options) or ["ja", "nein", "gut", "nie"]
-    return ExamItem(id=name, question=question, options=chosen, answer=0, topic="t")
+    return ChoiceItem(id=name, question=question, options=chosen, answer=0, language="de")
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_better_model_is_promoted(world: World, capfd: pytest.CaptureFixture[str
     assert found["candidate"] == world.registry.slot("tiny", "merged")
     assert found["base"] == world.registry.slot("tiny", "base")
     assert found["incumbent"] is None
-    assert found["schema_version"] == 3
+    assert found["schema_version"] == 4
     ledger = world.registry.ledger()
     assert ledger.looks[found["look"]].look.candidate == found["candidate"]
     assert ledger.plans[found["plan"]].plan.run == "tiny"

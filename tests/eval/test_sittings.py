@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from bedside_core.errors import InputError, PolicyError
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_eval import agreement, harness, sittings
 from bedside_eval.exam import Paper
 from bedside_eval.records import AsServed, ModelScores, Unusable
@@ -21,9 +21,9 @@ from bedside_eval.records import AsServed, ModelScores, Unusable
 Sit = Callable[..., ModelScores]
 TEXTS = [HeldoutText("short", "Fieber"), HeldoutText("long", "Der Patient klagt über Husten. " * 9)]
 ITEMS = [
-    ExamItem(id="a", question="Wer?", options=["ja", "nein", "A", "B"], answer=2, topic="t"),
-    ExamItem(
-        id="b", question="Was?", options=["Ramipril 5 mg", "µg", "1", "2"], answer=0, topic="t"
+    ChoiceItem(id="a", question="Wer?", options=["ja", "nein", "A", "B"], answer=2, language="de"),
+    ChoiceItem(
+        id="b", question="Was?", options=["Ramipril 5 mg", "µg", "1", "2"], answer=0, language="de"
     ),
 ]
 PAPER = Paper({"one": TEXTS, "two": TEXTS[::-1]}, {"items": ITEMS})

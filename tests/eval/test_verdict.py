@@ -43,7 +43,7 @@ def texts(bits: Sequence[float]) -> tuple[TextScore, ...]:
 def items(right: Sequence[bool]) -> tuple[ItemScore, ...]:
     return tuple(
         ItemScore(
-            id=f"q{n}", answer=0, loglikelihoods=(0.0, -1.0),
+            id=f"q{n}", answers=(0,), loglikelihoods=(0.0, -1.0),
             choice={"acc": 0, "acc_norm": 0}, correct={"acc": answer, "acc_norm": answer},
         )
         for n, answer in enumerate(right)

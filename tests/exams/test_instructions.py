@@ -130,6 +130,6 @@ def test_our_answers_follow_the_instructions_or_break_one(language):
         asked = item["instruction_id_list"], item["kwargs"]
         assert all(follows(item["passes"], *asked)), item["id"]
         assert not all(follows(item["fails"], *asked)), item["id"]
-    assert Counter(item["topic"] for item in items) == {"medical": 30, "general": 30}
+    assert Counter(item["domain"] for item in items) == {"medical": 30, "general": 30}
     used = {name for item in items for name in item["instruction_id_list"]}
     assert used == set(CHECKS)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from bedside_core.kinds.exam import read_exam
 from bedside_core.matching import canonical
 from bedside_core.overlap import OverlapIndex
 from bedside_corpus.language.identify import identify
 
 ROOT = Path(__file__).parents[2]
-ITEM = {"id": str, "language": str, "source": str, "licence": str}
+ITEM = {"type": str, "id": str, "language": str, "source": str, "licence": str}
 OPEN = ITEM | {
     "specialty": str,
     "cluster": str,
@@ -25,8 +26,8 @@ OPEN = ITEM | {
     "must_not": list,
 }
 INSTRUCTION = ITEM | {
-    "topic": str,
-    "prompt": str,
+    "domain": str,
+    "question": str,
     "instruction_id_list": list,
     "kwargs": list,
     "passes": str,
@@ -35,8 +36,8 @@ INSTRUCTION = ITEM | {
 DOCUMENT = ITEM | {
     "cluster": str,
     "task": str,
-    "document": str,
-    "prompt": str,
+    "context": str,
+    "question": str,
     "reference": str,
     "facts": (dict, list),
 }
@@ -63,8 +64,7 @@ def read(name: str) -> list[dict[str, Any]]:
 
 def texts(item: dict[str, Any]) -> str:
     """What is an item's own: all that it asks, or the letter that it is about."""
-    own = item.get("document") or f"{item.get('question', '')} {item.get('reference', '')}"
-    return own if own.strip() else f"{item['prompt']} {item['passes']}"
+    return item.get("context") or f"{item['question']} {item.get('reference') or item['passes']}"
 
 
 def values(item: dict[str, Any]) -> list[str]:
@@ -80,6 +80,7 @@ def values(item: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_is_complete_and_each_line_has_its_form(name):
     count, form = SETS[name]
+    assert len(read_exam(ROOT / "exams" / f"{name}.jsonl")) == count
     items = read(name)
     ids = [item["id"] for item in items]
     assert len(items) == count
@@ -131,7 +132,7 @@ def test_no_item_is_a_near_copy_of_another_or_of_the_demos_texts():
 
 def test_each_letter_has_two_tasks_and_a_letters_length():
     items = read("documents_de")
-    letters = Counter((item["cluster"], item["document"]) for item in items)
+    letters = Counter((item["cluster"], item["context"]) for item in items)
     assert set(letters.values()) == {2}
     assert len({cluster for cluster, _ in letters}) == 20
     assert all(150 <= len(document.split()) <= 400 for _, document in letters)
@@ -144,8 +145,8 @@ def test_each_letter_has_two_tasks_and_a_letters_length():
 
 def test_every_number_and_unit_of_facts_and_reference_stands_in_the_letter():
     for item in read("documents_de"):
-        numbers = set(NUMBER.findall(item["document"]))
-        measured = set(UNIT.findall(item["document"]))
+        numbers = set(NUMBER.findall(item["context"]))
+        measured = set(UNIT.findall(item["context"]))
         facts = " ; ".join(values(item))
         reference = facts if item["task"] == "extract" else item["reference"]
         for text in (facts, reference):
@@ -159,8 +160,8 @@ def test_what_is_to_be_extracted_is_asked_for_and_stands_in_the_letter():
         if item["task"] != "extract":
             continue
         assert json.loads(item["reference"]) == item["facts"]
-        assert re.findall(r"`(\w+)`", item["prompt"]) == list(item["facts"])
-        document = item["document"].casefold().replace("linke", "links").replace("rechte", "rechts")
+        assert re.findall(r"`(\w+)`", item["question"]) == list(item["facts"])
+        document = item["context"].casefold().replace("linke", "links").replace("rechte", "rechts")
         for value in values(item):
             assert value.casefold() in document, (item["id"], value)
         assert any(isinstance(value, bool) for value in item["facts"].values()), item["id"]

@@ -171,7 +171,7 @@ def clean(count: int) -> list[str]:
 
 
 def write_exam(path: Path, count: int) -> None:
-    item = {"options": ["ja", "nein", "gut", "Ödem"], "topic": "t"}
+    item = {"options": ["ja", "nein", "gut", "Ödem"], "language": "de"}
     lines = [
         json.dumps(item | {"id": f"q{n}", "question": f"Was {n}?", "answer": n % 4})
         for n in range(count)

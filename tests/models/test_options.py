@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_models.load import load_model, load_tokenizer
 from bedside_models.options import answer, likeliest, log_likelihoods
 
@@ -29,7 +29,7 @@ def test_an_answer_is_the_likeliest_per_character(make_model: Callable[..., Path
     path = make_model()
     model, tokenizer = load_model(path).eval(), load_tokenizer(path)
     options = ["Ödem", "ja", "5 mg täglich", "nein"]
-    item = ExamItem(id="q", question="Wer?", options=options, answer=0, topic="t")
+    item = ChoiceItem(id="q", question="Wer?", options=options, answer=0, language="de")
     scores = log_likelihoods(model, tokenizer, "Frage: Wer?\nAntwort:", options)
     shares = [score / len(option) for score, option in zip(scores, options, strict=True)]
     assert answer(model, tokenizer, item) == shares.index(max(shares))

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from bedside_core.config import Config
 from bedside_core.heldout import HeldoutText
 from bedside_core.kinds.corpus import data_name
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.kinds.heldout import part_files
 from bedside_core.licences import licence
 from bedside_core.registry.house import found
@@ -72,7 +72,9 @@ class House:
             (artifact.path / "data").mkdir()
             pyarrow.parquet.write_table(table, artifact.path / data_name(0))
 
-    def add_heldout(self, texts: list[str], exams: dict[str, list[ExamItem]] | None = None) -> None:
+    def add_heldout(
+        self, texts: list[str], exams: dict[str, list[ChoiceItem]] | None = None
+    ) -> None:
         run = self.run("eval", "plan")
         held = [HeldoutText(f"text-{number}", text) for number, text in enumerate(texts)]
         with run.write("heldout", run.recipe(FakeCorpus(number=len(texts)))) as artifact:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from bedside_core.errors import InputError
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.kinds.milestones import folder_of, milestones
 from bedside_models import load
 from bedside_trainer.course import Course
@@ -175,7 +175,7 @@ def test_milestones_are_scored_averaged_and_chosen_also_after_a_kill(
 ) -> None:
     options = ["Fieber", "Husten", "Befund", "Therapie"]
     items = [
-        ExamItem(id=f"q{n}", question=f"Was {n}?", options=options, answer=n, topic="t")
+        ChoiceItem(id=f"q{n}", question=f"Was {n}?", options=options, answer=n, language="de")
         for n in range(4)
     ]
     house.add_heldout(["Fieber und Husten.", "Befund und Therapie."], {"quiz": items})

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_models.likelihood import encode, measure
 from bedside_models.load import load_model, load_tokenizer
 from bedside_trainer.development import Development
 from bedside_trainer.milestones import Sitting
 
 
-def item(number: int, answer: int) -> ExamItem:
+def item(number: int, answer: int) -> ChoiceItem:
     options = ["Fieber", "Husten", "Befund", "Therapie"]
-    return ExamItem(
-        id=f"q{number}", question=f"Was {number}?", options=options, answer=answer, topic="t"
+    return ChoiceItem(
+        id=f"q{number}", question=f"Was {number}?", options=options, answer=answer, language="de"
     )
 
 

@@ -12,7 +12,7 @@ from bedside_core.config import Config
 from bedside_core.errors import ArtifactError, InputError
 from bedside_core.heldout import HeldoutText
 from bedside_core.inspection import Inspection
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.kinds.heldout import (
     SetName,
     check_parts,
@@ -28,7 +28,9 @@ from bedside_core.run import Run
 
 TEXTS = [HeldoutText(f"t, {n}", f"Geheimtext der Nummer {n}\n\nµ ≥ {n}") for n in range(6)]
 ITEMS = [
-    ExamItem(id=f"q{n}", question=f"Was {n}?", options=["a", "b", "c", "d"], answer=n, topic="ö")
+    ChoiceItem(
+        id=f"q{n}", question=f"Was {n}?", options=["a", "b", "c", "d"], answer=n, language="de"
+    )
     for n in range(4)
 ]
 

@@ -71,7 +71,7 @@ def samples(tmp_path, monkeypatch):
         asked = f"{known}, vrai ou faux selon vous ?" if number == 0 else f"Question {path} ?"
         item = {"id": "1", "question": asked, "options": ["oui", "non", "parfois", "jamais"]}
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({**item, "answer": 0, "topic": "test"})
+        line = json.dumps({**item, "answer": 0, "language": "de"})
         Path(path).write_text(f"{line}\n", encoding="utf-8")
     return texts
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bedside_core.config import Config, load_section
 from bedside_core.errors import ConfigError, InputError
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.kinds.heldout import part_files
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Search
@@ -53,9 +53,9 @@ def put_heldout(run: Run, count: int) -> None:
     # The right answer is in the language of the ward, in which only the checkpoint was trained.
     others = ["Vq, xj wyz?", "Zzz qqq kkkk", "%%% &&& ###"]
     items = [
-        ExamItem(
+        ChoiceItem(
             id=f"q{n}", question=f"Was ist {n}?", options=[f"Ein Befund, Nummer {n}.", *others],
-            answer=0, topic="t",
+            answer=0, language="de",
         )
         for n in range(count)
     ]  # fmt: skip

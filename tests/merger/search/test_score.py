@@ -12,7 +12,7 @@ from scipy import stats
 
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_merger.search.score import Predicted, drift, gain, halve, interval, predict
 from bedside_models.likelihood import encode, measure
 from bedside_models.load import load_model, load_tokenizer
@@ -38,9 +38,9 @@ def test_the_likelihood_is_the_one_of_all_services(
     encoded = encode(texts, load_tokenizer(tmp_path))
     model = load_model(tmp_path)
     items = [
-        ExamItem(
+        ChoiceItem(
             id=f"q{n}", question=f"Was {n}?", options=["Fieber", "Ja", "Ödem", "5 mg"], answer=n,
-            topic="t",
+            language="de",
         )
         for n in range(4)
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from itertools import takewhile
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_models.likelihood import log_likelihood
 
 
@@ -39,7 +39,7 @@ def log_likelihoods(
     return [log_likelihood(model, [*context, *ending], len(ending)) for ending in endings]
 
 
-def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, item: ExamItem) -> int:
+def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, item: ChoiceItem) -> int:
     """Index of the option that is likeliest per character: the choice of lm-eval's `acc_norm`."""
     scores = log_likelihoods(model, tokenizer, item.prompt, item.options)
     return likeliest(scores, item.options, per_character=True)

@@ -26,9 +26,10 @@ from bedside_eval.records import (
 )
 from bedside_models.scores import Estimand
 
-SCHEMA_VERSION: Literal[3] = 3
-"""3 names plan and look, judges in bits per byte by cluster and finding by finding; 2 judged in
-nats per token and text by text."""
+SCHEMA_VERSION: Literal[4] = 4
+"""4 has several right answers, and measures that are no likelihood; 3 names plan and look, judges
+in bits per byte by cluster and finding by finding; 2 judged in nats per token and text by
+text."""
 
 
 class Setting(EvidencePart):
@@ -50,7 +51,7 @@ class Setting(EvidencePart):
 class Evidence(EvidencePart):
     """The whole of `evidence.json`; holds no time, so equal inputs give equal bytes."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     candidate: str
     """Digest of the model that the verdict is about."""
     base: str

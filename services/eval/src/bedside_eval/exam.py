@@ -1,4 +1,4 @@
-"""What the models are asked: held-out texts, and multiple-choice exams."""
+"""What the models are asked: held-out texts, and exams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText, read_heldout
-from bedside_core.kinds.exam import ExamItem, read_exam
+from bedside_core.kinds.exam import ChoiceItem, ExamItem, read_exam
 
 MIN_TEXTS = 8
 """Texts per held-out set; with fewer, no bootstrap interval keeps what its level promises."""
@@ -36,10 +36,19 @@ class Paper(NamedTuple):
         return [text for texts in self.heldout.values() for text in texts]
 
     @property
+    def choices(self) -> dict[str, list[ChoiceItem]]:
+        """The exams whose items have options, and so a likelihood of each."""
+        return {
+            name: found
+            for name, items in self.exams.items()
+            if (found := [item for item in items if isinstance(item, ChoiceItem)])
+        }
+
+    @property
     def parts(self) -> list[Part]:
-        """All sets and exams."""
+        """The sets and exams that are measured by likelihood."""
         heldout = [Part("heldout", name) for name in self.heldout]
-        return heldout + [Part("exam", name) for name in self.exams]
+        return heldout + [Part("exam", name) for name in self.choices]
 
 
 def read_paper(heldout: Mapping[str, Path], exams: Mapping[str, Path]) -> Paper:

@@ -23,7 +23,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.progress import Progress
 from bedside_eval.examinee import Examinee
 from bedside_eval.records import METRICS, Answers, ItemScore, Metric
@@ -80,7 +80,7 @@ class Sitting:
         whole = tuple(score for score in scores if score is not None)
         return Answers(texts=whole, of=len(scores))
 
-    def answer(self, items: Sequence[ExamItem]) -> Answers:
+    def answer(self, items: Sequence[ChoiceItem]) -> Answers:
         """Choose an option of each item."""
         samples = self._answer(answering_task(_TASK, items))
         scores = [_item_score(*pair) for pair in zip(items, samples, strict=True)]
@@ -122,15 +122,15 @@ def reading_task(name: str, texts: Sequence[HeldoutText]) -> ConfigurableTask:
     )
 
 
-def answering_task(name: str, items: Sequence[ExamItem]) -> ConfigurableTask:
+def answering_task(name: str, items: Sequence[ChoiceItem]) -> ConfigurableTask:
     """lm-eval's multiple choice."""
     return _task(
         name,
-        [{"prompt": i.prompt, "options": i.options, "answer": i.answer} for i in items],
+        [{"prompt": i.prompt, "options": i.options, "answers": list(i.answers)} for i in items],
         output_type="multiple_choice",
         doc_to_text="prompt",
         doc_to_choice="options",
-        doc_to_target="answer",
+        doc_to_target="answers",
         metric_list=[{"metric": metric} for metric in METRICS],
     )
 
@@ -161,7 +161,7 @@ def _text_score(text: EncodedText, sample: Mapping[str, Any]) -> TextScore | Non
     return TextScore(id=text.id, tokens=len(text.ids), bytes=text.bytes, nll=nll)
 
 
-def _item_score(item: ExamItem, sample: Mapping[str, Any]) -> ItemScore | None:
+def _item_score(item: ChoiceItem, sample: Mapping[str, Any]) -> ItemScore | None:
     scores = [score for score, _ in sample["filtered_resps"]]
     if not all(map(math.isfinite, scores)):
         return None
@@ -171,7 +171,7 @@ def _item_score(item: ExamItem, sample: Mapping[str, Any]) -> ItemScore | None:
     }
     return ItemScore(
         id=item.id,
-        answer=item.answer,
+        answers=item.answers,
         loglikelihoods=tuple(scores),
         choice=choice,
         correct={metric: bool(sample[metric]) for metric in METRICS},

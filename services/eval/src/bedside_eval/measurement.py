@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.errors import InputError
-from bedside_core.kinds.exam import PROMPT
+from bedside_core.kinds.exam import WORDING_SHA256
 from bedside_core.kinds.serving import served_identity
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
@@ -66,7 +66,7 @@ def measure(
         found = examine(config, once, paper, state, served)
         prefixes = {name: found.prefix_tokens[model.digest] for name, model in by_name.items()}
         task = {
-            "prompt": PROMPT,
+            "wording": WORDING_SHA256,
             **config.model_dump(include={"batch_size", "max_length"}),
             "dtype": found.dtype,
             "device": device_kind(),

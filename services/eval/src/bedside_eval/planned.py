@@ -9,7 +9,7 @@ from typing import Any
 
 from bedside_core.console import say, table
 from bedside_core.errors import ConfigError, PolicyError
-from bedside_core.kinds.exam import PROMPT
+from bedside_core.kinds.exam import WORDING_SHA256
 from bedside_core.kinds.plan import Detectable, Plan
 from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, MEASURES, Policy, read_policy
 from bedside_core.kinds.serving import Serving
@@ -100,7 +100,11 @@ def check_sets(policy: Policy, config: EvalConfig) -> None:
 
 def setting_of(config: EvalConfig, serving: Serving) -> dict[str, Any]:
     """How the questions are put, as far as it changes a number."""
-    return {"max_length": config.max_length, "prompt": PROMPT, **serving.model_dump(mode="json")}
+    return {
+        "max_length": config.max_length,
+        "wording": WORDING_SHA256,
+        **serving.model_dump(mode="json"),
+    }
 
 
 def _show(written: Planned) -> None:

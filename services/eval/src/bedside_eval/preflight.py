@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bedside_core.errors import InputError
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_eval.exam import Paper, Part
 from bedside_eval.records import Answers
 from bedside_models.likelihood import EncodedSet, encode, windows
@@ -31,16 +31,24 @@ class Encoded(NamedTuple):
     def fits(self, paper: Paper, part: Part, answers: Answers) -> bool:
         """Whether these are answers to this part: ids, order, numbers of tokens, bytes, options."""
         if part.kind == "exam":
-            asked = [(item.id, item.answer, len(item.options)) for item in paper.exams[part.name]]
-            found = [(i.id, i.answer, len(i.loglikelihoods)) for i in answers.items]
-        else:
-            texts = self.heldout[part.name].texts
-            asked = [(text.id, len(text.ids), text.bytes) for text in texts]
-            found = [(text.id, text.tokens, text.bytes) for text in answers.texts]
-        answered = {identifier for identifier, *_ in found}
-        return found == [each for each in asked if each[0] in answered] and (
-            answers.of == len(asked)
+            items = paper.choices[part.name]
+            return _fits(
+                [(item.id, item.answers, len(item.options)) for item in items],
+                [(item.id, item.answers, len(item.loglikelihoods)) for item in answers.items],
+                answers.of,
+            )
+        texts = self.heldout[part.name].texts
+        return _fits(
+            [(text.id, len(text.ids), text.bytes) for text in texts],
+            [(text.id, text.tokens, text.bytes) for text in answers.texts],
+            answers.of,
         )
+
+
+def _fits(asked: Sequence[tuple[Any, ...]], found: Sequence[tuple[Any, ...]], of: int) -> bool:
+    """Whether what was found, by ids, is a part of what was asked, in its order."""
+    answered = {identifier for identifier, *_ in found}
+    return found == [each for each in asked if each[0] in answered] and of == len(asked)
 
 
 class Size(NamedTuple):
@@ -73,15 +81,15 @@ def encode_paper(paper: Paper, tokenizer: Any, max_length: int) -> Encoded:
     heldout = {name: encode(texts, tokenizer) for name, texts in paper.heldout.items()}
     exams = {
         name: [cut(tokenizer, i.prompt, [f" {option}" for option in i.options]) for i in items]
-        for name, items in paper.exams.items()
+        for name, items in paper.choices.items()
     }
-    for name, items in paper.exams.items():
+    for name, items in paper.choices.items():
         _check_items(name, items, exams[name], max_length)
     return Encoded(heldout, exams)
 
 
 def _check_items(
-    exam: str, items: Sequence[ExamItem], encoded: Sequence[EncodedItem], max_length: int
+    exam: str, items: Sequence[ChoiceItem], encoded: Sequence[EncodedItem], max_length: int
 ) -> None:
     too_long, empty = [], []
     for item, (context, endings) in zip(items, encoded, strict=True):
@@ -127,7 +135,7 @@ def remarks(paper: Paper, encoded: Encoded, size: Size, tokenizer: Any) -> list[
         "eval.max_length and scored in windows"
         for name, count in size.windowed.items()
     ]
-    for name, items in paper.exams.items():
+    for name, items in paper.choices.items():
         across = [
             item.id
             for item, (context, _) in zip(items, encoded.exams[name], strict=True)

@@ -38,8 +38,8 @@ class ItemScore(EvidencePart):
     """How a model answered one multiple-choice item."""
 
     id: str
-    answer: int
-    """Index of the right option."""
+    answers: tuple[int, ...]
+    """Indices of the right options; one of them is enough for a likelihood to be right."""
     loglikelihoods: tuple[float, ...]
     """Log-likelihood of each option after the question, in nats."""
     choice: dict[Metric, int]

@@ -210,7 +210,7 @@ class _Examinee:
 
     def _ask(self, sitting: Sitting, part: Part, first: int | None = None) -> Answers:
         if part.kind == "exam":
-            return sitting.answer(self._paper.exams[part.name][:first])
+            return sitting.answer(self._paper.choices[part.name][:first])
         encoded = self._desk.encoded.heldout[part.name]
         return sitting.read(self._paper.heldout[part.name][:first], encoded.texts[:first])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_models.likelihood import EncodedSet, measure
 from bedside_models.options import answer
 from bedside_models.scores import Scores
@@ -22,7 +22,7 @@ class Development:
     max_length: int
     """Tokens that the model sees at once."""
     tokenizer: PreTrainedTokenizerBase
-    exams: Mapping[str, Sequence[ExamItem]]
+    exams: Mapping[str, Sequence[ChoiceItem]]
 
     def measure(self, model: PreTrainedModel, name: str) -> Scores:
         """Likelihood of the texts; leaves the model in evaluation mode.
@@ -48,6 +48,6 @@ class Development:
             exams={exam: self._sit(model, items) for exam, items in self.exams.items()},
         )
 
-    def _sit(self, model: PreTrainedModel, items: Sequence[ExamItem]) -> Sitting:
-        right = sum(answer(model, self.tokenizer, item) == item.answer for item in items)
+    def _sit(self, model: PreTrainedModel, items: Sequence[ChoiceItem]) -> Sitting:
+        right = sum(answer(model, self.tokenizer, item) in item.answers for item in items)
         return Sitting(items=len(items), right=right)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
 from bedside_core.kinds.corpus import shards
-from bedside_core.kinds.heldout import read_exam_part, read_set
+from bedside_core.kinds.heldout import read_choice_part, read_set
 from bedside_core.kinds.milestones import folder_of
 from bedside_core.run import Run
 from bedside_models.device import choose_device, describe_device, device_kind
@@ -219,7 +219,7 @@ def prepared(
         likelihood.encode(read_set(inputs["heldout"], config.heldout), tokenizer),
         config.heldout_max_length,
         tokenizer,
-        {name: read_exam_part(inputs["heldout"], name) for name in exams},
+        {name: read_choice_part(inputs["heldout"], name) for name in exams},
     )
     return data, development
 

@@ -17,7 +17,7 @@ from bedside_core.config import canonical_json
 from bedside_core.errors import ArtifactError, ConfigError, InputError
 from bedside_core.heldout import CLUSTERS, HeldoutText, clusters_csv, read_heldout
 from bedside_core.inspection import Inspection
-from bedside_core.kinds.exam import ExamItem, read_exam
+from bedside_core.kinds.exam import ChoiceItem, ExamItem, read_exam
 from bedside_core.kinds.plan import PlannedSet
 from bedside_core.kinds.policy import Name
 from bedside_core.parts import identities
@@ -81,6 +81,23 @@ def read_exam_part(artifact: Artifact, name: str) -> list[ExamItem]:
     file = f"{_EXAMS}/{name}.jsonl"
     _verify(artifact, file, name)
     return read_exam(artifact.path / file)
+
+
+def read_choice_part(artifact: Artifact, name: str) -> list[ChoiceItem]:
+    """The development part of an exam whose items have options.
+
+    Raises:
+        InputError: the artifact has no such exam, or its items are of another type.
+        ArtifactError: the file was changed.
+    """
+    items = read_exam_part(artifact, name)
+    choices = [item for item in items if isinstance(item, ChoiceItem)]
+    if len(choices) < len(items):
+        raise InputError(
+            f"exam {name!r} has items of type {items[0].type}, whose answers are not likelihoods "
+            "of options - name an exam of type choice"
+        )
+    return choices
 
 
 def all_parts(artifact: Artifact) -> Iterable[HeldoutText | ExamItem]:

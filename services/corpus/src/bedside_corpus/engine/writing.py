@@ -23,7 +23,7 @@ from bedside_corpus.counts import Counts
 from bedside_corpus.decisions import Decisions
 from bedside_corpus.document import Document, Dropped
 from bedside_corpus.engine.reading import documents_path, names_path
-from bedside_corpus.engine.records import write_record
+from bedside_corpus.engine.records import Record, write_record
 from bedside_corpus.engine.resolving import copies_path, taken_path
 from bedside_corpus.engine.shard import write_shard
 from bedside_corpus.engine.spread import spread_path
@@ -133,12 +133,8 @@ class Writing(Step):
     ) -> Iterator[Document]:
         """Take all documents; nothing goes on."""
         with self.journal.opened(rank) as decided:
-            schema = corpus_schema(self.scores)
-
-            def batches(listing: Hashed) -> Iterator[pa.RecordBatch]:
-                return grouped(_listed(self._noted(data), listing), schema)
-
-            record = write_shard(self.folder, rank, schema, batches, self.tokenizers)
+            documents = self._noted(data)
+            record = write_files(self.folder, rank, documents, self.scores, self.tokenizers)
         entry = FileEntry(path=decisions_name(rank), size=decided.size, sha256=decided.sha256)
         outcomes = self.journal.by_source()
         record = record.model_copy(update={"decisions": entry, "outcomes": outcomes})
@@ -149,6 +145,22 @@ class Writing(Step):
         for document in documents:
             self.journal.keep(document.place, document.source, document.id, document.changes)
             yield document
+
+
+def write_files(
+    folder: Path,
+    number: int,
+    documents: Iterable[Document],
+    scores: Scores,
+    tokenizers: Mapping[str, Path] | None = None,
+) -> Record:
+    """Write a file of the corpus and its listing; the record has no steps yet."""
+    schema = corpus_schema(scores)
+
+    def batches(listing: Hashed) -> Iterator[pa.RecordBatch]:
+        return grouped(_listed(documents, listing), schema)
+
+    return write_shard(folder, number, schema, batches, tokenizers or {})
 
 
 def _listed(documents: Iterable[Document], listing: Hashed) -> Iterator[Document]:

@@ -19,7 +19,7 @@ import yaml
 from bedside_core import memory
 from bedside_core.console import say, table
 from bedside_core.errors import ConfigError
-from bedside_core.kinds.heldout import read_exam_part, read_set
+from bedside_core.kinds.heldout import read_choice_part, read_set
 from bedside_core.run import Run
 from bedside_merger.config import MergerConfig, Search
 from bedside_merger.merge import Merge
@@ -109,7 +109,7 @@ def search(config: MergerConfig, run: Run) -> None:
         check_mergeable(base.path, checkpoint.path)
         names = (*((settings.target,) if settings.target else ()), *settings.general)
         sets = {name: read_set(heldout, name) for name in names}
-        exams = {name: read_exam_part(heldout, name) for name in (settings.exam,) if name}
+        exams = {name: read_choice_part(heldout, name) for name in (settings.exam,) if name}
         halves = halve({**sets, **exams}, settings.seed)
         tokenizer = load.load_tokenizer(base.path)
 

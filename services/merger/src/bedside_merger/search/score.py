@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bedside_core.errors import InputError
 from bedside_core.heldout import HeldoutText
-from bedside_core.kinds.exam import ExamItem
+from bedside_core.kinds.exam import ChoiceItem
 from bedside_core.progress import Progress
 from bedside_models.likelihood import EncodedSet, Window, windows
 from bedside_models.options import answer
@@ -46,7 +46,7 @@ class Interval(NamedTuple):
     clusters: int
 
 
-def halve(sets: Mapping[str, Sequence[HeldoutText | ExamItem]], seed: int) -> Halves:
+def halve(sets: Mapping[str, Sequence[HeldoutText | ChoiceItem]], seed: int) -> Halves:
     """Part every set and exam by its clusters, in an order that the seed decides.
 
     Raises:
@@ -71,7 +71,7 @@ def halve(sets: Mapping[str, Sequence[HeldoutText | ExamItem]], seed: int) -> Ha
 def predict(
     model: PreTrainedModel,
     sets: Mapping[str, EncodedSet],
-    exams: Mapping[str, Sequence[ExamItem]],
+    exams: Mapping[str, Sequence[ChoiceItem]],
     tokenizer: PreTrainedTokenizerBase,
     *,
     length: int,
@@ -111,7 +111,7 @@ def predict(
         for key, items in exams.items():
             found[key] = {}
             for item in items:
-                right = answer(model, tokenizer, item) == item.answer
+                right = answer(model, tokenizer, item) in item.answers
                 found[key][item.id] = np.array([right], dtype=np.float32)
                 progress.update()
     return found
@@ -157,7 +157,7 @@ def drift(base: Predicted, other: Predicted, names: Sequence[str]) -> float:
 
 
 def interval(
-    differences: Mapping[str, float], texts: Sequence[HeldoutText | ExamItem], confidence: float
+    differences: Mapping[str, float], texts: Sequence[HeldoutText | ChoiceItem], confidence: float
 ) -> Interval:
     """Of the mean over clusters of the means over their texts.
 

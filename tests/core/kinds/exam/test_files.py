@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from bedside_core.errors import InputError
-from bedside_core.kinds.exam import ExamItem, read_exam
+from bedside_core.kinds.exam import ChoiceItem, read_exam
 
 ITEM: dict[str, Any] = {
     "id": "q1",
     "question": "Geheimfrage µ ≥ 3?",
     "options": ["eins", "zwei", "drei", "vier"],
     "answer": 2,
-    "topic": "kardiologie",
+    "language": "de",
 }
 
 
@@ -43,12 +43,32 @@ def test_a_line_separator_inside_a_question_does_not_end_the_line(tmp_path: Path
     [
         ("{", "not valid JSON"),
         ("[1]", "must be a mapping of names to values"),
-        (ITEM | {"options": ["a", "b", "c"]}, "options: "),
-        (ITEM | {"options": ["a", "b", "c", "d", "e"]}, "options: "),
-        (ITEM | {"options": ["a", "b", "c", " "]}, "four different, non-empty"),
-        (ITEM | {"options": ["a", "b", "c", "a"]}, "four different, non-empty"),
-        (ITEM | {"answer": 4}, "answer: "),
-        (ITEM | {"answer": -1}, "answer: "),
+        (ITEM | {"options": ["a"]}, "options: "),
+        (ITEM | {"options": list("abcdefghijk")}, "options: "),
+        (ITEM | {"options": ["a", "b", "c", " "]}, "different, non-empty"),
+        (ITEM | {"options": ["a", "b", "c", "a"]}, "different, non-empty"),
+        (ITEM | {"answer": 4}, "answer must be the index"),
+        (ITEM | {"answer": -1}, "answer must be the index"),
+        (ITEM | {"answer": [0, 0]}, "answer must be the index"),
+        (ITEM | {"answer": []}, "answer: "),
+        (ITEM | {"abstain": 4}, "abstain must be the index"),
+        (ITEM | {"language": "Deutsch"}, "language: "),
+        (ITEM | {"template": "Frage ohne Platz"}, "template: must have {question} once"),
+        (
+            ITEM | {"shots": [{"question": " geheimfrage µ ≥ 3", "answer": "x"}]},
+            "one is the question itself",
+        ),
+        (
+            ITEM | {"shots": [{"question": "Wo?", "options": ["a", "b"], "answer": "c"}]},
+            "must be one of the options",
+        ),
+        (ITEM | {"type": "chioce"}, "type: no type of item - did you mean choice?"),
+        (ITEM | {"type": 3}, "type: no type of item"),
+        (
+            {"type": "short", "id": "s", "language": "de", "question": "Was?", "answers": ["x"]},
+            "of type short, and the first is of type choice",
+        ),
+        ({"type": "open", "id": "s", "language": "de", "question": "Was?"}, "reference: "),
         (ITEM | {"answer": "2"}, "answer: "),
         (ITEM | {"answer": True}, "answer: "),
         (ITEM | {"question": " "}, "question: "),
@@ -57,7 +77,7 @@ def test_a_line_separator_inside_a_question_does_not_end_the_line(tmp_path: Path
         (ITEM | {"cluster": "NaN"}, "cluster: must name a source"),
         (ITEM | {"cluster": "#N/A"}, "cluster: must name a source"),
         (ITEM | {"Geheimfrage": "x"}, "unknown name - known are: "),
-        ({k: v for k, v in ITEM.items() if k != "topic"}, "topic: "),
+        ({k: v for k, v in ITEM.items() if k != "language"}, "language: "),
         (ITEM, "the id of line 1 again"),
         (ITEM | {"id": "q2", "answer": 0}, "the question of line 1 again, with another right"),
         (
@@ -114,9 +134,9 @@ def test_a_question_may_come_again_with_the_same_key_or_other_options(
 
 def test_a_key_between_options_that_differ_in_their_signs_alone() -> None:
     options = ["< 5 mg", "> 5 mg", "5 mg", "50 mg"]
-    item = ExamItem(**ITEM | {"options": options, "answer": 0})
-    assert item.contradicts(ExamItem(**ITEM | {"options": options, "answer": 1}))
-    assert not item.contradicts(ExamItem(**ITEM | {"options": options[::-1], "answer": 3}))
+    item = ChoiceItem(**ITEM | {"options": options, "answer": 0})
+    assert item.contradicts(ChoiceItem(**ITEM | {"options": options, "answer": 1}))
+    assert not item.contradicts(ChoiceItem(**ITEM | {"options": options[::-1], "answer": 3}))
 
 
 def test_eight_copies_of_a_question_with_four_keys_are_refused(tmp_path: Path) -> None:
@@ -127,21 +147,21 @@ def test_eight_copies_of_a_question_with_four_keys_are_refused(tmp_path: Path) -
 
 
 def test_what_an_item_is_known_by() -> None:
-    item = ExamItem(**ITEM)
+    item = ChoiceItem(**ITEM)
     again = ITEM | {
         "question": " geheimfrage µ \u2265 3 ",
         "options": ["Vier", *ITEM["options"][:3]],
     }
-    assert ExamItem(**again).identity == item.identity
-    assert ExamItem(**again).content != item.content
-    assert ExamItem(**ITEM | {"answer": 1}).identity == item.identity
-    assert ExamItem(**ITEM | {"answer": 1}).content != item.content
-    assert ExamItem(**ITEM | {"id": "q9", "topic": "t"}).content == item.content
+    assert ChoiceItem(**again).identity == item.identity
+    assert ChoiceItem(**again).content != item.content
+    assert ChoiceItem(**ITEM | {"answer": 1}).identity == item.identity
+    assert ChoiceItem(**ITEM | {"answer": 1}).content != item.content
+    assert ChoiceItem(**ITEM | {"id": "q9", "specialty": "t"}).content == item.content
     assert item.of_cluster("letter-7").cluster == "letter-7"
 
 
 def test_the_spellings_of_an_item() -> None:
-    item = ExamItem(**ITEM)
+    item = ChoiceItem(**ITEM)
     assert item.spellings == [
         "Geheimfrage µ ≥ 3?\neins\nzwei\ndrei\nvier",
         "Geheimfrage µ ≥ 3?\nA) eins\nB) zwei\nC) drei\nD) vier",
