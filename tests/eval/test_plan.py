@@ -9,12 +9,14 @@ import pytest
 
 from bedside_core.cli import main
 from bedside_core.config import load_document, load_section
-from bedside_core.errors import InputError
+from bedside_core.errors import ConfigError, InputError
 from bedside_core.kinds.heldout import check_parts, read_exam_part, read_set
+from bedside_core.kinds.policy import read_policy
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_paper
 from bedside_eval.plan import by_name, paper_of, prepare, read_papers
+from bedside_eval.planned import check_types
 
 TEXTS = 24
 
@@ -118,3 +120,18 @@ def test_copies_of_one_text_leave_nothing_to_seal(
 def test_names_of_sets_and_exams_there_and_back(config: EvalConfig) -> None:
     paper = read_paper(config.heldout, config.exams)
     assert paper_of(by_name(paper)) == paper
+
+
+def test_a_measure_is_asked_of_items_that_it_can_be_taken_of(
+    config: EvalConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "open.jsonl"
+    path.write_text(
+        '{"type": "open", "id": "o", "language": "de", "question": "Was?", "reference": "Das."}\n'
+    )
+    policy = read_policy(config.policy)
+    guard = {"measure": "brier", "of": "medical", "max_loss": 0.1}
+    policy = policy.model_validate(policy.model_dump() | {"guards": [guard]})
+    check_types(policy, config)
+    with pytest.raises(ConfigError, match=r"brier is of items of type choice, and .*type open"):
+        check_types(policy, config.model_copy(update={"exams": {"medical": path}}))

@@ -249,8 +249,8 @@ def test_verdict_and_table_have_one_weighting() -> None:
 
     gain = found.gain("likelihood", "medical", "base").estimate.estimate
     shown = (
-        found.likelihood("medical", "base").estimate.estimate
-        - found.likelihood("medical", "candidate").estimate.estimate
+        found.own("likelihood", "medical", "base").estimate.estimate
+        - found.own("likelihood", "medical", "candidate").estimate.estimate
     )
     assert gain == pytest.approx(shown)
     assert gain == pytest.approx(sum(gains) / 16)
@@ -266,3 +266,38 @@ def test_texts_of_one_patient_count_once() -> None:
 
     assert list(found.bits_per_byte("medical", "candidate")) == pytest.approx([2.1, 3.0])
     assert numbered(["b", "a", "b"]) == (0, 1, 0)
+
+
+def sure(right: Sequence[bool], margin: float) -> tuple[ItemScore, ...]:
+    """Items with two options; the likelier one is ahead by so many nats."""
+    return tuple(
+        ItemScore(
+            id=f"q{n}", answers=(0 if answer else 1,), loglikelihoods=(0.0, -margin),
+            choice={"acc": 0, "acc_norm": 0}, correct={"acc": answer, "acc_norm": answer},
+        )
+        for n, answer in enumerate(right)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("measure", ["brier", "ece", "coverage_accuracy"])
+@pytest.mark.parametrize("margin", [1.0, 9.0])
+def test_a_candidate_that_is_as_right_and_too_sure_is_held_by_its_calibration(
+    measure: str, margin: float
+) -> None:
+    """It answers 6 of 10 right, as its base does, and is sure of 73 % or of all."""
+    found = measured({"base": good()}, {"base": [True] * 60, "candidate": [True] * 60})
+    right = [n % 10 < 6 for n in range(60)]
+    results = {
+        role: scores.model_copy(update={"exams": {"exam": sure(right, by)}})
+        for (role, scores), by in zip(found.results.items(), (1.0, margin), strict=True)
+    }
+    found = Measured(results, found.heldout, found.exams, confidence=0.95)
+    guards = [{"of": "general", "max_loss": 0.05}, {"measure": measure, "of": "exam",
+                                                    "max_loss": 0.05}]  # fmt: skip
+    decision = decide(policy(guards=guards), found)
+    if measure == "coverage_accuracy" or margin == 1.0:
+        assert decision.verdict == "NOT_ENOUGH_EVIDENCE"  # two models that are alike hold nothing
+        assert any("no information" in reason for reason in decision.reasons)
+    else:
+        assert decision.verdict == "REJECT"
+        assert any(f"points of {measure}" in r and "harm is shown" in r for r in decision.reasons)

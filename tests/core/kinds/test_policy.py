@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from bedside_core.errors import ConfigError
-from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, Policy, read_policy
+from bedside_core.kinds.measures import ACCURACIES, LIKELIHOOD
+from bedside_core.kinds.policy import Policy, read_policy
 
 POLICIES = sorted((Path(__file__).parents[3] / "configs" / "policies").glob("*.yaml"))
 

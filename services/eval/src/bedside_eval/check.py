@@ -19,14 +19,16 @@ from bedside_core.parts import split
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper, read_paper
 from bedside_eval.plan import by_name
-from bedside_eval.planned import check_sets
+from bedside_eval.planned import check_sets, check_types
 from bedside_models.settle import settle
 
 
 def check(config: EvalConfig, inspection: Inspection) -> None:
     """Read everything that the models will be asked, and the policy; each fault by itself."""
     with inspection.looking(f"eval.policy: {config.policy}, and the sets that it names"):
-        check_sets(read_policy(config.policy), config)
+        policy = read_policy(config.policy)
+        check_sets(policy, config)
+        check_types(policy, config)
     for name, folder in config.heldout.items():
         with inspection.looking(f"eval.heldout.{name}: {folder}"):
             read_paper({name: folder}, {})

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 from bedside_core.console import say, table
 from bedside_core.errors import InputError
-from bedside_core.kinds.policy import LIKELIHOOD, Policy
+from bedside_core.kinds.measures import LIKELIHOOD, MEASURES
+from bedside_core.kinds.policy import Policy
 from bedside_eval.exam import Paper
 from bedside_eval.measured import Grouping, Measured, numbered
-from bedside_eval.records import METRIC_OF, ModelScores
+from bedside_eval.records import ModelScores
 
 
 def asked(policy: Policy, development: Paper) -> Paper:
@@ -23,10 +24,12 @@ def asked(policy: Policy, development: Paper) -> Paper:
         InputError: the target's measure is not taken by this version.
     """
     target = policy.target
-    if target.measure == LIKELIHOOD:
-        return Paper({target.of: development.heldout[target.of]}, {})
-    if target.measure in METRIC_OF:
-        return Paper({}, {target.of: development.exams[target.of]})
+    measure = MEASURES.get(target.measure)
+    if measure is not None and measure.taken == "likelihood":
+        of = target.of
+        if measure.of:
+            return Paper({}, {of: development.exams[of]})
+        return Paper({of: development.heldout[of]}, {})
     raise InputError(
         f"the policy's target is {target.measure}, which this version does not take, so nothing "
         "can be chosen by it - name one candidate in eval.shortlist"
@@ -53,6 +56,5 @@ def _value(policy: Policy, paper: Paper, scores: ModelScores) -> float:
     }
     measured = Measured({"candidate": scores}, groups, groups, confidence=0.95)
     target = policy.target
-    if target.measure == LIKELIHOOD:
-        return -float(measured.bits_per_byte(target.of, "candidate").mean())
-    return measured.accuracy(target.measure, target.of).estimate.estimate
+    value = measured.own(target.measure, target.of).estimate.estimate
+    return -value if MEASURES[target.measure].less_is_better else value

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bedside_core.kinds.evidence import Verdict
+from bedside_core.kinds.measures import LIKELIHOOD
 from bedside_core.kinds.plan import Plan
-from bedside_core.kinds.policy import LIKELIHOOD, Policy
+from bedside_core.kinds.policy import Policy
 from bedside_core.kinds.serving import ServedIdentity
 from bedside_eval.evidence import Evidence, Setting
 from bedside_eval.measured import Measured
@@ -76,11 +77,15 @@ def summarise(digest: str, role: Role, measured: Measured) -> ModelSummary:
     texts = [name for name in measured.heldout if measured.takes(LIKELIHOOD, name)]
     return ModelSummary(
         digest=digest,
-        bits_per_byte={name: measured.likelihood(name, role).estimate for name in texts},
+        bits_per_byte={name: measured.own(LIKELIHOOD, name, role).estimate for name in texts},
         nats_per_token={name: measured.nats_per_token(name, role) for name in texts},
         accuracy={
-            name: {m: measured.accuracy(MEASURE_OF[m], name, role).estimate for m in METRICS}
+            name: {m: measured.own(MEASURE_OF[m], name, role).estimate for m in METRICS}
             for name in _exams(measured)
+        },
+        values={
+            name: {m: measured.own(m, name, role).estimate for m in others}
+            for name, others in _others(measured).items()
         },
     )
 
@@ -100,6 +105,10 @@ def compare(candidate: Role, reference: Role, measured: Measured) -> PairDiffere
             name: {m: _accuracies(candidate, reference, name, m, measured) for m in METRICS}
             for name in _exams(measured)
         },
+        gains={
+            name: {m: measured.gain(m, name, reference, candidate).estimate for m in others}
+            for name, others in _others(measured).items()
+        },
     )
 
 
@@ -114,11 +123,12 @@ def _differences(measured: Measured) -> list[PairDifference]:
 def _accuracies(
     candidate: Role, reference: Role, exam: str, metric: Metric, measured: Measured
 ) -> AccuracyDifference:
-    ours, theirs = (measured.correct(exam, metric, role) for role in (candidate, reference))
-    gained = sum(a and not b for a, b in zip(ours, theirs, strict=True))
-    lost = sum(b and not a for a, b in zip(ours, theirs, strict=True))
+    measure = MEASURE_OF[metric]
+    ours, theirs = (measured.values(measure, exam, role) for role in (candidate, reference))
+    gained = sum(a > b for a, b in zip(ours, theirs, strict=True))
+    lost = sum(b > a for a, b in zip(ours, theirs, strict=True))
     return AccuracyDifference(
-        difference=measured.gain(MEASURE_OF[metric], exam, reference, candidate).estimate,
+        difference=measured.gain(measure, exam, reference, candidate).estimate,
         gained=gained,
         lost=lost,
         mcnemar_p=mcnemar(gained, lost),
@@ -127,6 +137,16 @@ def _accuracies(
 
 def _exams(measured: Measured) -> list[str]:
     return [name for name in measured.exams if measured.takes("accuracy", name)]
+
+
+def _others(measured: Measured) -> dict[str, list[str]]:
+    """By exam, the measures that are no accuracy of likelihoods."""
+    taken = {name: measured.taken(name) for name in measured.exams}
+    return {
+        name: others
+        for name, measures in taken.items()
+        if (others := [measure for measure in measures if measure not in METRIC_OF])
+    }
 
 
 def _all_the_same(measured: Measured) -> bool:

@@ -37,5 +37,8 @@ class EvalConfig(Config):
     spread: float = Field(default=0.02, gt=0, le=1)
     """Assumed standard deviation of the clusters' differences in bits per byte, for the plan. The
     demo's is about 0.01; a pilot on the development part tells a house's."""
+    value_spread: float = Field(default=0.2, gt=0, le=1)
+    """Assumed standard deviation of the clusters' differences of a measure between 0 and 1 that is
+    not right or wrong, as `brier`, for the plan."""
     discordance: float = Field(default=0.2, gt=0, le=1)
     """Assumed share of exam items that just one of two models answers right, for the plan."""

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside_core.kinds.measures import MEASURES
 from bedside_core.kinds.plan import Detectable, PlannedSet
-from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, Guard, Policy, Target
+from bedside_core.kinds.policy import Guard, Policy, Target
 from bedside_eval.config import EvalConfig
 from bedside_eval.statistics.power import (
     accuracy_power,
@@ -37,13 +38,15 @@ def detectable(
     return tuple(_one(policy, condition, sets, config) for condition in policy.conditions)
 
 
-def rule_of(policy: Policy, threshold: float) -> Rule:
-    """The rule of a likelihood: every interval of the gain above this, and few that lose much."""
-    tail = TailRule(policy.tail.delta, policy.tail.max_share)
-    return Rule(threshold, 1 - policy.alpha, tail)
+def rule_of(policy: Policy, threshold: float, *, tail: bool = True) -> Rule:
+    """The rule of a mean: every interval of the gain above this; of a likelihood few lose much."""
+    lost = TailRule(policy.tail.delta, policy.tail.max_share) if tail else None
+    return Rule(threshold, 1 - policy.alpha, lost)
 
 
-def clusters_needed(policy: Policy, gains: NDArray[np.float64], threshold: float) -> int | None:
+def clusters_needed(
+    policy: Policy, gains: NDArray[np.float64], threshold: float, *, tail: bool = True
+) -> int | None:
     """How many clusters would show, in 8 of 10 cases, that the gain is above the threshold.
 
     If the true gain and spread are what was seen. None: none would, or the data hold nothing.
@@ -51,7 +54,7 @@ def clusters_needed(policy: Policy, gains: NDArray[np.float64], threshold: float
     spread = float(np.std(gains, ddof=1)) if len(gains) > 1 else 0.0
     if spread == 0:
         return None
-    return needed(float(np.mean(gains)), spread, rule_of(policy, threshold))
+    return needed(float(np.mean(gains)), spread, rule_of(policy, threshold, tail=tail))
 
 
 def items_needed(
@@ -86,17 +89,19 @@ def _one(
         measure=condition.measure, of=condition.of, clusters=0, margin=margin, spread=None,
         smallest=None, harmless=None,
     )  # fmt: skip
-    if condition.measure == LIKELIHOOD:
-        clusters, spread = sets[f"heldout/{condition.of}"].clusters, config.spread
-        rule = rule_of(policy, threshold)
-        smallest = smallest_gain(spread, clusters, rule)
-        harmless = None if gains else power(0.0, spread, clusters, rule)
-    elif condition.measure in ACCURACIES:
-        clusters, spread = sets[f"exam/{condition.of}"].clusters, config.discordance
+    measure = MEASURES.get(condition.measure)
+    if measure is None:
+        return found
+    clusters = sets[f"{'exam' if measure.of else 'heldout'}/{condition.of}"].clusters
+    if measure.form == "binary":
+        spread = config.discordance
         smallest = _smallest_accuracy(policy, threshold, clusters, spread)
         harmless = None if gains else _accuracy(policy, 0.0, threshold, clusters, spread)
     else:
-        return found
+        spread = config.value_spread if measure.of else config.spread
+        rule = rule_of(policy, threshold, tail=not measure.of)
+        smallest = smallest_gain(spread, clusters, rule)
+        harmless = None if gains else power(0.0, spread, clusters, rule)
     return found.model_copy(
         update={"clusters": clusters, "spread": spread, "smallest": smallest, "harmless": harmless}
     )

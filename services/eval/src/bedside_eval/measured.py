@@ -13,12 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside_core.kinds.policy import LIKELIHOOD
-from bedside_eval.records import METRIC_OF, Metric, ModelScores, Role
+from bedside_core.kinds.measures import MEASURES, of_items
+from bedside_eval.records import METRIC_OF, ItemScore, ModelScores, Role
 from bedside_eval.statistics.accuracy import accuracy, accuracy_difference
-from bedside_eval.statistics.clusters import cluster_ratios
+from bedside_eval.statistics.calibration import (
+    bins_for,
+    brier,
+    confidence,
+    coverage_accuracy,
+    expected_calibration_error,
+)
+from bedside_eval.statistics.clusters import cluster_means, cluster_ratios
 from bedside_eval.statistics.difference import difference
 from bedside_eval.statistics.estimate import Comparison
+from bedside_eval.statistics.resampled import resampled
 from bedside_eval.statistics.resampling import seed_of
 
 Array = NDArray[np.float64]
@@ -63,37 +71,94 @@ class Measured:
 
     def takes(self, measure: str, of: str) -> bool:
         """Whether this measure of this set was taken, with at least one clean cluster."""
-        groups = self.heldout if measure == LIKELIHOOD else self.exams
-        known = measure == LIKELIHOOD or measure in METRIC_OF
-        return known and of in groups and any(groups[of].kept) and self._whole(measure, of)
+        found = MEASURES.get(measure)
+        groups = self.exams if found is not None and found.of else self.heldout
+        if found is None or of not in groups or not any(groups[of].kept):
+            return False
+        return all(self._has(scores, measure, of) for scores in self.results.values())
 
-    def _whole(self, measure: str, of: str) -> bool:
-        """Whether every model gave a number on all of a set; one that did not has none of it."""
-        scores = self.results.values()
-        return all(of in (s.heldout if measure == LIKELIHOOD else s.exams) for s in scores)
+    def _has(self, scores: ModelScores, measure: str, of: str) -> bool:
+        """Whether a model gave a number on all of a set; one that did not has none of it."""
+        found = MEASURES[measure]
+        if found.taken == "likelihood":
+            return of in (scores.exams if found.of else scores.heldout)
+        return measure in scores.values.get(of, {})
+
+    def taken(self, of: str) -> list[str]:
+        """The measures that were taken of an exam."""
+        return [name for name in of_items() if self.takes(name, of)]
 
     def gain(self, measure: str, of: str, against: Role, role: Role = "candidate") -> Comparison:
         """By how much one model is better than another: bits per byte, or a share of items."""
-        if measure == LIKELIHOOD:
-            return difference(
-                self.gains(of, against, role),
-                confidence=self.confidence,
-                seed=seed_of([self.heldout[of].sha256], f"{measure} {of}"),
-                family=self._family,
+        found = MEASURES[measure]
+        groups = self.exams if found.of else self.heldout
+        seed = seed_of([groups[of].sha256], f"{measure} {of}")
+        if found.form == "binary":
+            pair = (against, role) if found.less_is_better else (role, against)
+            ours, theirs = ([v == 1 for v in self.values(measure, of, r)] for r in pair)
+            labels = groups[of].labels
+            return accuracy_difference(
+                ours, theirs, labels, confidence=self.confidence, seed=seed, family=self._family
             )
-        metric = METRIC_OF[measure]
-        return accuracy_difference(
-            self.correct(of, metric, role),
-            self.correct(of, metric, against),
-            self.exams[of].labels,
-            confidence=self.confidence,
-            seed=seed_of([self.exams[of].sha256], f"{measure} {of}"),
-            family=self._family,
-        )
+        if found.form == "statistic":
+            pair = (against, role) if found.less_is_better else (role, against)
+            return self._resampled(measure, of, pair, seed)
+        gains = self.gains(measure, of, against, role)
+        return difference(gains, confidence=self.confidence, seed=seed, family=self._family)
 
-    def gains(self, of: str, against: Role, role: Role = "candidate") -> Array:
-        """Per cluster, in bits per byte."""
-        return self.bits_per_byte(of, against) - self.bits_per_byte(of, role)
+    def gains(self, measure: str, of: str, against: Role, role: Role = "candidate") -> Array:
+        """The same per cluster, shape (clusters,); of rates and means."""
+        ours, theirs = (self._by_cluster(measure, of, r) for r in (role, against))
+        return theirs - ours if MEASURES[measure].less_is_better else ours - theirs
+
+    def own(self, measure: str, of: str, role: Role = "candidate") -> Comparison:
+        """One model's own value."""
+        found = MEASURES[measure]
+        if found.form == "binary":
+            right = [value == 1 for value in self.values(measure, of, role)]
+            return accuracy(right, self.exams[of].labels, confidence=self.confidence)
+        groups = self.exams if found.of else self.heldout
+        seed = seed_of([groups[of].sha256], f"{measure} {of}")
+        if found.form == "statistic":
+            return self._resampled(measure, of, (role,), seed)
+        values = self._by_cluster(measure, of, role)
+        return difference(values, confidence=self.confidence, seed=seed)
+
+    def _resampled(self, measure: str, of: str, roles: Sequence[Role], seed: int) -> Comparison:
+        sat = [self._items(of, role) for role in roles]
+        statistic = (
+            coverage_accuracy
+            if measure == "coverage_accuracy"
+            else expected_calibration_error(bins_for(len(sat[0])))
+        )
+        models = [
+            (
+                [confidence(item.loglikelihoods) for item in items],
+                [float(item.correct["acc"]) for item in items],
+            )
+            for items in sat
+        ]
+        return resampled(
+            statistic, models, self.exams[of].labels,
+            confidence=self.confidence, seed=seed, family=self._family,
+        )  # fmt: skip
+
+    def _by_cluster(self, measure: str, of: str, role: Role) -> Array:
+        if MEASURES[measure].form == "rate":
+            return self.bits_per_byte(of, role)
+        return cluster_means(self.values(measure, of, role), self.exams[of].labels)
+
+    def values(self, measure: str, of: str, role: Role) -> list[float]:
+        """Of the clean items, in their order: 1 or 0 of a binary measure, else between them."""
+        if measure in METRIC_OF:
+            return [float(item.correct[METRIC_OF[measure]]) for item in self._items(of, role)]
+        if measure == "brier":
+            return [brier(item.loglikelihoods, item.answers) for item in self._items(of, role)]
+        values = self.results[role].values[of][measure]
+        return list(compress(values, self.exams[of].kept))
+
+    def _items(self, of: str, role: Role) -> list[ItemScore]:
+        return list(compress(self.results[role].exams[of], self.exams[of].kept))
 
     def bits_per_byte(self, of: str, role: Role) -> Array:
         """Per cluster: its negative log-likelihood by its bytes, so long texts weigh more in it."""
@@ -108,22 +173,6 @@ class Measured:
             [text.nll for text in texts], [text.tokens for text in texts], self.heldout[of].labels
         )
         return math.fsum(values) / len(values)
-
-    def likelihood(self, of: str, role: Role) -> Comparison:
-        """One model's bits per byte."""
-        seed = seed_of([self.heldout[of].sha256], f"{LIKELIHOOD} {of}")
-        values = self.bits_per_byte(of, role)
-        return difference(values, confidence=self.confidence, seed=seed)
-
-    def accuracy(self, measure: str, of: str, role: Role = "candidate") -> Comparison:
-        """One model's share of right answers."""
-        correct = self.correct(of, METRIC_OF[measure], role)
-        return accuracy(correct, self.exams[of].labels, confidence=self.confidence)
-
-    def correct(self, of: str, metric: Metric, role: Role) -> list[bool]:
-        """Of the clean items, in their order."""
-        items = self.results[role].exams[of]
-        return [item.correct[metric] for item in compress(items, self.exams[of].kept)]
 
 
 def numbered(clusters: Sequence[str]) -> tuple[int, ...]:

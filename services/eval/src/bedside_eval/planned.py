@@ -9,9 +9,10 @@ from typing import Any
 
 from bedside_core.console import say, table
 from bedside_core.errors import ConfigError, PolicyError
-from bedside_core.kinds.exam import WORDING_SHA256
+from bedside_core.kinds.exam import WORDING_SHA256, read_exam
+from bedside_core.kinds.measures import LIKELIHOOD, MEASURES, of_items
 from bedside_core.kinds.plan import Detectable, Plan
-from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, MEASURES, Policy, read_policy
+from bedside_core.kinds.policy import Policy, read_policy
 from bedside_core.kinds.serving import Serving
 from bedside_core.messages import did_you_mean
 from bedside_core.registry.ledger import Planned
@@ -32,6 +33,7 @@ def plan(config: EvalConfig, run: Run) -> None:
 
     policy = read_policy(config.policy)
     check_sets(policy, config)
+    check_types(policy, config)
     base = run.input("base")
     development, sets = prepare(config, run)
     reference = run.registry.get(config.reference).digest if config.reference else None
@@ -89,13 +91,33 @@ def check_sets(policy: Policy, config: EvalConfig) -> None:
     """
     for measures, section, known in (
         ((LIKELIHOOD,), "eval.heldout", config.heldout),
-        (ACCURACIES, "eval.exams", config.exams),
+        (of_items(), "eval.exams", config.exams),
     ):
         for name in policy.sets(measures):
             if name not in known:
                 raise ConfigError(
                     f"{config.policy}: {name!r} is not in {section} - {did_you_mean(name, known)}"
                 )
+
+
+def check_types(policy: Policy, config: EvalConfig) -> None:
+    """See that each measure is asked of items that it can be taken of.
+
+    Raises:
+        ConfigError: an exam has items of another type.
+        InputError: an exam is unusable.
+    """
+    for condition in policy.conditions:
+        measure = MEASURES.get(condition.measure)
+        if measure is None or not measure.of:
+            continue
+        path = config.exams[condition.of]
+        found = read_exam(path)[0].type
+        if found not in measure.of:
+            raise ConfigError(
+                f"{config.policy}: {condition.measure} is of items of type "
+                f"{' or '.join(measure.of)}, and {path} has items of type {found}"
+            )
 
 
 def setting_of(config: EvalConfig, serving: Serving) -> dict[str, Any]:

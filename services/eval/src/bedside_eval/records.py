@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bedside_core.kinds.policy import ACCURACIES
+from bedside_core.kinds.measures import ACCURACIES
 from bedside_eval.statistics.estimate import Estimate
 from bedside_models.scores import Dtype, TextScore
 
@@ -82,6 +82,8 @@ class ModelScores(EvidencePart):
     unusable: dict[str, Unusable] = {}
     """By `heldout/<name>` or `exam/<name>`: sets with a text or item that the model has no number
     for. They stand in neither of the others, as a part of a set is another set."""
+    values: dict[str, dict[str, tuple[float, ...]]] = {}
+    """By exam and measure, for each item in order: what was made of the model's answers."""
     as_served: AsServed | None = None
     """None where the dtype that is measured in is the served one."""
 
@@ -168,6 +170,8 @@ class PairDifference(EvidencePart):
     heldout: dict[str, Estimate]
     """Mean over clusters of the difference in bits per byte; negative is better."""
     exams: dict[str, dict[Metric, AccuracyDifference]]
+    gains: dict[str, dict[str, Estimate]]
+    """By exam and every other measure; positive is better, whatever the measure."""
 
 
 class ModelSummary(EvidencePart):
@@ -178,6 +182,8 @@ class ModelSummary(EvidencePart):
     nats_per_token: dict[str, float]
     """In the units of its own tokenizer, for comparison with papers."""
     accuracy: dict[str, dict[Metric, Estimate]]
+    values: dict[str, dict[str, Estimate]]
+    """By exam and every other measure."""
 
 
 class Lost(EvidencePart):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bedside_core.console import say, table
+from bedside_core.kinds.measures import MEASURES
 from bedside_eval.evidence import Evidence
 from bedside_eval.records import (
     LABELS,
@@ -19,7 +20,7 @@ from bedside_eval.records import (
     Removed,
     Role,
 )
-from bedside_eval.statistics.estimate import Estimate
+from bedside_eval.statistics.estimate import Estimate, turned
 
 Rows = list[list[str]]
 
@@ -55,7 +56,20 @@ def overview(evidence: Evidence) -> Rows:
             shares = [evidence.models[r].accuracy[name][metric].estimate for r in roles]
             values = [f"{100 * share:.1f} %" for share in shares]
             rows.append([f"{name} exam", metric, *values, *_points(changes[metric].difference)])
+    for name, gains in difference.gains.items():
+        for measure, gain in gains.items():
+            values = [_share(evidence.models[r].values[name][measure].estimate) for r in roles]
+            rows.append([f"{name} exam", measure, *values, *_points(_change(measure, gain))])
     return rows
+
+
+def _change(measure: str, gain: Estimate) -> Estimate:
+    """Candidate minus reference, as every row of these tables."""
+    return turned(gain) if MEASURES[measure].less_is_better else gain
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
 def markdown(evidence: Evidence) -> str:
@@ -207,6 +221,9 @@ def _models(evidence: Evidence) -> Rows:
         for name, rates in model.accuracy.items():
             for metric in METRICS:
                 rows.append([*head, f"{name} exam", metric, *_plain(rates[metric], 100, " %")])
+        for name, values in model.values.items():
+            for measure, value in values.items():
+                rows.append([*head, f"{name} exam", measure, *_plain(value, 100, " %")])
     return rows
 
 
@@ -220,6 +237,10 @@ def _pair(difference: PairDifference, confidence: float) -> Rows:
             item = changes[metric]
             counts = [str(item.gained), str(item.lost), f"{item.mcnemar_p:.3f}"]
             rows.append([f"{name} exam", metric, *_points(item.difference), *counts])
+    for name, gains in difference.gains.items():
+        for measure, gain in gains.items():
+            points = _points(_change(measure, gain))
+            rows.append([f"{name} exam", measure, *points, "", "", ""])
     return rows
 
 

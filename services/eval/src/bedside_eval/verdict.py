@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from bedside_core.kinds.evidence import Verdict
-from bedside_core.kinds.policy import LIKELIHOOD, MEASURES, Guard, Policy, Target
+from bedside_core.kinds.measures import LIKELIHOOD, MEASURES
+from bedside_core.kinds.policy import Guard, Policy, Target
 from bedside_eval.detectable import clusters_needed, items_needed
 from bedside_eval.measured import Measured
-from bedside_eval.records import AGAINST, LABELS, METRIC_OF, Finding, Lost, Role
-from bedside_eval.statistics.estimate import Estimate, standing
+from bedside_eval.records import AGAINST, LABELS, Finding, Lost, Role
+from bedside_eval.statistics.estimate import Estimate, standing, turned
 from bedside_eval.statistics.families import holm
 from bedside_eval.statistics.tail import tail
 
@@ -85,7 +86,7 @@ def _compare(
     if outcome != "holds" and not improves:
         p, outcome = gain.p_below(threshold), "open"
     needed = _needed(policy, condition, rival, measured, threshold) if outcome == "open" else None
-    shown = gain.estimate if improves else _turned(gain.estimate)
+    shown = gain.estimate if improves else turned(gain.estimate)
     sentence = _sentence(condition, rival, shown, abs(threshold), improves=improves)
     explained = _explained(where.relation, where.above, where.below, improves=improves)
     yield Finding(
@@ -100,10 +101,17 @@ def _needed(
     policy: Policy, condition: Condition, rival: Role, measured: Measured, threshold: float
 ) -> int | None:
     """Clusters or items that would decide it, if what was seen is true."""
-    if condition.measure == LIKELIHOOD:
-        return clusters_needed(policy, measured.gains(condition.of, rival), threshold)
-    metric = METRIC_OF[condition.measure]
-    ours, theirs = (measured.correct(condition.of, metric, role) for role in ("candidate", rival))
+    found = MEASURES[condition.measure]
+    if found.form == "statistic":
+        return None
+    if found.form != "binary":
+        gains = measured.gains(condition.measure, condition.of, rival)
+        return clusters_needed(policy, gains, threshold, tail=condition.measure == LIKELIHOOD)
+    ours, theirs = (
+        measured.values(condition.measure, condition.of, role) for role in ("candidate", rival)
+    )
+    if found.less_is_better:
+        ours, theirs = [1 - value for value in ours], [1 - value for value in theirs]
     count = len(ours)
     differing = sum(a != b for a, b in zip(ours, theirs, strict=True)) / count
     gain = (sum(ours) - sum(theirs)) / count
@@ -113,13 +121,13 @@ def _needed(
 def _missing(condition: Condition, needed: int | None) -> str:
     if needed is None:
         return ""
-    what = "clusters" if condition.measure == LIKELIHOOD else "items"
+    what = "items" if MEASURES[condition.measure].form == "binary" else "clusters"
     return f"; about {needed} {what} would show it if this is the truth"
 
 
 def _tail(policy: Policy, condition: Condition, rival: Role, measured: Measured) -> Finding:
     delta, share = policy.tail.delta, policy.tail.max_share
-    gains = measured.gains(condition.of, rival)
+    gains = measured.gains(LIKELIHOOD, condition.of, rival)
     lost = tail(gains, delta=delta, confidence=1 - policy.alpha)
     holds = lost.bound <= share
     return Finding(
@@ -137,7 +145,7 @@ def _tail(policy: Policy, condition: Condition, rival: Role, measured: Measured)
 def _floor(guard: Guard, measured: Measured) -> Iterator[Finding]:
     if guard.floor is None or not measured.takes(guard.measure, guard.of):
         return
-    own = measured.accuracy(guard.measure, guard.of).estimate
+    own = measured.own(guard.measure, guard.of).estimate
     where = standing(own, guard.floor)
     outcome = {"above": "holds", "below": "fails"}.get(where.relation, "open")
     relation = {
@@ -187,12 +195,6 @@ def _harm(policy: Policy, found: Sequence[Finding]) -> list[Finding]:
                 update |= {"outcome": "fails", "reason": f"{reason}: harm is shown (p {p:.2g})."}
             judged[number] = found[number].model_copy(update=update)
     return judged
-
-
-def _turned(estimate: Estimate) -> Estimate:
-    """A gain as a loss."""
-    methods = {name: -interval for name, interval in estimate.methods.items()}
-    return estimate.model_copy(update={"estimate": -estimate.estimate, "methods": methods})
 
 
 def _not_measured(condition: Condition) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from bedside_core.config import Config, load_file, sha256_of
+from bedside_core.kinds.measures import LIKELIHOOD, MEASURES
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
 SetName = Annotated[str, StringConstraints(pattern=r"^(heldout|exam)/[A-Za-z0-9_-]{1,60}$")]
@@ -22,12 +23,6 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Margin = Annotated[float, Field(allow_inf_nan=False, gt=0, le=0.5)]
 """Half a bit per byte, or half of an exam, is no small loss any more: larger ones guard nothing."""
 
-LIKELIHOOD = "likelihood"
-"""Negative log-likelihood of held-out texts in bits per byte of UTF-8; less is better."""
-ACCURACIES = ("accuracy", "accuracy_norm")
-"""Share of right answers in an exam: the likeliest option, the likeliest per character."""
-MEASURES = (LIKELIHOOD, *ACCURACIES)
-"""What this version measures. A policy may ask for others: they are "not measured" then."""
 SMALLEST_ERROR = 2.5e-4
 """Per condition: what at most a million resamples tell apart, for three comparisons of each."""
 MIN_CLUSTERS = 8
@@ -38,7 +33,7 @@ class Target(Config):
     """What the candidate must be better at."""
 
     measure: Name = LIKELIHOOD
-    """`likelihood`, `accuracy`, `accuracy_norm`, or one that somebody else takes."""
+    """A name of `bedside_core.kinds.measures`; another one is "not measured"."""
     of: Name
     """Name of the held-out set or exam."""
     min_gain: float = Field(ge=0, le=0.5, allow_inf_nan=False)
@@ -58,14 +53,16 @@ class Guard(Config):
     max_loss: Margin
     """Bits per byte, or a share; every interval of the loss must lie below it."""
     floor: float | None = Field(default=None, ge=0, lt=1)
-    """Of an accuracy: the candidate's own interval must lie above it, whatever the base's is."""
+    """Of a share of which more is better: the candidate's own interval must lie above it, whatever
+    the base's is."""
     family: Name = "guards"
     """Harm is shown by Holm's procedure within the guards of one family."""
 
     @model_validator(mode="after")
-    def _floor_of_an_accuracy(self) -> Guard:
-        if self.floor is not None and self.measure == LIKELIHOOD:
-            raise ValueError("floor: a likelihood has none - leave it out")
+    def _floor_of_a_share(self) -> Guard:
+        measure = MEASURES.get(self.measure)
+        if self.floor is not None and measure is not None and measure.less_is_better:
+            raise ValueError(f"floor: less {self.measure} is better - leave it out")
         return self
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bedside_core.errors import PolicyError
+from bedside_core.kinds.measures import LIKELIHOOD, of_items
 from bedside_core.kinds.plan import Look, Plan, PlannedSet
-from bedside_core.kinds.policy import ACCURACIES, LIKELIHOOD, MIN_CLUSTERS, Policy
+from bedside_core.kinds.policy import MIN_CLUSTERS, Policy
 from bedside_core.registry.ledger import Ledger, Looked, Planned, development, sealed
 
 ROUNDING = 1e-12
@@ -80,7 +81,7 @@ def check_sealed(ledger: Ledger, plan: Plan, looks: int) -> None:
 def _judged(plan: Plan) -> list[tuple[str, PlannedSet]]:
     """The sets that a verdict rests on; others are shown and may be used up."""
     names = {f"heldout/{name}" for name in plan.policy.sets([LIKELIHOOD])}
-    names |= {f"exam/{name}" for name in plan.policy.sets(ACCURACIES)}
+    names |= {f"exam/{name}" for name in plan.policy.sets(of_items())}
     return [(name, planned) for name, planned in plan.sets.items() if name in names]
 
 
@@ -152,7 +153,7 @@ def _wrong_sets(plan: Plan) -> list[str]:
 def _needed(policy: Policy) -> dict[str, int]:
     """By set that a measure of ours is asked on, the clusters that its sealed part needs."""
     texts = {f"heldout/{name}": policy.min_clusters for name in policy.sets([LIKELIHOOD])}
-    return texts | {f"exam/{name}": MIN_CLUSTERS for name in policy.sets(ACCURACIES)}
+    return texts | {f"exam/{name}": MIN_CLUSTERS for name in policy.sets(of_items())}
 
 
 def _missing(plan: Plan) -> list[str]:

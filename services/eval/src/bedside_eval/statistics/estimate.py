@@ -57,6 +57,12 @@ class Estimate(_Number):
         )
 
 
+def turned(estimate: Estimate) -> Estimate:
+    """A gain as a loss."""
+    methods = {name: -interval for name, interval in estimate.methods.items()}
+    return estimate.model_copy(update={"estimate": -estimate.estimate, "methods": methods})
+
+
 class Standing(NamedTuple):
     """An estimate beside a margin; a condition holds only if it holds by every method."""
 

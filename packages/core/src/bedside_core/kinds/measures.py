@@ -1,0 +1,42 @@
+"""What can be measured of a model, by the names that a policy gives it.
+
+It lives here because an operator's policy names measures, the evaluation takes them, and the
+registry knows which sets a verdict rests on.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+LIKELIHOOD = "likelihood"
+"""Negative log-likelihood of held-out texts in bits per byte of UTF-8."""
+
+
+class Measure(NamedTuple):
+    """One number for each text or item, or one statistic of all of them."""
+
+    of: tuple[str, ...]
+    """Types of exam items; empty for held-out texts."""
+    form: Literal["rate", "binary", "mean", "statistic"]
+    """`rate`: sums by cluster; `binary`: right or wrong; `mean`: a number between 0 and 1 for each
+    item; `statistic`: a function of all items, compared by cluster jackknife."""
+    taken: Literal["likelihood", "engine"] = "likelihood"
+    """From likelihoods in the evaluation's process, or from answers of the engine that serves."""
+    less_is_better: bool = False
+
+
+MEASURES = {
+    LIKELIHOOD: Measure((), "rate", less_is_better=True),
+    "accuracy": Measure(("choice",), "binary"),
+    "accuracy_norm": Measure(("choice",), "binary"),
+    "brier": Measure(("choice",), "mean", less_is_better=True),
+    "ece": Measure(("choice",), "statistic", less_is_better=True),
+    "coverage_accuracy": Measure(("choice",), "statistic"),
+}
+ACCURACIES = ("accuracy", "accuracy_norm")
+"""Share of right answers in an exam: the likeliest option, the likeliest per character."""
+
+
+def of_items() -> tuple[str, ...]:
+    """The measures of exams."""
+    return tuple(name for name, measure in MEASURES.items() if measure.of)
