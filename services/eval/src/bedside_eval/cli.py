@@ -8,6 +8,7 @@ from bedside_eval.check import check
 from bedside_eval.compare.verb import CompareOptions, compare
 from bedside_eval.config import EvalConfig
 from bedside_eval.planned import plan
+from bedside_eval.reanalysis.verb import ReanalyseOptions, reanalyse
 from bedside_eval.run import evaluate, report
 
 COMMANDS: tuple[Command, ...] = (
@@ -35,6 +36,14 @@ COMMANDS: tuple[Command, ...] = (
             "out/base out/cpt out/merged --metric acc_norm --cluster patient --output report",
             "base.eval adapted.eval",
         ),
+    ),
+    Command(
+        "reanalyse",
+        "say what the printed scores of papers can show, over every pairing that they allow",
+        reanalyse,
+        words=("table...",),
+        arguments=ReanalyseOptions,
+        examples=("docs/papers/definemed.yaml docs/papers/parcomed.yaml --output report",),
     ),
     Command("report", "print the newest evidence of this run again", report, EvalConfig),
 )
