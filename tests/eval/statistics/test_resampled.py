@@ -27,7 +27,7 @@ def sat(drawn: Generator, items: int, *, too_sure: float = 0.0) -> tuple[list[fl
 def test_two_models_that_are_alike_are_rarely_called_different(
     clusters: int, statistic: Statistic
 ) -> None:
-    """Nominal 5 %, two-sided; bench/results/calibration.json has more repetitions."""
+    """Nominal 5 %, two-sided."""
     drawn = np.random.default_rng(7)
     names = [f"c{number // 2:03d}" for number in range(2 * clusters)]
     wrong = 0
