@@ -12,7 +12,7 @@ import pytest
 from bedside_core import memory
 from bedside_core.artifacts import Artifact
 from bedside_core.config import Config
-from bedside_core.errors import BedsideError, ConfigError, InputError, PolicyError
+from bedside_core.errors import ArtifactError, BedsideError, ConfigError, PolicyError
 from bedside_core.lifeline import PARENT
 from bedside_core.registry import removal
 from bedside_core.registry.house import found
@@ -73,16 +73,16 @@ def place(tmp_path: Path) -> Path:
     return path
 
 
-def refused(error: type[BedsideError], words: str, run: Run, place: Path) -> None:
+def refused(error: type[BedsideError], words: str, run: Run, place: Path, digest: str) -> None:
     with pytest.raises(error, match=words):
-        rehearse(CONFIG, run, str(place))
+        rehearse(CONFIG, run, str(place), digest)
 
 
 def test_it_is_the_run_s_base_on_one_socket_and_no_network(
     run: Run, base: Artifact, place: Path
 ) -> None:
     with pytest.raises(Started) as started:
-        rehearse(CONFIG, run, str(place))
+        rehearse(CONFIG, run, str(place), base.digest)
     arguments, environment = started.value.arguments, started.value.environment
     assert arguments[arguments.index("--uds") + 1] == str(place / "engine.sock")
     assert {"--host", "--port"}.isdisjoint(arguments)
@@ -98,21 +98,27 @@ def test_nobody_else_starts_it(
 ) -> None:
     monkeypatch.delenv(PARENT)
     monkeypatch.setenv("BEDSIDE_ALLOW_UNPROVEN", "1")
-    refused(PolicyError, "answers nobody - `bedside trainer replay` starts", run, place)
+    refused(PolicyError, "answers nobody - `bedside trainer replay` and", run, place, base.digest)
 
 
 def test_a_place_that_others_reach_or_that_holds_something_is_refused(
     run: Run, base: Artifact, place: Path
 ) -> None:
     (place / "engine.sock").touch()
-    refused(ConfigError, "not empty", run, place)
+    refused(ConfigError, "not empty", run, place, base.digest)
     (place / "engine.sock").unlink()
     place.chmod(0o755)
-    refused(ConfigError, "lets others reach the engine", run, place)
+    refused(ConfigError, "lets others reach the engine", run, place, base.digest)
 
 
 def test_a_withdrawn_or_missing_base_is_not_asked(run: Run, base: Artifact, place: Path) -> None:
     removal.withdraw(run.registry, base.digest, "wrong licence")
-    refused(PolicyError, "withdrawn", run, place)
-    other = Run("other", "inference", "rehearse", run.registry)
-    refused(InputError, "has no base yet", other, place)
+    refused(PolicyError, "withdrawn", run, place, base.digest)
+    refused(ArtifactError, "no artifact", run, place, "0" * 64)
+
+
+def test_a_changed_model_is_not_asked(run: Run, base: Artifact, place: Path) -> None:
+    path = base.path / "model.safetensors"
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    refused(ArtifactError, "does not match its manifest", run, place, base.digest)

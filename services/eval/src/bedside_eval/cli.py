@@ -23,7 +23,7 @@ COMMANDS: tuple[Command, ...] = (
         "run",
         "examine the candidate and what it is compared with; give a verdict",
         evaluate,
-        EvalConfig,
+        document=True,
     ),
     Command(
         "compare",

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from bedside_core.config import Config
+from bedside_eval.answering.config import Generation
 
 SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 Slot = Annotated[str, StringConstraints(pattern=r"^([\w-]{1,60}/)?[a-z]{1,20}$")]
@@ -34,6 +35,9 @@ class EvalConfig(Config):
     """Sequences per forward pass."""
     max_length: int = Field(default=1024, ge=16)
     """Tokens that a model sees at once; longer texts are scored in windows of this length."""
+    generation: Generation | None = None
+    """How models are asked for answers, by the engine that would serve them. Left out, exams are
+    measured by likelihood alone, and whatever a model says is "not measured"."""
     spread: float = Field(default=0.02, gt=0, le=1)
     """Assumed standard deviation of the clusters' differences in bits per byte, for the plan. The
     demo's is about 0.01; a pilot on the development part tells a house's."""

@@ -13,6 +13,7 @@ from bedside_core.kinds.plan import Look, PlannedSet
 from bedside_core.kinds.serving import behaviour_differs, served_identity
 from bedside_core.registry.ledger import Planned
 from bedside_core.run import Run
+from bedside_eval.answering.examined import Engine
 from bedside_eval.conclude import Subject, conclude, same_model
 from bedside_eval.config import EvalConfig
 from bedside_eval.contamination import contamination
@@ -31,6 +32,7 @@ def examine_sealed(
     models: Mapping[Role, Artifact],
     recipe: Recipe,
     sealed: Paper,
+    engine: Engine,
 ) -> Evidence:
     """Sign the look, let the models sit the paper, judge.
 
@@ -52,7 +54,7 @@ def examine_sealed(
         )
     )  # fmt: skip
     found = contamination(run.registry, [models["candidate"], models["base"]], sealed)
-    measurement = measure(config, run, recipe, models, sealed)
+    measurement = measure(config, run, recipe, models, sealed, engine)
     candidate = measurement.results["candidate"]
     # What the candidate is compared with must be whole; of the candidate itself it is a finding.
     refuse_unusable({r: s for r, s in measurement.results.items() if s is not candidate})
@@ -72,7 +74,8 @@ def examine_sealed(
         estimand=measurement.estimand,
         task=measurement.task,
     )
-    settings = (*_without_numbers(candidate), *_behaviour(models), *_deleted(found))
+    unseen = () if candidate.answered else _behaviour(models)
+    settings = (*_without_numbers(candidate), *unseen, *_deleted(found))
     return conclude(subject._replace(look=look.hash), measured, setting, settings)
 
 
@@ -120,7 +123,7 @@ def _behaviour(models: Mapping[Role, Artifact]) -> tuple[Finding, ...]:
             condition="setting", measure="generation", of=name, against="base", outcome="open",
             reason=(
                 f"The candidate's {name} is not the base's, so it answers otherwise than "
-                "likelihood can show, and answers are not measured yet."
+                "likelihood can show, and answers are not measured (eval.generation)."
             ),
         )
         for name in behaviour_differs(models["candidate"], models["base"])

@@ -12,6 +12,7 @@ from bedside_core.errors import InputError
 from bedside_core.kinds.exam import WORDING_SHA256
 from bedside_core.kinds.serving import served_identity
 from bedside_core.run import Run
+from bedside_eval.answering.examined import Engine, answer_exams
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper
 from bedside_eval.records import ModelScores
@@ -33,7 +34,12 @@ class Measurement(NamedTuple, Generic[Name]):
 
 
 def measure(
-    config: EvalConfig, run: Run, recipe: Recipe, models: Mapping[Name, Artifact], paper: Paper
+    config: EvalConfig,
+    run: Run,
+    recipe: Recipe,
+    models: Mapping[Name, Artifact],
+    paper: Paper,
+    engine: Engine | None = None,
 ) -> Measurement[Name]:
     """Let each model sit the paper; an interrupted measurement goes on with the next part.
 
@@ -43,10 +49,13 @@ def measure(
         recipe: of the evidence.
         models: by role; one model in two roles sits once.
         paper: what is asked.
+        engine: answers the exams as well, where `eval.generation` says how; None to choose by
+            likelihood alone.
 
     Raises:
         InputError: a text, an item or a model is unusable, or there is too little memory.
         PolicyError: lm-eval and our own computation disagree.
+        EngineError: the engine ended, or did not start.
     """
     by_name: dict[str, Artifact] = {str(name): model for name, model in models.items()}
     judged = by_name.get("candidate", next(iter(by_name.values())))
@@ -77,7 +86,18 @@ def measure(
             max_length=config.max_length,
             dtype=found.dtype,
         )
-        results = {name: found.scores[model.digest] for name, model in models.items()}
+        scores = dict(found.scores)
+        if config.generation is not None and engine is not None and paper.exams:
+            identity = served_identity(judged, run.serving)
+            answered = answer_exams(config.generation, paper.exams, once, state, identity, engine)
+            scores = {
+                digest: scores[digest].model_copy(
+                    update={"values": one.values, "answered": one.counts}
+                )
+                for digest, one in answered.items()
+            }
+            task["generation"] = config.generation.model_dump(mode="json")
+        results = {name: scores[model.digest] for name, model in models.items()}
         return Measurement(estimand, task | task_description(), results)
 
 

@@ -101,16 +101,21 @@ def check_sets(policy: Policy, config: EvalConfig) -> None:
 
 
 def check_types(policy: Policy, config: EvalConfig) -> None:
-    """See that each measure is asked of items that it can be taken of.
+    """See that each measure can be taken, of the items that it is asked of.
 
     Raises:
-        ConfigError: an exam has items of another type.
+        ConfigError: an exam has items of another type, or nobody is asked for answers.
         InputError: an exam is unusable.
     """
     for condition in policy.conditions:
         measure = MEASURES.get(condition.measure)
         if measure is None or not measure.of:
             continue
+        if measure.taken == "engine" and config.generation is None:
+            raise ConfigError(
+                f"{config.policy}: {condition.measure} is of what models answer, and nothing asks "
+                "them - set eval.generation (`{}` takes its defaults)"
+            )
         path = config.exams[condition.of]
         found = read_exam(path)[0].type
         if found not in measure.of:
@@ -125,6 +130,7 @@ def setting_of(config: EvalConfig, serving: Serving) -> dict[str, Any]:
     return {
         "max_length": config.max_length,
         "wording": WORDING_SHA256,
+        "generation": config.generation and config.generation.model_dump(mode="json"),
         **serving.model_dump(mode="json"),
     }
 

@@ -74,6 +74,19 @@ class AsServed(Unusable):
     dtype: Dtype
 
 
+class AnswerCounts(EvidencePart):
+    """What could not be read of the answers to one exam; each of them counts as wrong."""
+
+    of: int
+    unanswered: int
+    """The engine gave none."""
+    empty: int
+    truncated: int
+    """Cut off at the most tokens; read as far as they go."""
+    unreadable: int
+    """Of a choice: not empty, and no option can be read from it."""
+
+
 class ModelScores(EvidencePart):
     """What one model did: per held-out set and per exam, in the order of their files."""
 
@@ -84,6 +97,8 @@ class ModelScores(EvidencePart):
     for. They stand in neither of the others, as a part of a set is another set."""
     values: dict[str, dict[str, tuple[float, ...]]] = {}
     """By exam and measure, for each item in order: what was made of the model's answers."""
+    answered: dict[str, dict[str, AnswerCounts]] = {}
+    """By exam and mode (`generated`, `constrained`)."""
     as_served: AsServed | None = None
     """None where the dtype that is measured in is the served one."""
 

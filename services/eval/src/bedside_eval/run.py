@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from bedside_core.artifacts import Artifact, Recipe
+from bedside_core.config import load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.heldout import measured_files
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal, read_evidence
+from bedside_core.kinds.serving import ENGINE_VERSION, Serving
 from bedside_core.matching import VERSION
 from bedside_core.registry.ledger import Planned
+from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.evidence import SCHEMA_VERSION, Evidence, load_evidence
@@ -27,10 +30,13 @@ from bedside_models.settle import settle
 Name = TypeVar("Name", bound=str)
 PLOT = "evidence.png"
 REPORT = "report.md"
-LIBRARIES = ("lm_eval", "numpy", "scipy", "tokenizers", "torch", "transformers")
+LIBRARIES = (
+    *("lingua-language-detector", "lm_eval", "numpy", "rouge-score", "scipy", "tokenizers"),
+    *("torch", "transformers"),
+)
 
 
-def evaluate(config: EvalConfig, run: Run) -> None:
+def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
     """Choose, look, compare in pairs, judge, sign: as this run's plan says.
 
     An interrupted run goes on with the first model that it had not finished, in the same look.
@@ -41,7 +47,13 @@ def evaluate(config: EvalConfig, run: Run) -> None:
         InputError: a held-out set, an exam or a model is unusable or not as planned, an earlier
             step has not run, or there is too little memory.
         ArtifactError: an input was tampered with, or the disk is full.
+        EngineError: the engine that answers the exams ended.
     """
+    document = load_document(path, overrides)
+    config = load_section(EvalConfig, document, "eval")
+    run = Run(document["name"], "eval", "run", registry, Serving.of(document))
+    options = ["--config", str(path), *(w for o in overrides for w in ("--set", o))]
+    name = str((document.get("inference") or {}).get("model_name", "bedside"))
     planned = plan_of(config, run)
     development, sealed = read_papers(config, planned.plan.sets)
     candidate = _candidate(config, run, planned, development)
@@ -54,9 +66,11 @@ def evaluate(config: EvalConfig, run: Run) -> None:
     settle()
     choose_device("auto", name=ASKED)
     # numpy, scipy and torch: not for a step that is reused.
+    from bedside_eval.answering.examined import Engine
     from bedside_eval.examination import examine_sealed
 
-    evidence = examine_sealed(config, run, planned, models, recipe, sealed)
+    engine = Engine(options, name)
+    evidence = examine_sealed(config, run, planned, models, recipe, sealed, engine)
     _publish(run, recipe, evidence)
     show(evidence)
 
@@ -99,7 +113,8 @@ def _recipe(
         libraries=LIBRARIES,
         device=device_kind(),
     )
-    return recipe.model_copy(update={"inputs": {**recipe.inputs, "plan": planned.hash}})
+    inputs = {**recipe.inputs, "plan": planned.hash, "engine": ENGINE_VERSION}
+    return recipe.model_copy(update={"inputs": inputs})
 
 
 def _input_files(config: EvalConfig) -> dict[str, Path]:

@@ -34,10 +34,16 @@ def _engine(config: InferenceConfig, run: Run) -> None:
     serve(config, run)
 
 
-def _rehearse(config: InferenceConfig, run: Run, directory: str) -> None:
+def _rehearse(config: InferenceConfig, run: Run, directory: str, model: str) -> None:
     from bedside_inference.engine.rehearsal import rehearse
 
-    rehearse(config, run, directory)
+    rehearse(config, run, directory, model)
+
+
+def _examine(path: Path, overrides: list[str], registry: Registry) -> None:
+    from bedside_inference.engine.lending import lend
+
+    lend(path, overrides, registry)
 
 
 def _verify(config: InferenceConfig, run: Run) -> None:
@@ -87,10 +93,16 @@ COMMANDS: tuple[Node, ...] = (
     Command("engine", "verify the promoted model and start vLLM", _engine, InferenceConfig),
     Command(
         "rehearse",
-        "the run's base on a private socket, for `bedside trainer replay` alone",
+        "a model on a private socket, for one step of ours alone",
         _rehearse,
         InferenceConfig,
-        words=("directory",),
+        words=("directory", "model"),
+    ),
+    Command(
+        "examine",
+        "lend an engine to the evaluation in another container, model after model",
+        _examine,
+        document=True,
     ),
     Command("verify", "check the model that would be served", _verify, InferenceConfig),
     Command(

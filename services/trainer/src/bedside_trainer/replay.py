@@ -38,6 +38,7 @@ from bedside_core.kinds.serving import ENGINE_VERSION, Serving
 from bedside_core.matching import VERSION, canonical, digest
 from bedside_core.overlap import RUN, runs
 from bedside_core.registry.registry import Registry
+from bedside_core.rehearsal import rehearsed
 from bedside_core.run import Run
 from bedside_trainer.config import TrainerConfig
 from bedside_trainer.mixture import Generate
@@ -106,7 +107,7 @@ def replay(path: Path, overrides: list[str], registry: Registry) -> None:
     options = ["--config", str(path), *(w for o in overrides for w in ("--set", o))]
     name = str((document.get("inference") or {}).get("model_name", "bedside"))
     with run.registry.work(recipe.sha256) as work:
-        with generation.engine(options) as socket:
+        with rehearsed(options, base.digest) as socket:
             texts = generation.generate(config, prefix_id, name, base.digest, socket, work)
         kept, dropped = select(texts, parts, seed=config.seed)
         if not kept:

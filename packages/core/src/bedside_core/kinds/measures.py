@@ -25,6 +25,7 @@ class Measure(NamedTuple):
     less_is_better: bool = False
 
 
+WRITTEN = ("choice", "short", "open", "instructions", "document")
 MEASURES = {
     LIKELIHOOD: Measure((), "rate", less_is_better=True),
     "accuracy": Measure(("choice",), "binary"),
@@ -32,6 +33,19 @@ MEASURES = {
     "brier": Measure(("choice",), "mean", less_is_better=True),
     "ece": Measure(("choice",), "statistic", less_is_better=True),
     "coverage_accuracy": Measure(("choice",), "statistic"),
+    "accuracy_constrained": Measure(("choice",), "binary", "engine"),
+    "accuracy_generated": Measure(("choice",), "binary", "engine"),
+    "exact_match": Measure(("short",), "binary", "engine"),
+    "instructions_followed": Measure(("instructions",), "binary", "engine"),
+    "document_fidelity": Measure(("document",), "binary", "engine"),
+    "facts_found": Measure(("document",), "mean", "engine"),
+    "rouge_l": Measure(("open", "document"), "mean", "engine"),
+    "failure_numbers": Measure(("document",), "binary", "engine", less_is_better=True),
+    "failure_turned": Measure(("document",), "binary", "engine", less_is_better=True),
+    **{
+        f"failure_{name}": Measure(WRITTEN, "binary", "engine", less_is_better=True)
+        for name in ("empty", "truncated", "repetition", "language_mixing", "template_leakage")
+    },
 }
 ACCURACIES = ("accuracy", "accuracy_norm")
 """Share of right answers in an exam: the likeliest option, the likeliest per character."""

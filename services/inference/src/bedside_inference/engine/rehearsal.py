@@ -1,9 +1,9 @@
-"""`bedside inference rehearse`: a run's base for `bedside trainer replay`, and for nobody else.
+"""`bedside inference rehearse`: a model for one of our own steps, and for nobody else.
 
-What a base writes of itself is text to train on, not an answer to anybody, so no evidence is asked
-for. In its place:
+What a base writes of itself is text to train on, and what a candidate answers in an exam is what
+evidence is made of, so none is asked for. In its place:
 
-- It is the base of this run and no other model, promoted or not, with every hash checked.
+- It is the model that the step named by its digest, with every hash checked, and not withdrawn.
 - It listens on one Unix socket, in an empty directory that only its owner may enter; an address of
   the config is not used, so no gateway that the config describes finds it.
 - It starts only as the child of another Bedside process and ends with that.
@@ -32,24 +32,25 @@ from bedside_inference.paths import lock, private_directory, socket_path
 SOCKET = "engine.sock"
 
 
-def rehearse(config: InferenceConfig, run: Run, directory: str) -> None:
-    """Replace this process by vLLM with the run's base; does not return.
+def rehearse(config: InferenceConfig, run: Run, directory: str, digest: str) -> None:
+    """Replace this process by vLLM with a model; does not return.
 
     Args:
         config: its addresses are not used.
-        run: whose base it is.
+        run: of the step.
         directory: empty and private; for the socket, and for what vLLM writes.
+        digest: of the model.
 
     Raises:
-        PolicyError: nobody started this process to ask it, or the base was withdrawn.
+        PolicyError: nobody started this process to ask it, or the model was withdrawn.
         ConfigError: the directory will not do, or vLLM is not installed here.
-        ArtifactError: the base does not match its manifest.
-        InputError: the base cannot be served, or there is too little memory.
+        ArtifactError: there is no such model, or it does not match its manifest.
+        InputError: it is no model or cannot be served, or there is too little memory.
     """
     if lifeline.PARENT not in os.environ:
         raise PolicyError(
-            "a base that nothing has proven answers nobody - `bedside trainer replay` starts this "
-            "verb itself, for its own questions"
+            "a model that nothing has proven answers nobody - `bedside trainer replay` and "
+            "`bedside eval run` start this verb themselves, for their own questions"
         )
     lifeline.hold(signal.SIGKILL)
     build = launch.vllm_build()
@@ -59,11 +60,13 @@ def rehearse(config: InferenceConfig, run: Run, directory: str) -> None:
         raise ConfigError(f"{place}: not empty - name a new directory of mode 0700")
     engine = config.engine.model_copy(update={"url": None, "socket": place / SOCKET})
     config = config.model_copy(update={"engine": engine})
-    base = run.input("base")
-    identity = served_identity(base, engine, engine_version=engine_version())
-    chosen = launch.Candidate(base, identity, None, launch.anchor_of(run.registry), None)
+    model = run.registry.get(digest)
+    run.registry.refuse_withdrawn(model.kind, model.digest)
+    model.verify()
+    identity = served_identity(model, engine, engine_version=engine_version())
+    chosen = launch.Candidate(model, identity, None, launch.anchor_of(run.registry), None)
     if build == "cpu":
-        check_memory(engine, identity.dtype, base)
+        check_memory(engine, identity.dtype, model)
     launch.log_choice(chosen)
     lock(place / "engine.lock")
     cache = place / "cache"
