@@ -7,6 +7,7 @@ from bedside_core.commands import Command
 from bedside_eval.check import check
 from bedside_eval.compare.verb import CompareOptions, compare
 from bedside_eval.config import EvalConfig
+from bedside_eval.importing.verb import ImportOptions, import_exam
 from bedside_eval.planned import plan
 from bedside_eval.reanalysis.verb import ReanalyseOptions, reanalyse
 from bedside_eval.run import evaluate, report
@@ -44,6 +45,17 @@ COMMANDS: tuple[Command, ...] = (
         words=("table...",),
         arguments=ReanalyseOptions,
         examples=("docs/papers/definemed.yaml docs/papers/parcomed.yaml --output report",),
+    ),
+    Command(
+        "import-exam",
+        "a published exam on this disk into our format; docs/importing-exams.md has the layouts",
+        import_exam,
+        words=("layout", "path"),
+        arguments=ImportOptions,
+        examples=(
+            "casimedicos casimedicos-arg --language fr --contradicting drop --out fr.jsonl",
+            "mmlu mmlu/data --subject anatomy --shots 3 --out anatomy.jsonl",
+        ),
     ),
     Command("report", "print the newest evidence of this run again", report, EvalConfig),
 )

@@ -331,8 +331,10 @@ class DocumentItem(Item):
 
     @property
     def asked(self) -> str:
-        """The task, and then the document."""
-        return f"{self.question}\n\n{self.context}"
+        """Examples with their answers, the task, and then the document."""
+        cue = wording(self.language).cue
+        shots = [f"{shot.question}\n{cue} {shot.answer}" for shot in self.shots]
+        return "\n\n".join((*shots, self.question, self.context))
 
     @property
     def belongs(self) -> list[str]:
