@@ -42,7 +42,7 @@ def content(registry: Registry) -> dict[str, Any]:
     """All of the evidence but the look's entry, which holds a time."""
     path = registry.get("tiny/evidence").file("evidence.json")
     known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    del known["look"]
+    del known["look"], known["looked_on"], known["planned_on"]
     return known
 
 
@@ -73,6 +73,8 @@ def test_better_model_is_promoted(world: World, capfd: pytest.CaptureFixture[str
     sealed = {r["id"] for r in found["results"]["candidate"]["heldout"]["medical"]}
     assert len(sealed) == 16
     assert artifact.file("evidence.png").read_bytes().startswith(b"\x89PNG")
+    assert artifact.file("report.de.pdf").read_bytes().startswith(b"%PDF-")
+    assert artifact.manifest.facts["badge"]["de"] == "Besser als sein Ausgangsmodell"
     assert "NaN" not in artifact.file("evidence.json").read_text(encoding="utf-8")
     assert read_evidence(artifact, world.registry.keyring()).verdict == "PROMOTE"
     assert world.registry.promote(artifact).model == found["candidate"]
@@ -87,7 +89,10 @@ def test_no_text_gets_out(world: World, capfd: pytest.CaptureFixture[str]) -> No
 
     out, err = capfd.readouterr()
     artifact = world.registry.get("tiny/evidence")
-    written = [artifact.file(n).read_text("utf-8") for n in ("evidence.json", "report.md")]
+    written = [
+        artifact.file(n).read_text("utf-8")
+        for n in ("evidence.json", "report.md", "report.fr.html")
+    ]
     for place in (out, err, *written):
         assert "Ramipril" not in place
         assert "Patient" not in place
@@ -502,3 +507,27 @@ def test_full_disk_leaves_nothing(
 
     assert "disk full" in capsys.readouterr().err
     assert nothing_left(world.registry)
+
+
+def test_the_signed_report_is_copied_and_a_changed_one_is_not(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.add_models()
+    planned(world)
+    artifact, out = world.registry.get("tiny/evidence"), tmp_path / "report"
+
+    assert main(
+        ["eval", "report", "--config", world.config(), "--language", "de", "--out", str(out)]
+    ) == 0  # fmt: skip
+
+    names = ["report.de.html", "report.de.pdf", "report.json", "results.csv"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    for name in names:
+        assert (out / name).read_bytes() == artifact.file(name).read_bytes()
+    assert main(["eval", "report", "--config", world.config(), "--language", "fr"]) == 0
+    assert "Recommandation" in capsys.readouterr().out
+    path = artifact.file("report.de.html")
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes().replace(b"Bestanden", b"bestanden"))
+    assert main(["eval", "report", "--config", world.config(), "--out", str(tmp_path / "b")]) == 4
+    assert not (tmp_path / "b").exists()

@@ -10,7 +10,7 @@ from bedside_eval.config import EvalConfig
 from bedside_eval.importing.verb import ImportOptions, import_exam
 from bedside_eval.planned import plan
 from bedside_eval.reanalysis.verb import ReanalyseOptions, reanalyse
-from bedside_eval.run import evaluate, report
+from bedside_eval.run import ReportOptions, evaluate, report
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -57,5 +57,12 @@ COMMANDS: tuple[Command, ...] = (
             "mmlu mmlu/data --subject anatomy --shots 3 --out anatomy.jsonl",
         ),
     ),
-    Command("report", "print the newest evidence of this run again", report, EvalConfig),
+    Command(
+        "report",
+        "print the newest evidence of this run again, or copy its signed report",
+        report,
+        EvalConfig,
+        arguments=ReportOptions,
+        examples=("--config configs/demo.yaml --language de --out report",),
+    ),
 )

@@ -17,6 +17,15 @@ SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 Slot = Annotated[str, StringConstraints(pattern=r"^([\w-]{1,60}/)?[a-z]{1,20}$")]
 
 
+class House(Config):
+    """Whose report it is: printed where a responsible person signs."""
+
+    name: str = Field(default="", max_length=200)
+    """The hospital's name, as the report shows it."""
+    responsible: str = Field(default="", max_length=200)
+    """The function of whoever signs, as "medical director"; no person's name."""
+
+
 class EvalConfig(Config):
     """What the models are examined on, and how."""
 
@@ -29,6 +38,8 @@ class EvalConfig(Config):
     shortlist: tuple[Slot, ...] = Field(default=("merged",), min_length=1)
     """Candidates: slots of this run, or `run/slot`. Of several, the best on the development parts
     alone is examined on the sealed ones."""
+    house: House = House()
+    """For the report that a medical director signs."""
     reference: str | None = None
     """A further model to compare with: a digest or `run/slot`."""
     batch_size: int = Field(default=1, ge=1)

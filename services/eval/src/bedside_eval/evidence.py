@@ -15,6 +15,7 @@ from bedside_core.errors import ArtifactError
 from bedside_core.kinds.evidence import EVIDENCE, Verdict
 from bedside_core.kinds.policy import Policy
 from bedside_core.kinds.serving import ServedIdentity
+from bedside_eval.config import House
 from bedside_eval.records import (
     Contamination,
     EvidencePart,
@@ -49,7 +50,10 @@ class Setting(EvidencePart):
 
 
 class Evidence(EvidencePart):
-    """The whole of `evidence.json`; holds no time, so equal inputs give equal bytes."""
+    """The whole of `evidence.json`; equal inputs give equal bytes.
+
+    Its only times are the days of two entries of the log.
+    """
 
     schema_version: Literal[4] = SCHEMA_VERSION
     candidate: str
@@ -77,6 +81,11 @@ class Evidence(EvidencePart):
     findings: tuple[Finding, ...]
     results: dict[Role, ModelScores]
     """Per text and per question."""
+    house: House = House()
+    planned_on: str | None = None
+    """The day of the plan's entry (UTC), as YYYY-MM-DD; evidence of earlier versions has none."""
+    looked_on: str | None = None
+    """The day of the look's entry."""
 
     def to_json(self) -> bytes:
         """The bytes that are hashed into the manifest, which is signed."""

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from bedside_core.artifacts import Artifact, Recipe
+<<<<<<< HEAD
 from bedside_core.config import load_document, load_section
+=======
+from bedside_core.config import Config
+>>>>>>> 03ae944 (Report: a medical director's, in three languages, signed)
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
+from bedside_core.files import write_atomic
 from bedside_core.heldout import measured_files
 from bedside_core.kinds.evidence import EVIDENCE, evidence_seal, read_evidence
 from bedside_core.kinds.serving import ENGINE_VERSION, Serving
@@ -24,6 +29,10 @@ from bedside_eval.lineup import lineup, shortlisted
 from bedside_eval.plan import read_papers
 from bedside_eval.planned import plan_of
 from bedside_eval.report import markdown, show
+from bedside_eval.reporting.contents import DATA, RESULTS, names
+from bedside_eval.reporting.numerals import LANGUAGES, Language
+from bedside_eval.reporting.text import plain
+from bedside_eval.reporting.view import view_of
 from bedside_models.device import ASKED, choose_device, device_kind
 from bedside_models.settle import settle
 
@@ -60,7 +69,7 @@ def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
     models = lineup(run.registry, candidate, planned.plan.reference)
     recipe = _recipe(config, run, planned, models)
     if _reused(run, recipe):
-        report(config, run)
+        report(config, run, ReportOptions())
         return
     # Before a look is spent: a GPU that the environment asks for is there.
     settle()
@@ -69,22 +78,53 @@ def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
     from bedside_eval.answering.examined import Engine
     from bedside_eval.examination import examine_sealed
 
+<<<<<<< HEAD
     engine = Engine(options, name)
     evidence = examine_sealed(config, run, planned, models, recipe, sealed, engine)
+=======
+    evidence = examine_sealed(config, run, planned, models, recipe, sealed)
+    evidence = _signed_off(config, run, planned, evidence)
+>>>>>>> 03ae944 (Report: a medical director's, in three languages, signed)
     _publish(run, recipe, evidence)
     show(evidence)
 
 
-def report(config: EvalConfig, run: Run) -> None:
-    """Check the signature of the newest evidence of this run, then print it.
+class ReportOptions(Config):
+    """The options of `bedside eval report`."""
+
+    language: Language | None = None
+    """de, fr or en: the report as text; with --out, this language alone."""
+    out: Path | None = None
+    """Folder for the report's files, as they were signed: HTML, PDF, JSON and CSV."""
+
+
+def report(config: EvalConfig, run: Run, options: ReportOptions) -> None:
+    """Check the signature of the newest evidence of this run, then print it or copy its report.
 
     Raises:
         InputError: this run has no evidence yet.
-        ArtifactError: the evidence was changed or is not signed by this house.
+        ArtifactError: the evidence was changed or is not signed by this house, or is of an
+            earlier version and has no such report.
     """
     artifact = run.input("evidence")
     read_evidence(artifact, run.registry.keyring())
-    show(load_evidence(artifact))
+    if options.out is not None:
+        _export(artifact, options.out, options.language)
+        return
+    evidence = load_evidence(artifact)
+    if options.language is None:
+        show(evidence)
+    else:
+        say(plain(view_of(evidence, options.language)))
+
+
+def _export(artifact: Artifact, folder: Path, language: Language | None) -> None:
+    """Copy the files that were signed, byte by byte."""
+    pages = [name for each in LANGUAGES if language in (None, each) for name in names(each)]
+    for name in (*pages, DATA, RESULTS):
+        content = artifact.file(name).read_bytes()
+        write_atomic(folder / name, content)
+        say(f"{folder / name}")
 
 
 def _candidate(config: EvalConfig, run: Run, planned: Planned, development: Paper) -> Artifact:
@@ -140,8 +180,19 @@ def _reused(run: Run, recipe: Recipe) -> bool:
     return True
 
 
+def _signed_off(config: EvalConfig, run: Run, planned: Planned, evidence: Evidence) -> Evidence:
+    """With whose report it is, and the days of plan and look."""
+    looks = run.registry.ledger().looks
+    looked = None if evidence.look is None else looks[evidence.look].time.date().isoformat()
+    planned_on = planned.time.date().isoformat()
+    return evidence.model_copy(
+        update={"house": config.house, "planned_on": planned_on, "looked_on": looked}
+    )
+
+
 def _publish(run: Run, recipe: Recipe, evidence: Evidence) -> None:
     from bedside_eval.plot import forest_plot
+    from bedside_eval.reporting.files import badges, report_files
 
     with run.write("evidence", recipe) as artifact:
         artifact.seal = evidence_seal(run.registry.evidence_keys)
@@ -149,12 +200,15 @@ def _publish(run: Run, recipe: Recipe, evidence: Evidence) -> None:
         (artifact.path / REPORT).write_text(markdown(evidence), encoding="utf-8")
         if evidence.differences:
             forest_plot(evidence, artifact.path / PLOT)
+        for name, content in report_files(evidence).items():
+            (artifact.path / name).write_bytes(content)
         artifact.facts |= {
             "candidate": evidence.candidate,
             "base": evidence.base,
             "verdict": evidence.verdict,
             "scope": evidence.scope,
             "policy": evidence.policy.name,
+            "badge": badges(evidence),
             "bits_per_byte": {
                 role: {name: value.estimate for name, value in model.bits_per_byte.items()}
                 for role, model in evidence.models.items()

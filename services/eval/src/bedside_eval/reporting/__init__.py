@@ -1,0 +1,1 @@
+"""The report that a medical director signs, in three languages, from the evidence alone."""
