@@ -21,8 +21,8 @@ def finding(**fields: object) -> Finding:
 def test_gain_loss_and_what_is_missing(evidence: Evidence) -> None:
     gain, loss = (Speaker(evidence, "de").finding(f) for f in evidence.findings)
     assert gain == (
-        "medical: Der Gewinn gegenüber Ausgangsmodell (Vorhersage der Texte) beträgt 0,0500 Bit "
-        "pro Byte (Bereich 0,0400 bis 0,0600); verlangt sind mehr als 0,0100."
+        "medical: Der Gewinn gegenüber dem Ausgangsmodell (Vorhersage der Texte) beträgt "
+        "0,0500 Bit pro Byte (Bereich 0,0400 bis 0,0600); verlangt sind mehr als 0,0100."
     )
     assert "beträgt \u22122,0 Prozentpunkte (Bereich \u221210,0 bis 6,0)" in loss
     assert "1.234 Gruppen" in loss

@@ -89,4 +89,4 @@ class Speaker:
         return sentence
 
     def _against(self, finding: Finding) -> str:
-        return "" if finding.against is None else self.words[f"role_{finding.against}"]
+        return "" if finding.against is None else self.words[f"to_{finding.against}"]

@@ -134,6 +134,9 @@ _DE = {
     "role_checkpoint": "Zwischenstand des Trainings",
     "role_candidate": "Kandidat",
     "role_incumbent": "derzeit eingesetztes Modell",
+    "to_base": "dem Ausgangsmodell",
+    "to_incumbent": "dem derzeit eingesetzten Modell",
+    "to_reference": "dem weiteren Vergleichsmodell",
     "role_reference": "weiteres Vergleichsmodell",
     "and": " und ",
     "exam": "Fragen {name}",
@@ -316,6 +319,9 @@ _FR = {
     "role_checkpoint": "étape de l’entraînement",
     "role_candidate": "candidat",
     "role_incumbent": "modèle en service",
+    "to_base": "au modèle de départ",
+    "to_incumbent": "au modèle en service",
+    "to_reference": "à l’autre modèle de comparaison",
     "role_reference": "autre modèle de comparaison",
     "and": " et ",
     "exam": "questions {name}",
@@ -329,11 +335,11 @@ _FR = {
     "unit_bits": "bits par octet",
     "unit_points": "points de pourcentage",
     "finding_gain": (
-        "{of} : le gain par rapport à {against} ({measure}) est de {value} {unit}{range} ; il "
+        "{of} : le gain par rapport {against} ({measure}) est de {value} {unit}{range} ; il "
         "faut plus de {margin}."
     ),
     "finding_loss": (
-        "{of} : la perte par rapport à {against} ({measure}) est de {value} {unit}{range} ; il "
+        "{of} : la perte par rapport {against} ({measure}) est de {value} {unit}{range} ; il "
         "faut moins de {margin}."
     ),
     "finding_floor": (
@@ -341,7 +347,7 @@ _FR = {
     ),
     "finding_tail": (
         "{of} : {lost} groupes (patients, documents) sur {clusters} perdent plus de {delta} "
-        "bits par octet par rapport à {against} ; il peut s’agir de {bound} de tous, {margin} "
+        "bits par octet par rapport {against} ; il peut s’agir de {bound} de tous, {margin} "
         "sont admis."
     ),
     "finding_missing": "{of} : {measure} n’a pas été mesuré, bien que le règlement l’exige.",
@@ -495,6 +501,9 @@ _EN = {
     "role_checkpoint": "stage of training",
     "role_candidate": "candidate",
     "role_incumbent": "model in service",
+    "to_base": "the model it was made from",
+    "to_incumbent": "the model in service",
+    "to_reference": "the further model",
     "role_reference": "further model",
     "and": " and ",
     "exam": "questions {name}",
@@ -508,11 +517,11 @@ _EN = {
     "unit_bits": "bits per byte",
     "unit_points": "percentage points",
     "finding_gain": (
-        "{of}: the gain over the {against} ({measure}) is {value} {unit}{range}; more than "
+        "{of}: the gain over {against} ({measure}) is {value} {unit}{range}; more than "
         "{margin} is required."
     ),
     "finding_loss": (
-        "{of}: the loss against the {against} ({measure}) is {value} {unit}{range}; less than "
+        "{of}: the loss against {against} ({measure}) is {value} {unit}{range}; less than "
         "{margin} is allowed."
     ),
     "finding_floor": (
@@ -521,7 +530,7 @@ _EN = {
     ),
     "finding_tail": (
         "{of}: {lost} of {clusters} groups (patients, documents) lose more than {delta} bits "
-        "per byte against the {against}; it may be up to {bound} of all, and {margin} is "
+        "per byte against {against}; it may be up to {bound} of all, and {margin} is "
         "allowed."
     ),
     "finding_missing": "{of}: {measure} was not measured, although the policy asks for it.",
