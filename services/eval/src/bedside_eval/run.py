@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bedside_core.artifacts import Artifact, Recipe
-<<<<<<< HEAD
-from bedside_core.config import load_document, load_section
-=======
-from bedside_core.config import Config
->>>>>>> 03ae944 (Report: a medical director's, in three languages, signed)
+from bedside_core.config import Config, load_document, load_section
 from bedside_core.console import say
 from bedside_core.errors import ArtifactError
 from bedside_core.files import write_atomic
@@ -78,13 +74,9 @@ def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
     from bedside_eval.answering.examined import Engine
     from bedside_eval.examination import examine_sealed
 
-<<<<<<< HEAD
     engine = Engine(options, name)
     evidence = examine_sealed(config, run, planned, models, recipe, sealed, engine)
-=======
-    evidence = examine_sealed(config, run, planned, models, recipe, sealed)
     evidence = _signed_off(config, run, planned, evidence)
->>>>>>> 03ae944 (Report: a medical director's, in three languages, signed)
     _publish(run, recipe, evidence)
     show(evidence)
 
