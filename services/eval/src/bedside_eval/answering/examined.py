@@ -1,7 +1,4 @@
-"""Every model answers the exams, one engine after the other.
-
-Tested in tests/eval/answering/test_asking.py.
-"""
+"""Every model answers the exams, one engine after the other."""
 
 from __future__ import annotations
 
