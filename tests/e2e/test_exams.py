@@ -6,10 +6,6 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.e2e
-
 SCRIPT = """
 import json, sys
 from pathlib import Path
