@@ -38,3 +38,16 @@ def test_by_a_measure_that_nobody_takes_nothing_is_chosen(make_policy: Any) -> N
     target = Target(measure="win_rate", of="letters", min_gain=0.0, max_loss=0.1)
     with pytest.raises(InputError, match="name one candidate in eval"):
         asked(make_policy(target=target), PAPER)
+
+
+def test_the_rule_that_is_named_chooses(
+    make_policy: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = make_policy()
+    found = {"merged": scores(1.0), "checkpoint": scores(2.0)}
+    assert asked(policy, PAPER, "last") == Paper({}, {})
+    assert best(policy, PAPER, found, "last") == "checkpoint"
+    assert "chosen as the last of 2" in capsys.readouterr().out
+    # Without an exam there is nothing to rank.
+    with pytest.raises(InputError, match="cannot be ranked"):
+        asked(policy, PAPER, "average_rank")

@@ -75,13 +75,13 @@ def concluded(subject: Subject, results: dict[Role, ModelScores] = RESULTS) -> E
 
 
 def test_differences_are_candidate_minus_reference() -> None:
-    difference = compare("candidate", "base", measured())
+    difference = compare("candidate", "base", measured(), {})
     assert difference.heldout["medical"].estimate == pytest.approx(-0.5, abs=0.01)
     assert difference.heldout["general"].estimate == pytest.approx(0.01, abs=0.01)
     exam = difference.exams["exam"]["acc"]
     assert (exam.gained, exam.lost) == (3, 0)
     assert exam.difference.estimate == pytest.approx(3 / TEXTS)
-    back = compare("base", "candidate", measured())
+    back = compare("base", "candidate", measured(), {})
     assert back.heldout["medical"].estimate == pytest.approx(0.5, abs=0.01)
 
 
@@ -114,7 +114,7 @@ def test_answers_to_different_papers_are_not_compared(subject: Subject) -> None:
 
 
 def test_a_summary_counts_each_cluster_once() -> None:
-    summary = summarise(DIGESTS["candidate"], "candidate", measured())
+    summary = summarise(DIGESTS["candidate"], "candidate", measured(), {})
     estimate = summary.bits_per_byte["medical"]
     assert estimate.estimate == pytest.approx(3.5, abs=0.01)
     assert estimate.envelope is not None

@@ -20,6 +20,8 @@ from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval import harness
 
+from .conftest import exam_lines
+
 World = Any
 
 
@@ -531,3 +533,40 @@ def test_the_signed_report_is_copied_and_a_changed_one_is_not(
     path.write_bytes(path.read_bytes().replace(b"Bestanden", b"bestanden"))
     assert main(["eval", "report", "--config", world.config(), "--out", str(tmp_path / "b")]) == 4
     assert not (tmp_path / "b").exists()
+
+
+def test_groups_are_planned_averaged_and_shown(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.write_exam(exam_lines(36))
+    world.add_models()
+    groups = {
+        "known": {"medical": {"measure": "accuracy"}},
+        "unknown": {"medical": {"measure": "accuracy_generated"}},
+    }
+    assert planned(world, groups=groups) == 0
+    found = evidence(world)
+    group = found["differences"][0]["groups"]["known"]
+    assert (group["sets"], group["questions"]) == ({"medical": "accuracy"}, 24)
+    single = found["differences"][0]["exams"]["medical"]["acc"]["difference"]["estimate"]
+    assert group["by_questions"]["estimate"] == pytest.approx(single)
+    assert found["unmeasured_groups"] == {"unknown": ["medical"]}
+    out = capfd.readouterr().out
+    assert "known group" in out
+    assert "not measured: medical" in out
+    # What is averaged was fixed before the look.
+    assert run(world, groups={"known": {"medical": {"measure": "accuracy_norm"}}}) == 5
+    assert "how the questions are put" in capfd.readouterr().err
+
+
+def test_the_rule_of_choice_is_a_part_of_the_plan(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.add_models()
+    shortlist = ["merged", "checkpoint"]
+    assert run(world, "plan", shortlist=shortlist, selection="last") == 0
+    plan = world.registry.ledger().newest("tiny").plan
+    assert (plan.setting["selection"], len(plan.shortlist)) == ("last", 2)
+    assert run(world, shortlist=shortlist, selection="best_target") == 5
+    assert run(world, shortlist=shortlist, selection="last") == 0
+    assert evidence(world)["candidate"] == world.registry.slot("tiny", "checkpoint")

@@ -40,7 +40,8 @@ SMALL = (
     "base.shrink.layers=2", "trainer.sequence_length=128", "trainer.batch_size=2",
     "trainer.max_steps=2", "trainer.heldout=medical_de", "trainer.heldout_max_length=128",
     "trainer.milestones={every: 1, choose: likelihood, publish: all}",
-    "eval.policy=configs/policies/demo.yaml", "eval.exams={}", "eval.max_length=128",
+    "eval.policy=configs/policies/demo.yaml", "eval.exams={}", "eval.groups={}",
+    "eval.max_length=128",
     "eval.heldout={medical_de: demo/heldout/medical_de, general_de: demo/heldout/general_de, "
     "general_en: demo/heldout/general_en}",
 )  # fmt: skip

@@ -18,6 +18,7 @@ from bedside_core.memory import WEIGHTS
 from bedside_core.parts import split
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper, read_paper
+from bedside_eval.groups import check_groups
 from bedside_eval.plan import by_name
 from bedside_eval.planned import check_sets, check_types
 from bedside_models.settle import settle
@@ -29,6 +30,8 @@ def check(config: EvalConfig, inspection: Inspection) -> None:
         policy = read_policy(config.policy)
         check_sets(policy, config)
         check_types(policy, config)
+    with inspection.looking("eval.groups: their exams, measures and examples"):
+        check_groups(config)
     for name, folder in config.heldout.items():
         with inspection.looking(f"eval.heldout.{name}: {folder}"):
             read_paper({name: folder}, {})

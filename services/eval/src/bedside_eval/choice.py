@@ -1,4 +1,4 @@
-"""Choosing among candidates, on the development parts alone.
+"""Choosing among candidates, on the development parts alone, by a rule that the plan has.
 
 The best of 20 useless candidates looks good on the texts that it was chosen by (a false promotion
 in 20 to 35 of 100 cases); on sealed texts it does not.
@@ -12,17 +12,29 @@ from bedside_core.console import say, table
 from bedside_core.errors import InputError
 from bedside_core.kinds.measures import LIKELIHOOD, MEASURES
 from bedside_core.kinds.policy import Policy
+from bedside_eval.config import Selection
 from bedside_eval.exam import Paper
+from bedside_eval.groups import Groups
 from bedside_eval.measured import Grouping, Measured, numbered
+from bedside_eval.ranking import rankable, ranked
 from bedside_eval.records import ModelScores
 
 
-def asked(policy: Policy, development: Paper) -> Paper:
-    """Of the development parts, the set that the policy's target names.
+def asked(
+    policy: Policy,
+    development: Paper,
+    rule: Selection = "best_target",
+    groups: Groups | None = None,
+) -> Paper:
+    """Of the development parts, the sets that the rule looks at.
 
     Raises:
-        InputError: the target's measure is not taken by this version.
+        InputError: nothing that the rule looks at is measured by this version.
     """
+    if rule == "last":
+        return Paper({}, {})
+    if rule == "average_rank":
+        return rankable(groups or {}, development)
     target = policy.target
     measure = MEASURES.get(target.measure)
     if measure is not None and measure.taken == "likelihood":
@@ -36,25 +48,52 @@ def asked(policy: Policy, development: Paper) -> Paper:
     )
 
 
-def best(policy: Policy, paper: Paper, scores: Mapping[str, ModelScores]) -> str:
-    """The name of the best candidate by the target's measure, the first of several; says so."""
-    values = {name: _value(policy, paper, found) for name, found in scores.items()}
+def best(
+    policy: Policy, paper: Paper, scores: Mapping[str, ModelScores],
+    rule: Selection = "best_target", groups: Groups | None = None,
+) -> str:  # fmt: skip
+    """The name of the candidate that the rule chooses, the first of equal ones; says so.
+
+    Args:
+        policy: its target decides `best_target`.
+        paper: what was asked.
+        scores: by candidate, in the order of the list.
+        rule: which one is chosen.
+        groups: whose sets decide `average_rank`.
+    """
+    if rule == "last":
+        chosen = list(scores)[-1]
+        say(f"{chosen}: chosen as the last of {len(scores)}")
+        return chosen
+    if rule == "average_rank":
+        ranks = ranked(groups or {}, paper, scores, confidence=0.95)[0].ranks
+        values = {rank.label: -rank.rank for rank in ranks}
+        head, digits = "all sets, development: average rank", 2
+    else:
+        values = {name: value(policy, paper, found) for name, found in scores.items()}
+        unit = "bits per byte" if policy.target.measure == LIKELIHOOD else policy.target.measure
+        head, digits = f"{policy.target.of}, development: {unit}", 4
     chosen = max(values, key=lambda name: values[name])
-    unit = "bits per byte" if policy.target.measure == LIKELIHOOD else policy.target.measure
-    rows = [["candidate", f"{policy.target.of}, development: {unit}", ""]]
-    rows += [[n, f"{abs(v):.4f}", "chosen" if n == chosen else ""] for n, v in values.items()]
+    rows = [["candidate", head, ""]]
+    rows += [[n, f"{abs(v):.{digits}f}", "chosen" if n == chosen else ""]
+             for n, v in values.items()]  # fmt: skip
     say(table(rows))
     return chosen
 
 
-def _value(policy: Policy, paper: Paper, scores: ModelScores) -> float:
-    """More is better."""
+def value(policy: Policy, paper: Paper, scores: ModelScores) -> float:
+    """Of the policy's target; more is better."""
+    measured = on_development(paper, scores)
+    target = policy.target
+    found = measured.own(target.measure, target.of).estimate.estimate
+    return -found if MEASURES[target.measure].less_is_better else found
+
+
+def on_development(paper: Paper, scores: ModelScores) -> Measured:
+    """What one model did on a development part, of which no corpus is searched."""
     groups = {
         name: Grouping(numbered([member.cluster for member in members]), frozenset(), "")
         for sets in (paper.heldout, paper.exams)
         for name, members in sets.items()
     }
-    measured = Measured({"candidate": scores}, groups, groups, confidence=0.95)
-    target = policy.target
-    value = measured.own(target.measure, target.of).estimate.estimate
-    return -value if MEASURES[target.measure].less_is_better else value
+    return Measured({"candidate": scores}, groups, groups, confidence=0.95)

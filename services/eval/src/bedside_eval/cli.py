@@ -7,6 +7,7 @@ from bedside_core.commands import Command
 from bedside_eval.check import check
 from bedside_eval.compare.verb import CompareOptions, compare
 from bedside_eval.config import EvalConfig
+from bedside_eval.developed import rank, trajectory
 from bedside_eval.importing.verb import ImportOptions, import_exam
 from bedside_eval.planned import plan
 from bedside_eval.reanalysis.verb import ReanalyseOptions, reanalyse
@@ -64,5 +65,19 @@ COMMANDS: tuple[Command, ...] = (
         EvalConfig,
         arguments=ReportOptions,
         examples=("--config configs/demo.yaml --language de --out report",),
+    ),
+    Command(
+        "rank",
+        "average ranks of many models on development parts, to choose a base before a training",
+        rank,
+        EvalConfig,
+        words=("model...",),
+        examples=("--config run.yaml qwen/base mistral/base llama/base",),
+    ),
+    Command(
+        "trajectory",
+        "a training's milestones on development parts, and which one the rule would choose",
+        trajectory,
+        EvalConfig,
     ),
 )

@@ -10,7 +10,9 @@ from bedside_core.kinds.measures import LIKELIHOOD
 from bedside_core.kinds.plan import Plan
 from bedside_core.kinds.policy import Policy
 from bedside_core.kinds.serving import ServedIdentity
+from bedside_eval.averaged import gains, not_taken, own
 from bedside_eval.evidence import Evidence, Setting
+from bedside_eval.groups import Groups, planned_groups
 from bedside_eval.measured import Measured
 from bedside_eval.records import (
     LABELS,
@@ -53,13 +55,16 @@ def conclude(
     """
     if _all_the_same(measured):
         return same_model(subject, "answers everything exactly as the base does")
-    policy = subject.plan.policy
+    policy, groups = subject.plan.policy, planned_groups(subject.plan.setting)
     decision = decide(policy, measured, settings)
     return _evidence(subject, decision.verdict, decision).model_copy(
         update={
             "setting": setting,
-            "models": {r: summarise(subject.digests[r], r, measured) for r in measured.results},
-            "differences": tuple(_differences(measured)),
+            "models": {
+                r: summarise(subject.digests[r], r, measured, groups) for r in measured.results
+            },
+            "differences": tuple(_differences(measured, groups)),
+            "unmeasured_groups": not_taken(groups, measured),
             "results": dict(measured.results),
         }
     )
@@ -72,7 +77,7 @@ def same_model(subject: Subject, why: str) -> Evidence:
     return _evidence(subject, "SAME_MODEL", decision).model_copy(update={"reasons": (reason,)})
 
 
-def summarise(digest: str, role: Role, measured: Measured) -> ModelSummary:
+def summarise(digest: str, role: Role, measured: Measured, groups: Groups) -> ModelSummary:
     """One model's likelihoods and accuracies."""
     texts = [name for name in measured.heldout if measured.takes(LIKELIHOOD, name)]
     return ModelSummary(
@@ -87,10 +92,11 @@ def summarise(digest: str, role: Role, measured: Measured) -> ModelSummary:
             name: {m: measured.own(m, name, role).estimate for m in others}
             for name, others in _others(measured).items()
         },
+        groups=own(groups, measured, role),
     )
 
 
-def compare(candidate: Role, reference: Role, measured: Measured) -> PairDifference:
+def compare(candidate: Role, reference: Role, measured: Measured, groups: Groups) -> PairDifference:
     """Candidate minus reference on everything that both were asked."""
     texts = [name for name in measured.heldout if measured.takes(LIKELIHOOD, name)]
     return PairDifference(
@@ -109,15 +115,16 @@ def compare(candidate: Role, reference: Role, measured: Measured) -> PairDiffere
             name: {m: measured.gain(m, name, reference, candidate).estimate for m in others}
             for name, others in _others(measured).items()
         },
+        groups=gains(groups, measured, reference, candidate),
     )
 
 
-def _differences(measured: Measured) -> list[PairDifference]:
+def _differences(measured: Measured, groups: Groups) -> list[PairDifference]:
     present = [role for role in LABELS if role in measured.results]
     pairs: list[tuple[Role, Role]] = [("candidate", r) for r in present if r != "candidate"]
     if "checkpoint" in present:
         pairs.append(("checkpoint", "base"))
-    return [compare(*pair, measured) for pair in pairs]
+    return [compare(*pair, measured, groups) for pair in pairs]
 
 
 def _accuracies(

@@ -6,7 +6,7 @@ Tested in tests/eval/test_run.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -26,6 +26,21 @@ class House(Config):
     """The function of whoever signs, as "medical director"; no person's name."""
 
 
+Selection = Literal["last", "best_target", "average_rank"]
+
+
+class GroupSet(Config):
+    """How a set of a group is asked and measured."""
+
+    measure: str = "accuracy"
+    """One number for each item, as a policy names it; what this version does not take is said."""
+    shots: int = Field(default=0, ge=0)
+    """Examples before each item: the file has them, from `bedside eval import-exam --shots`."""
+
+
+Group = Annotated[dict[SetName, GroupSet], Field(min_length=1)]
+
+
 class EvalConfig(Config):
     """What the models are examined on, and how."""
 
@@ -35,9 +50,15 @@ class EvalConfig(Config):
     """Held-out sets by name: folders of UTF-8 `.txt` files, or `.jsonl` files."""
     exams: dict[SetName, Path] = Field(default_factory=dict)
     """Multiple-choice exams by name: JSON Lines files."""
+    groups: dict[SetName, Group] = Field(default_factory=dict)
+    """Groups of exams by name, which are averaged by number of questions, and each set once."""
+    selection: Selection = "best_target"
+    """By what one of several candidates, or of the milestones of a training, is chosen on the
+    development parts: `last` of the list, `best_target` by the policy's target, `average_rank` over
+    the sets of all groups. It is a part of the plan."""
     shortlist: tuple[Slot, ...] = Field(default=("merged",), min_length=1)
-    """Candidates: slots of this run, or `run/slot`. Of several, the best on the development parts
-    alone is examined on the sealed ones."""
+    """Candidates: slots of this run, or `run/slot`. Of several one is examined on the
+    sealed parts: that which `selection` chooses."""
     house: House = House()
     """For the report that a medical director signs."""
     reference: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bedside_core.artifacts import Artifact
 from bedside_core.errors import ArtifactError
@@ -79,6 +79,8 @@ class Evidence(EvidencePart):
     models: dict[Role, ModelSummary]
     differences: tuple[PairDifference, ...]
     findings: tuple[Finding, ...]
+    unmeasured_groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Planned groups of exams that have no average, with the sets that were not measured."""
     results: dict[Role, ModelScores]
     """Per text and per question."""
     house: House = House()

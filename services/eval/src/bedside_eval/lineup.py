@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from bedside_core.artifacts import Artifact
@@ -10,6 +11,7 @@ from bedside_core.registry.registry import Registry
 from bedside_core.run import Run
 from bedside_eval.records import Role
 
+_DIGEST = re.compile(r"[0-9a-f]{8,64}$")
 MODELS = ("base", "checkpoint", "merged")
 """Kinds of artifact that are a model."""
 
@@ -24,6 +26,20 @@ def shortlisted(run: Run, slots: Iterable[str]) -> dict[str, Artifact]:
     """
     return {slot: _model(run.registry, slot if "/" in slot else f"{run.name}/{slot}")
             for slot in slots}  # fmt: skip
+
+
+def named(run: Run, names: Iterable[str]) -> dict[str, Artifact]:
+    """Models by what an operator calls them: a slot of this run, `run/slot` or a digest.
+
+    Raises:
+        As `shortlisted`.
+    """
+    return {
+        name: _model(
+            run.registry, name if "/" in name or _DIGEST.match(name) else f"{run.name}/{name}"
+        )
+        for name in names
+    }
 
 
 def lineup(registry: Registry, candidate: Artifact, reference: str | None) -> dict[Role, Artifact]:

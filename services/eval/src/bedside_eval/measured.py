@@ -108,7 +108,7 @@ class Measured:
 
     def gains(self, measure: str, of: str, against: Role, role: Role = "candidate") -> Array:
         """The same per cluster, shape (clusters,); of rates and means."""
-        ours, theirs = (self._by_cluster(measure, of, r) for r in (role, against))
+        ours, theirs = (self.by_cluster(measure, of, r) for r in (role, against))
         return theirs - ours if MEASURES[measure].less_is_better else ours - theirs
 
     def own(self, measure: str, of: str, role: Role = "candidate") -> Comparison:
@@ -121,7 +121,7 @@ class Measured:
         seed = seed_of([groups[of].sha256], f"{measure} {of}")
         if found.form == "statistic":
             return self._resampled(measure, of, (role,), seed)
-        values = self._by_cluster(measure, of, role)
+        values = self.by_cluster(measure, of, role)
         return difference(values, confidence=self.confidence, seed=seed)
 
     def _resampled(self, measure: str, of: str, roles: Sequence[Role], seed: int) -> Comparison:
@@ -143,7 +143,8 @@ class Measured:
             confidence=self.confidence, seed=seed, family=self._family,
         )  # fmt: skip
 
-    def _by_cluster(self, measure: str, of: str, role: Role) -> Array:
+    def by_cluster(self, measure: str, of: str, role: Role) -> Array:
+        """One model's value per cluster, shape (clusters,), sorted by label; of rates and means."""
         if MEASURES[measure].form == "rate":
             return self.bits_per_byte(of, role)
         return cluster_means(self.values(measure, of, role), self.exams[of].labels)

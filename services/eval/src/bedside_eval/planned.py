@@ -18,6 +18,7 @@ from bedside_core.messages import did_you_mean
 from bedside_core.registry.ledger import Planned
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
+from bedside_eval.groups import check_groups
 from bedside_eval.plan import prepare
 
 
@@ -34,6 +35,7 @@ def plan(config: EvalConfig, run: Run) -> None:
     policy = read_policy(config.policy)
     check_sets(policy, config)
     check_types(policy, config)
+    check_groups(config)
     base = run.input("base")
     development, sets = prepare(config, run)
     reference = run.registry.get(config.reference).digest if config.reference else None
@@ -132,7 +134,20 @@ def setting_of(config: EvalConfig, serving: Serving) -> dict[str, Any]:
         "wording": WORDING_SHA256,
         "generation": config.generation and config.generation.model_dump(mode="json"),
         **serving.model_dump(mode="json"),
+        **_chosen_before(config),
     }
+
+
+def _chosen_before(config: EvalConfig) -> dict[str, Any]:
+    """What is averaged, and by what a candidate is chosen, where there is anything to choose."""
+    document = config.model_dump(mode="json", include={"groups", "selection"})
+    return {
+        name: document[name]
+        for name, there_is in (
+            ("groups", config.groups), ("selection", len(config.shortlist) > 1),
+        )
+        if there_is
+    }  # fmt: skip
 
 
 def _show(written: Planned) -> None:

@@ -187,6 +187,21 @@ class PairDifference(EvidencePart):
     exams: dict[str, dict[Metric, AccuracyDifference]]
     gains: dict[str, dict[str, Estimate]]
     """By exam and every other measure; positive is better, whatever the measure."""
+    groups: dict[str, GroupAverage] = {}
+    """Gains of groups of exams whose sets were all measured; positive is better."""
+
+
+class GroupAverage(EvidencePart):
+    """One group of exams in two averages of its sets, each cluster of a set counting once."""
+
+    sets: dict[str, str]
+    """What is averaged: the measure of each set."""
+    questions: int
+    """Of all sets, as far as they are clean."""
+    by_questions: Estimate
+    """Each set weighs as many questions as it has."""
+    by_sets: Estimate
+    """Each set weighs the same (macro average)."""
 
 
 class ModelSummary(EvidencePart):
@@ -199,6 +214,7 @@ class ModelSummary(EvidencePart):
     accuracy: dict[str, dict[Metric, Estimate]]
     values: dict[str, dict[str, Estimate]]
     """By exam and every other measure."""
+    groups: dict[str, GroupAverage] = {}
 
 
 class Lost(EvidencePart):

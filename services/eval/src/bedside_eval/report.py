@@ -60,6 +60,20 @@ def overview(evidence: Evidence) -> Rows:
         for measure, gain in gains.items():
             values = [_share(evidence.models[r].values[name][measure].estimate) for r in roles]
             rows.append([f"{name} exam", measure, *values, *_points(_change(measure, gain))])
+    return rows + _group_rows(evidence, difference, roles)
+
+
+def _group_rows(evidence: Evidence, difference: PairDifference, roles: Sequence[Role]) -> Rows:
+    """Both averages of each group of exams, in points; then the groups that have none."""
+    rows = []
+    for name, group in difference.groups.items():
+        for label, which in (("by questions", "by_questions"), ("by sets", "by_sets")):
+            own = [getattr(evidence.models[r].groups[name], which).estimate for r in roles]
+            values = [f"{100 * value:.1f} %" for value in own]
+            rows.append([f"{name} group", label, *values, *_points(getattr(group, which))])
+    blank = ["" for _ in roles]
+    for name, missing in evidence.unmeasured_groups.items():
+        rows.append([f"{name} group", f"not measured: {', '.join(missing)}", *blank, "", ""])
     return rows
 
 

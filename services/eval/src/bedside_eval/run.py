@@ -21,6 +21,7 @@ from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.evidence import SCHEMA_VERSION, Evidence, load_evidence
 from bedside_eval.exam import Paper
+from bedside_eval.groups import groups_of
 from bedside_eval.lineup import lineup, shortlisted
 from bedside_eval.plan import read_papers
 from bedside_eval.planned import plan_of
@@ -120,18 +121,21 @@ def _export(artifact: Artifact, folder: Path, language: Language | None) -> None
 
 
 def _candidate(config: EvalConfig, run: Run, planned: Planned, development: Paper) -> Artifact:
-    """The only candidate, or the best on the development parts."""
+    """The only candidate, or the one that the planned rule chooses on the development parts."""
     candidates = shortlisted(run, config.shortlist)
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     from bedside_eval.choice import asked, best
     from bedside_eval.measurement import measure, refuse_unusable
 
-    paper = asked(planned.plan.policy, development)
+    policy, rule, groups = planned.plan.policy, config.selection, groups_of(config)
+    if rule == "last":
+        return list(candidates.values())[-1]
+    paper = asked(policy, development, rule, groups)
     recipe = _recipe(config, run, planned, candidates)
     measurement = measure(config, run, recipe, candidates, paper)
     refuse_unusable(measurement.results)
-    return candidates[best(planned.plan.policy, paper, measurement.results)]
+    return candidates[best(policy, paper, measurement.results, rule, groups)]
 
 
 def _recipe(

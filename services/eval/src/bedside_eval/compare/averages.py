@@ -4,9 +4,8 @@ As the PARCOMED paper's tables have them: the mean over tasks, the mean weighted
 numbers of items, and the average rank over tasks (1 is best, ties averaged); the paper prints them
 without intervals.
 
-An average is a mean over the clusters of all tasks, each having the value by which it moves the
-average (linearisation; Woodruff, J. Am. Stat. Assoc. 66, 1971), so a patient who is in several
-tasks is one cluster.
+An average is a mean over the clusters of all tasks (`statistics.averages`), so a patient who is in
+several tasks is one cluster.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 
 from bedside_eval.compare.pairing import Paired
 from bedside_eval.compare.result import Average, AverageName, Rank
+from bedside_eval.statistics.averages import combined
 from bedside_eval.statistics.clusters import cluster_means
 from bedside_eval.statistics.estimate import (
     MIN_CLUSTERS,
@@ -39,6 +40,18 @@ _CONSTANT = 1e-9
 """Values whose range is this share of their size are all the same but for rounding."""
 _TIE = 12
 """Decimals to which scores are equal, so that rounding breaks no tie."""
+
+
+class Scored(Protocol):
+    """What several models made of the items of one task."""
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """One per item."""
+
+    @property
+    def scores(self) -> Array:
+        """Shape (models, items)."""
 
 
 def two_sided(found: Comparison) -> float:
@@ -79,7 +92,7 @@ def _average(
 
 
 def ranks(
-    tasks: Sequence[Paired], labels: Sequence[str], *, confidence: float, seed: int
+    tasks: Sequence[Scored], labels: Sequence[str], *, confidence: float, seed: int
 ) -> list[Rank]:
     """Every model's average rank over at least two tasks.
 
@@ -108,24 +121,8 @@ def ranks(
     ]
 
 
-def _moved(tasks: Sequence[Paired], values: Sequence[Array], sizes: Sequence[int]) -> Array:
-    """One value per cluster of all tasks, whose mean is the weighted mean of the tasks' means.
-
-    Args:
-        tasks: whose clusters they are.
-        values: by task, one per cluster.
-        sizes: the tasks' weights.
-    """
-    total, estimate = sum(sizes), 0.0
-    every = {name: 0.0 for task in tasks for name in sorted(set(task.clusters))}
-    for task, size, here in zip(tasks, sizes, values, strict=True):
-        estimate += size / total * float(here.mean())
-        # As each task's mean is estimated too, squares about it are too small by (n - 1) / n.
-        stretch = math.sqrt(len(here) / (len(here) - 1)) if len(here) > 1 else 1.0
-        moved = size / total * len(every) / len(here) * stretch * (here - here.mean())
-        for name, value in zip(sorted(set(task.clusters)), moved.tolist(), strict=True):
-            every[name] += value
-    return estimate + np.array(list(every.values()))
+def _moved(tasks: Sequence[Scored], values: Sequence[Array], sizes: Sequence[int]) -> Array:
+    return combined(values, [sorted(set(task.clusters)) for task in tasks], sizes)
 
 
 def _comparisons(rows: Array, *, confidence: float, seed: int) -> list[Comparison]:
@@ -156,12 +153,12 @@ def _ranks(scores: Sequence[Array]) -> Array:
     return found
 
 
-def _values(task: Paired) -> Array:
+def _values(task: Scored) -> Array:
     """Shape (models, clusters), sorted by the clusters' names."""
     return np.stack([cluster_means(row, task.clusters) for row in task.scores.tolist()])
 
 
-def _draw(tasks: Sequence[Paired], number: int, seed: int) -> list[Array]:
+def _draw(tasks: Sequence[Scored], number: int, seed: int) -> list[Array]:
     """Each task's scores in `number` resamples, shape (models, resamples)."""
     names = [sorted(set(task.clusters)) for task in tasks]
     every = sorted({name for found in names for name in found})
