@@ -172,6 +172,16 @@ def test_an_engine_that_does_not_serve_the_model_is_an_error(
     assert words in capfd.readouterr().err
 
 
+def test_a_chat_template_that_fails_is_said_without_the_question(
+    asked: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    template = "{{ raise_exception(messages[0]['content']) }}"
+    asked.add_models(files={"chat_template.jinja": template})
+    assert run(asked, "plan", "run") == 3
+    err = capfd.readouterr().err
+    assert "its chat template fails" in err and "Frage 0" not in err
+
+
 def test_answers_that_nobody_asks_for_cannot_be_a_condition(
     asked: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from jinja2 import TemplateError
 
 from bedside_core.artifacts import Artifact
 from bedside_core.console import say
@@ -63,18 +65,11 @@ def check_exams(
         tokenizer = load_tokenizer(model.path)
         chat = chat_template_sha256(model.path) is not None
         for name, items in exams.items():
-            long = []
-            for item in items:
-                message = [{"role": "user", "content": item.asked}]
-                text = (
-                    tokenizer.apply_chat_template(
-                        message, tokenize=False, add_generation_prompt=True
-                    )
-                    if chat
-                    else item.asked
-                )
-                if len(tokenizer.encode(str(text))) + config.max_tokens > window:
-                    long.append(item.id)
+            long = [
+                item.id
+                for item in items
+                if _tokens(tokenizer, item, digest, chat=chat) + config.max_tokens > window
+            ]
             if long:
                 more = f" and {len(long) - NAMED} more" if len(long) > NAMED else ""
                 raise InputError(
@@ -83,6 +78,22 @@ def check_exams(
                     f"inference.engine.max_model_len for model {digest[:12]} "
                     f"({', '.join(long[:NAMED])}{more}) - raise it or lower max_tokens"
                 )
+
+
+def _tokens(tokenizer: Any, item: ExamItem, digest: str, *, chat: bool) -> int:
+    """How long a question is for a model."""
+    if not chat:
+        return len(tokenizer.encode(item.asked))
+    messages = [{"role": "user", "content": item.asked}]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError):
+        # Its own words may quote the question.
+        raise InputError(
+            f"model {digest[:12]}: its chat template fails on a message of a user - mend it and "
+            "make the model again"
+        ) from None
+    return len(tokenizer.encode(text))
 
 
 def answer_exams(
