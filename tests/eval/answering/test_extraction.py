@@ -72,4 +72,4 @@ def test_whatever_is_written_gives_options_or_none(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["A " * 50_000, "Antwort " * 30_000, "(" * 100_000, "\0" * 99_999])
 def test_long_answers_take_no_long_time(text: str) -> None:
-    chosen(text, OPTIONS)
+    assert chosen(text, OPTIONS) in (None, frozenset({0}))
