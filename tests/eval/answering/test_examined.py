@@ -182,6 +182,18 @@ def test_a_chat_template_that_fails_is_said_without_the_question(
     assert "its chat template fails" in err and "Frage 0" not in err
 
 
+def test_answers_that_no_condition_rests_on_excuse_no_other_template(asked: Any) -> None:
+    """They are taken and shown, and the candidate's template still lets it answer otherwise."""
+    asked.write_policy(guards=[{"of": "general", "max_loss": 0.1}])
+    asked.add_models(files={"chat_template.jinja": "{{ messages[0]['content'] }}"})
+    behave(asked, merged="deaf")
+    assert run(asked, "plan", "run") == 0
+    found = evidence(asked)
+    assert found["verdict"] == "NOT_ENOUGH_EVIDENCE"
+    assert any("no condition of the policy is of answers" in r for r in found["reasons"])
+    assert set(found["results"]["candidate"]["values"]["medical"]["accuracy_generated"]) == {0}
+
+
 def test_answers_that_nobody_asks_for_cannot_be_a_condition(
     asked: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

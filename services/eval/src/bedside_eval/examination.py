@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from bedside_core.artifacts import Artifact, Recipe
 from bedside_core.clusters import Member
+from bedside_core.kinds.measures import MEASURES
 from bedside_core.kinds.plan import Look, PlannedSet
+from bedside_core.kinds.policy import Policy
 from bedside_core.kinds.serving import behaviour_differs, served_identity
 from bedside_core.registry.ledger import Planned
 from bedside_core.run import Run
@@ -74,7 +76,8 @@ def examine_sealed(
         estimand=measurement.estimand,
         task=measurement.task,
     )
-    unseen = () if candidate.answered else _behaviour(models)
+    # Answers that are measured and that no condition rests on would let anything pass.
+    unseen = () if _judges_answers(planned.plan.policy) else _behaviour(models)
     settings = (*_without_numbers(candidate), *unseen, *_deleted(found))
     return conclude(subject._replace(look=look.hash), measured, setting, settings)
 
@@ -116,6 +119,12 @@ def _without_numbers(candidate: ModelScores) -> tuple[Finding, ...]:
     )  # fmt: skip
 
 
+def _judges_answers(policy: Policy) -> bool:
+    """Whether a condition is of what models answer; where it cannot be taken, it stays open."""
+    asked = (MEASURES.get(condition.measure) for condition in policy.conditions)
+    return any(measure is not None and measure.taken == "engine" for measure in asked)
+
+
 def _behaviour(models: Mapping[Role, Artifact]) -> tuple[Finding, ...]:
     """What lets the candidate answer otherwise than its base, and no likelihood sees."""
     return tuple(
@@ -123,7 +132,7 @@ def _behaviour(models: Mapping[Role, Artifact]) -> tuple[Finding, ...]:
             condition="setting", measure="generation", of=name, against="base", outcome="open",
             reason=(
                 f"The candidate's {name} is not the base's, so it answers otherwise than "
-                "likelihood can show, and answers are not measured (eval.generation)."
+                "likelihood can show, and no condition of the policy is of answers."
             ),
         )
         for name in behaviour_differs(models["candidate"], models["base"])
