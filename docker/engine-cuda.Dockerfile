@@ -45,7 +45,7 @@ ENV PATH=/opt/code/bin:${PATH} \
     VLLM_NO_USAGE_STATS=1 \
     DO_NOT_TRACK=1
 RUN mv /opt/bedside.pth "$(cat /opt/pth-path)" \
-    && install -d -o 10001 -g 0 -m 0775 /app /run/bedside /var/lib/bedside /run/secrets/bedside \
+    && install -d -o 10001 -g 0 -m 0775 /app /run/bedside /run/bedside-exam /var/lib/bedside /run/secrets/bedside \
     && echo 'bedside:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
     && echo engine > /etc/bedside-image \
     && python3 -IB -c "import bedside_core.cli, bedside_inference.engine.launch" \

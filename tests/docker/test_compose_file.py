@@ -28,10 +28,12 @@ STEPS = {
     "train-classifier",
     "trainer",
     "merger",
+    "engine-exam",
     "eval",
     "promote",
     "archive",
 }
+READERS = {*ENGINES, "engine-exam"}
 
 FORBIDDEN = {
     *("privileged", "pid", "ipc", "userns_mode", "cap_add", "devices", "device_cgroup_rules"),
@@ -234,11 +236,21 @@ def test_a_step_begins_before_there_are_keys(compose: Any) -> None:
 
 
 def test_the_registry_is_seen_or_written_by_the_wrong_service(compose: Any) -> None:
-    writers = {"annotate", *STEPS} - {"secrets"}
+    writers = {"annotate", *STEPS} - {"secrets", *READERS}
     assert compose.who_mounts("registry") == {
-        **dict.fromkeys(ENGINES, "ro"),
+        **dict.fromkeys(READERS, "ro"),
         **dict.fromkeys(writers, "rw"),
     }
+
+
+def test_the_lent_engine_is_reached_by_another_than_the_evaluation(compose: Any) -> None:
+    assert compose.who_mounts("exam") == {"engine-exam": "rw", "eval": "rw"}
+    told = {
+        name: service["environment"]["BEDSIDE_EXAM_SOCKET"]
+        for name, service in compose.services.items()
+        if "BEDSIDE_EXAM_SOCKET" in service.get("environment", {})
+    }
+    assert told == dict.fromkeys(("engine-exam", "eval"), "/run/bedside-exam/lent/socket")
 
 
 def test_the_engine_token_is_seen_by_another_than_its_two_ends(compose: Any) -> None:
@@ -255,7 +267,7 @@ def test_documents_reach_what_serves(compose: Any) -> None:
         for name in compose.services
         if {"/app/data", "/app/demo"} & {target for target, _ in compose.mounts(name).values()}
     }
-    assert seen & {*STAY, "secrets", "keys", "listener", "archive", "promote"} == set()
+    assert seen & {*STAY, *READERS, "secrets", "keys", "listener", "archive", "promote"} == set()
     labelling = {"annotate", "train-classifier"}
     assert seen == {"bootstrap", "base", "plan", "corpus", "eval", *labelling}
 
@@ -280,6 +292,7 @@ def test_a_volume_is_mounted_where_the_images_do_not_look(compose: Any) -> None:
         "pin": {"/var/lib/bedside-pin"},
         "gateway": {"/var/lib/bedside", "/var/lib/bedside-gateway"},
         "secrets": {"/run/secrets/bedside"},
+        "exam": {"/run/bedside-exam"},
     }
 
 
@@ -303,7 +316,7 @@ def test_a_gpu_is_given_to_a_step_that_has_an_image_for_processors(compose: Any,
         used = {n for n, s in compose.services.items() if f"bedside/{image}:" in s["image"]}
         assert {n for n, s in gpu.services.items() if f"bedside/{image}:" in s["image"]} == used
     computing = {name for name, service in gpu.services.items() if "deploy" in service}
-    assert computing == {"engine", "engine-next", "trainer", "eval"}
+    assert computing == {*READERS, "trainer", "eval"}
 
 
 def test_an_image_of_somebody_else_is_fetched(compose: Any) -> None:

@@ -11,10 +11,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import openai
 import pytest
 
+from bedside_core.config import load_document
 from bedside_core.kinds.evidence import EVIDENCE, read_evidence
 from bedside_core.registry.registry import Registry
 
@@ -45,6 +47,22 @@ def test_the_evidence_shows_a_medical_gain_and_is_signed(registry):
     assert registry.current().model == head.candidate == registry.get("demo/merged").digest
     evidence = json.loads(artifact.file(EVIDENCE).read_text())
     assert evidence["candidate"] != evidence["base"]
+
+
+def test_every_model_has_answered_the_exams_by_the_engine(registry):
+    evidence = json.loads(registry.get("demo/evidence").file(EVIDENCE).read_text())
+    choices = {"medical_de", "general_de"}
+    for role in ("base", "checkpoint", "candidate"):
+        answered = evidence["results"][role]["answered"]
+        assert {name: set(modes) for name, modes in answered.items()} == {
+            name: {"generated", "constrained"} if name in choices else {"generated"}
+            for name in load_document(Path("configs/demo.yaml"))["eval"]["exams"]
+        }
+        for modes in answered.values():
+            assert [one["unanswered"] for one in modes.values()] == [0] * len(modes)
+        assert all(answered[name]["constrained"]["unreadable"] == 0 for name in choices)
+        followed = evidence["results"][role]["values"]["instructions_de"]["instructions_followed"]
+        assert 0 < sum(followed) < len(followed) > 40
 
 
 def test_held_out_perplexity_fell_in_training(registry):

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 COMPONENT = "app.kubernetes.io/component"
+UNASKED = ("--set", "config.eval.generation=null")
+LENT = {"name": "BEDSIDE_EXAM_SOCKET", "value": "/run/bedside-exam/lent/socket"}
 
 
 def job(manifests: Any) -> Any:
@@ -29,6 +31,7 @@ def test_steps_run_in_another_order(render: Any) -> None:
         ("corpus", f"corpus build {config}"),
         ("trainer", f"trainer run {config}"),
         ("merger", f"merger run {config}"),
+        ("engine-exam", f"inference examine {config}"),
         ("eval", f"eval run {config}"),
     ]
     (promote,) = pod.spec["containers"]
@@ -41,13 +44,41 @@ def test_another_step_gets_a_signing_key(render: Any) -> None:
         "plan": [
             {"name": "BEDSIDE_OPERATOR_KEY", "value": "/var/lib/bedside-operator/operator.pem"}
         ],
+        "engine-exam": [LENT],
         "eval": [
-            {"name": "BEDSIDE_EVIDENCE_KEY", "value": "/var/lib/bedside-evidence/evidence.pem"}
+            LENT,
+            {"name": "BEDSIDE_EVIDENCE_KEY", "value": "/var/lib/bedside-evidence/evidence.pem"},
         ],
         "promote": [
             {"name": "BEDSIDE_OPERATOR_KEY", "value": "/var/lib/bedside-operator/operator.pem"}
         ],
     }
+
+
+def test_the_lent_engine_is_no_sidecar_or_sees_a_text(render: Any) -> None:
+    pod = render("cpu-demo").pods["adapt"]
+    found = {c["name"]: c for c in pod.containers}
+    lender = found["engine-exam"]
+    assert lender["restartPolicy"] == "Always"
+    mounts = {m["name"]: m.get("readOnly", False) for m in lender["volumeMounts"]}
+    assert mounts == {
+        "config": True, "registry": True, "pin": True, "exam": False, "shm": False, "tmp": False,
+    }  # fmt: skip
+    sharing = {n for n, c in found.items() if "exam" in {m["name"] for m in c["volumeMounts"]}}
+    assert sharing == {"engine-exam", "eval"}
+
+
+def test_an_engine_is_lent_to_an_evaluation_that_asks_for_no_answer(render: Any) -> None:
+    pod = render("cpu-demo", *UNASKED).pods["adapt"]
+    assert "engine-exam" not in {c["name"] for c in pod.containers}
+    assert "exam" not in {volume["name"] for volume in pod.spec["volumes"]}
+    assert "BEDSIDE_EXAM_SOCKET" not in str(pod.spec)
+
+
+def test_the_engine_is_an_input_only_where_it_is_lent(render: Any) -> None:
+    other = ("--set", "engine.image.tag=0.1.1")
+    assert name(render) != name(render, *other)
+    assert name(render, *UNASKED) == name(render, *UNASKED, *other)
 
 
 def test_training_or_merging_sees_a_sealed_text(render: Any) -> None:
@@ -89,7 +120,6 @@ def test_an_input_changes_and_the_old_result_stays(render: Any, change: str) -> 
         "config.inference.model_name=other",
         "config.inference.audit.retention_days=700",
         "gateway.image.tag=0.1.1",
-        "engine.image.tag=0.1.1",
         "merger.resources.limits.cpu=2",
         "eval.resources.limits.memory=9Gi",
         "trainer.shmSize=2Gi",

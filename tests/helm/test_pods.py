@@ -98,6 +98,7 @@ def test_an_image_is_not_that_of_its_step(render: Any) -> None:
         "corpus": "bedside/corpus:0.2.0",
         "trainer": trainer,
         "merger": "bedside/merger:0.2.0",
+        "engine-exam": "bedside/engine:0.2.0",
         "eval": evaluation,
         "promote": evaluation,
         "admin": "bedside/gateway:0.2.0",
@@ -214,14 +215,21 @@ def amount(quantity: object) -> float:
 
 
 def test_the_demo_does_not_fit_the_machine_that_the_readme_names(render: Any) -> None:
-    """What the scheduler adds up: of a pod its containers together, or a larger one before them."""
+    """What the scheduler adds up: of a pod its containers together, or a larger one before them.
+
+    A sidecar counts from where it begins (KEP-753).
+    """
 
     def asked(pod: Any, resource: str) -> float:
         def request(container: Any) -> float:
             return amount(container["resources"]["requests"][resource])
 
-        before = [request(c) for c in pod.spec.get("initContainers", [])]
-        return max([sum(request(c) for c in pod.spec["containers"]), *before])
+        beside, most = 0.0, 0.0
+        for container in pod.spec.get("initContainers", []):
+            most = max(most, beside + request(container))
+            if container.get("restartPolicy") == "Always":
+                beside += request(container)
+        return max(most, beside + sum(request(c) for c in pod.spec["containers"]))
 
     manifests = render("cpu-demo")
     assert [o["spec"]["replicas"] for o in manifests.of_kind("Deployment")] == [0, 1]
@@ -230,7 +238,7 @@ def test_the_demo_does_not_fit_the_machine_that_the_readme_names(render: Any) ->
     memory = sum(asked(pod, "memory") for pod in at_once)
     # The cluster's own pods on a machine of its own: 0.8 cores and 0.7 GB are usual.
     assert cores <= 2 - 0.8
-    assert memory <= 8e9 - 0.7e9
+    assert memory <= 12e9 - 0.7e9
     assert (
         amount(manifests.pods["engine"].container("engine")["resources"]["requests"]["memory"])
         >= 3.3e9
@@ -324,7 +332,7 @@ def test_a_reader_of_the_registry_is_not_told_whose_it_is(render: Any) -> None:
         for container in pod.containers
         if {"name": "BEDSIDE_PIN", "value": fingerprint} in container.get("env", [])
     }
-    steps = ("import-base", "plan", "corpus", "trainer", "merger", "eval", "promote")
+    steps = ("import-base", "plan", "corpus", "trainer", "merger", "engine-exam", "eval", "promote")
     assert told == {"bootstrap", "verify", "engine", "gateway", "admin", *steps}
     assert "keys" not in pinned.pods  # the house exists: none is made
 

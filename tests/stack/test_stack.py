@@ -306,6 +306,25 @@ def test_adapting_ends_in_a_promotion(stack) -> None:
     assert "is unchanged, reused" in stack.told("trainer")
 
 
+def test_the_evaluation_is_lent_an_engine_by_another_container(stack, root) -> None:
+    stack.compose("up", "--detach", "--no-deps", "engine-exam")
+    script = root / "tests/stack/ask_exams.py"
+    options = ("--entrypoint", "python3", "-v", f"{script}:/app/ask_exams.py:ro")
+    words = ("/app/ask_exams.py", "/var/lib/bedside", stack.environment["BEDSIDE_CONFIG"])
+    done = stack.once("eval", *words, "/tmp/answers", options=options)
+    _, counts = json.loads(done.stdout.splitlines()[-1])
+    assert {name: set(modes) for name, modes in counts.items()} == {
+        "choice": {"generated", "constrained"},
+        "open": {"generated"},
+        "documents": {"generated"},
+        "instructions": {"generated"},
+    }
+    assert all(one["unanswered"] == 0 for modes in counts.values() for one in modes.values())
+    assert counts["choice"]["constrained"]["unreadable"] == 0
+    assert "engine lent" in stack.told("engine-exam")
+    stack.compose("stop", "engine-exam")
+
+
 def models(stack, *words: str) -> str:
     return stack.compose("exec", "-T", "gateway", "bedside", "inference", "models", *words).stdout
 

@@ -1,7 +1,7 @@
 """Answers decide, through the verbs: what likelihood cannot see is seen.
 
 The engine here is a program of the test's that speaks the engine's protocol; the real one answers
-in tests/e2e/test_exams.py.
+in tests/e2e/test_demo.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An engine is lent to one connection at a time and ends with it.
 
-The engine here is a program of the test's; the real one is asked in tests/e2e/test_exams.py.
+The engine here is a program of the test's; the real one is asked in tests/stack/test_stack.py.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ from bedside_core.rehearsal import LEASES, rehearsed
 from bedside_inference.engine.lending import lend
 
 ENGINE = """
-import os, socket, sys, time
+import os, signal, socket, sys, time
+from bedside_core import lifeline
+lifeline.hold(signal.SIGKILL)
 place, model = sys.argv[sys.argv.index("rehearse") + 1:][:2]
 if model.startswith("bad"):
     print("vllm says something", flush=True)
@@ -31,10 +34,10 @@ if model.startswith("bad"):
     sys.exit(3)
 if model.startswith("5104"):
     time.sleep(600)
+print(os.getpid(), file=open(f"{place}/../pid", "w"), flush=True)
 with socket.socket(socket.AF_UNIX) as door:
     door.bind(f"{place}/engine.sock")
     door.listen()
-    print(os.getpid(), file=open(f"{place}/../pid", "w"), flush=True)
     if model.startswith("dead"):
         door.accept()
         sys.exit(1)
@@ -145,6 +148,29 @@ def test_an_engine_that_is_named_and_not_there_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LEASES, str(tmp_path / "none.sock"))
+    monkeypatch.setattr("bedside_core.rehearsal.LENDER_SECONDS", 0)
     with pytest.raises(InputError, match="does not answer"), rehearsed([], "a" * 64):
         pass
     assert os.environ[LEASES]
+
+
+def test_a_container_that_lends_may_begin_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "late.sock"
+    monkeypatch.setenv(LEASES, str(path))
+
+    def begin() -> None:
+        time.sleep(0.5)
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(path))
+            door.listen()
+            lessee, _ = door.accept()
+            with lessee:
+                lessee.sendall(b'{"socket": "engine/engine.sock"}\n')
+
+    lender = threading.Thread(target=begin)
+    lender.start()
+    with rehearsed([], "a" * 64) as found:
+        assert found == tmp_path / "engine/engine.sock"
+    lender.join()

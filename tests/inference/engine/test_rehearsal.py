@@ -90,6 +90,7 @@ def test_it_is_the_run_s_base_on_one_socket_and_no_network(
     served = json.loads(environment["BEDSIDE_SERVED"])
     assert (served["model"], served["verdict"]) == (base.digest, "UNPROVEN")
     assert environment["BEDSIDE_ENGINE_NETWORK"] == "0"
+    assert environment["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "0"
     assert environment["HOME"].startswith(str(place))
 
 

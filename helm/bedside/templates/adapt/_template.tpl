@@ -1,6 +1,7 @@
 {{/* The pod of the adaptation: the root. First each image checks its part of the config, so that a
 slip in the last section is not found after hours of training; then the steps, in order. */}}
 {{- define "bedside.adaptTemplate" -}}
+{{- $lent := include "bedside.lent" . -}}
 metadata:
   labels:
     {{- include "bedside.podLabels" (list . "adapt" .Values.adapt) | nindent 4 }}
@@ -13,7 +14,7 @@ metadata:
 spec:
   {{- include "bedside.pod" . | nindent 2 }}
   {{- include "bedside.noDns" . | nindent 2 }}
-  {{- with include "bedside.placement" (list . .Values.adapt .Values.trainer.gpu .Values.eval.gpu) | trim }}
+  {{- with include "bedside.placement" (list . .Values.adapt .Values.trainer.gpu .Values.eval.gpu (ternary .Values.engine.gpu dict (ne $lent ""))) | trim }}
   {{- . | nindent 2 }}
   {{- end }}
   restartPolicy: Never
@@ -34,6 +35,27 @@ spec:
       {{- include "bedside.adaptStep" (list . "trainer" "trainer" "run") | nindent 6 }}
     - name: merger
       {{- include "bedside.adaptStep" (list . "merger" "merger" "run") | nindent 6 }}
+    {{- if $lent }}
+    # Beside what follows, and ended with the pod: lends the evaluation an engine, model after model.
+    - name: engine-exam
+      restartPolicy: Always
+      {{- include "bedside.container" (list . "engine") | nindent 6 }}
+      args: [inference, examine, --config, /app/configs/run.yaml]
+      env:
+        {{- include "bedside.lent" . | nindent 8 }}
+        {{- with include "bedside.pin" . }}
+        {{- . | nindent 8 }}
+        {{- end }}
+      resources:
+        {{- include "bedside.gpuResources" .Values.engine | nindent 8 }}
+      volumeMounts:
+        - {name: config, mountPath: /app/configs, readOnly: true}
+        - {name: registry, mountPath: /var/lib/bedside, readOnly: true}
+        - {name: pin, mountPath: /var/lib/bedside-pin, readOnly: true}
+        - {name: exam, mountPath: /run/bedside-exam}
+        - {name: shm, mountPath: /dev/shm}
+        - {name: tmp, mountPath: /tmp}
+    {{- end }}
     - name: eval
       {{- include "bedside.adaptStep" (list . "eval" "eval" "run") | nindent 6 }}
   containers:
@@ -60,7 +82,19 @@ spec:
     {{- include "bedside.claimVolume" (list . "operator" .Values.keys.operator) | nindent 4 }}
     {{- include "bedside.claimVolume" (list . "pin" .Values.keys.pin) | nindent 4 }}
     {{- include "bedside.shmVolume" .Values.trainer.shmSize | nindent 4 }}
+    {{- if $lent }}
+    {{- include "bedside.scratchVolume" (list . "exam") | nindent 4 }}
+    {{- end }}
     {{- include "bedside.scratchVolume" (list . "tmp") | nindent 4 }}
+{{- end }}
+
+{{/* Where an engine is lent to the evaluation, if the run config has models asked for answers: the root. In a
+directory of its own, which the engine makes: Kubernetes gives the volume itself to the group. */}}
+{{- define "bedside.lent" -}}
+{{- $eval := .Values.config.eval | default dict -}}
+{{- if and (hasKey $eval "generation") (not (kindIs "invalid" $eval.generation)) -}}
+- {name: BEDSIDE_EXAM_SOCKET, value: /run/bedside-exam/lent/socket}
+{{- end -}}
 {{- end }}
 
 {{/* One step of it: list root service verb... Only training and evaluation get GPUs, only the latter the key that
@@ -77,8 +111,12 @@ signs evidence, only the plan the operator's. Neither training nor merging is gi
 {{ include "bedside.container" (list $root $service) }}
 args: [{{ join ", " $verb }}, --config, /app/configs/run.yaml]
 {{- $reads := ne (first $verb) "check" }}
+{{- $lent := ternary (include "bedside.lent" $root) "" (eq (join " " $verb) "eval run") }}
 {{- if or $key (and $reads $root.Values.trust.fingerprint) }}
 env:
+  {{- with $lent }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with $key }}
   - {name: BEDSIDE_{{ upper . }}_KEY, value: /var/lib/bedside-{{ . }}/{{ . }}.pem}
   {{- end }}
@@ -103,6 +141,9 @@ volumeMounts:
   {{- end }}
   {{- with $key }}
   - {name: {{ . }}, mountPath: /var/lib/bedside-{{ . }}}
+  {{- end }}
+  {{- if $lent }}
+  - {name: exam, mountPath: /run/bedside-exam}
   {{- end }}
   {{- if $trains }}
   - {name: shm, mountPath: /dev/shm}

@@ -17,7 +17,7 @@ from bedside_core.registry.registry import Registry
 
 COMPOSE = "compose.yaml"
 DEPLOY = (
-    COMPOSE, "compose.gpu.yaml", ".env.example", "configs", "demo", "scripts/backup.sh",
+    COMPOSE, "compose.gpu.yaml", ".env.example", "configs", "demo", "exams", "scripts/backup.sh",
     "scripts/restore.sh", "scripts/selftest.sh", "scripts/up.sh", "docs", "README.md",
     "CHANGELOG.md", "LICENSE",
 )  # fmt: skip

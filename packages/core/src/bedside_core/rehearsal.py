@@ -29,6 +29,8 @@ LEASES = "BEDSIDE_EXAM_SOCKET"
 MAX_LINE_BYTES = 1 << 16
 START_SECONDS = 900.0
 """Loading 24 billion parameters from a slow disk takes some minutes."""
+LENDER_SECONDS = 60.0
+"""For the container that lends engines to begin."""
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.25
 TAIL_LINES = 15
@@ -133,7 +135,7 @@ def _lease(path: Path, model: str) -> Iterator[Path]:
     with socket.socket(socket.AF_UNIX) as asked:
         asked.settimeout(START_SECONDS)
         try:
-            asked.connect(str(path))
+            _connect(asked, path)
             asked.sendall(json.dumps({"model": model}).encode() + b"\n")
             with asked.makefile("rb") as lines:
                 line = lines.readline(MAX_LINE_BYTES)
@@ -154,6 +156,18 @@ def _lease(path: Path, model: str) -> Iterator[Path]:
             )
         say(f"the engine serves model {model[:12]} to this step alone")
         yield path.parent / str(said["socket"])
+
+
+def _connect(asked: socket.socket, path: Path) -> None:
+    """Containers start together, and the other one may be the later."""
+    began = time.monotonic()
+    while True:
+        try:
+            return asked.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            if time.monotonic() - began > LENDER_SECONDS:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def _listens(path: Path) -> bool:

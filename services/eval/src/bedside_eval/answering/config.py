@@ -15,7 +15,7 @@ class Generation(Config):
 
     max_tokens: int = Field(default=512, ge=1, le=32_768)
     """Of an answer; one that has no end by then is truncated and counted."""
-    concurrency: int = Field(default=16, ge=1, le=1024)
+    concurrency: int = Field(default=32, ge=1, le=1024)
     """Questions that the engine has at a time."""
     timeout_seconds: float = Field(default=1800, gt=0)
     """For one answer, as the engine computes several at a time."""
