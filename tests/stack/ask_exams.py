@@ -1,6 +1,6 @@
 """Have a run's merged model answer some items by the engine, as `bedside eval run` does.
 
-    python ask_exams.py HOME CONFIG FOLDER
+python ask_exams.py HOME CONFIG FOLDER
 """
 
 from __future__ import annotations
