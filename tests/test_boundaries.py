@@ -35,9 +35,12 @@ WITHOUT_RUN = {
     ("trainer", "selftest"),
 }
 """Verbs of other services that need no run config: their options are all they have."""
-QUESTIONS = {("eval", "report"), ("trainer", "plan")}
+QUESTIONS = {
+    *(("eval", verb) for verb in ("report", "blind-form", "read-forms")),
+    ("trainer", "plan"),
+}
 """Verbs with a run config that are asked about what no run has: the reader's language and folder,
-hardware of another house."""
+what people wrote, hardware of another house."""
 MAX_FUNCTION_LINES = 120
 MAX_SWALLOWED = 0.2
 """Broad exceptions that are not raised on, per 1,000 lines of source."""

@@ -18,13 +18,13 @@ def test_each_condition_is_planned_in_the_policys_order(make_policy: Any, make_p
     guards = [
         {"of": "general", "max_loss": 0.05},
         {"measure": "accuracy", "of": "exam", "max_loss": 0.05},
-        {"measure": "win_rate", "of": "letters", "max_loss": 0.05},
+        {"measure": "readability", "of": "letters", "max_loss": 0.05},
     ]
     policy = make_policy(guards=guards)
     sets = make_plan(policy).sets
     sets["exam/exam"] = sets["heldout/general"].model_copy(update={"kind": "exam"})
 
-    target, general, exam, win_rate = detectable(policy, sets, CONFIG)
+    target, general, exam, unknown = detectable(policy, sets, CONFIG)
 
     assert (target.measure, target.of, target.clusters) == ("likelihood", "medical", 30)
     assert target.smallest is not None
@@ -34,7 +34,7 @@ def test_each_condition_is_planned_in_the_policys_order(make_policy: Any, make_p
     assert general.harmless > 0.9
     assert exam.harmless is not None
     assert exam.harmless < 0.3  # 30 items cannot bound a loss of 5 points
-    assert win_rate.spread is None
+    assert unknown.spread is None
 
 
 def test_more_is_needed_the_less_was_gained(make_policy: Any) -> None:

@@ -180,14 +180,17 @@ def test_too_few_clean_clusters_are_not_enough() -> None:
     assert "13 clean sealed clusters" in sizes[0].reason
 
 
-@pytest.mark.parametrize("measure", ["win_rate", "accuracy"])
-def test_what_nobody_measured_is_not_enough(measure: str) -> None:
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [("win_rate", "not used, as no judge was asked"), ("accuracy", "not measured")],
+)
+def test_what_nobody_measured_is_not_enough(measure: str, told: str) -> None:
     guards = [{"of": "general", "max_loss": 0.05},
               {"measure": measure, "of": "letters", "max_loss": 0.05}]  # fmt: skip
     decision = decide(policy(guards=guards), measured({"base": good()}))
 
     assert decision.verdict == "NOT_ENOUGH_EVIDENCE"
-    assert f"{measure} on letters: not measured" in decision.reasons[0]
+    assert f"{measure} on letters: {told}" in decision.reasons[0]
 
 
 EXAM = [{"of": "general", "max_loss": 0.05},

@@ -19,6 +19,7 @@ from bedside_core.parts import split
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper, read_paper
 from bedside_eval.groups import check_groups
+from bedside_eval.judging.clinicians import read_clinicians
 from bedside_eval.plan import by_name
 from bedside_eval.planned import check_sets, check_types
 from bedside_models.settle import settle
@@ -38,6 +39,9 @@ def check(config: EvalConfig, inspection: Inspection) -> None:
     for name, path in config.exams.items():
         with inspection.looking(f"eval.exams.{name}: {path}"):
             read_exam(path)
+    if config.clinician_pairs is not None:
+        with inspection.looking(f"eval.clinician_pairs: {config.clinician_pairs}"):
+            read_clinicians(config.clinician_pairs)
     if not any(finding.kind == "fault" for finding in inspection.findings):
         with inspection.looking("eval: every held-out set and exam has a part to seal"):
             split(by_name(read_paper(config.heldout, config.exams)))

@@ -9,6 +9,8 @@ from bedside_eval.compare.verb import CompareOptions, compare
 from bedside_eval.config import EvalConfig
 from bedside_eval.developed import rank, trajectory
 from bedside_eval.importing.verb import ImportOptions, import_exam
+from bedside_eval.judging.options import FormOptions, ReadOptions
+from bedside_eval.judging.verbs import blind_form, read_forms
 from bedside_eval.planned import plan
 from bedside_eval.reanalysis.verb import ReanalyseOptions, reanalyse
 from bedside_eval.run import ReportOptions, evaluate, report
@@ -65,6 +67,23 @@ COMMANDS: tuple[Command, ...] = (
         EvalConfig,
         arguments=ReportOptions,
         examples=("--config configs/demo.yaml --language de --out report",),
+    ),
+    Command(
+        "blind-form",
+        "a page on which people compare the answers without knowing whose they are",
+        blind_form,
+        EvalConfig,
+        arguments=FormOptions,
+        examples=("--config run.yaml --out raters --language de",),
+    ),
+    Command(
+        "read-forms",
+        "what people chose on it, and how they agree with each other and with the judges",
+        read_forms,
+        EvalConfig,
+        words=("file...",),
+        arguments=ReadOptions,
+        examples=("--config run.yaml raters/*.json",),
     ),
     Command(
         "rank",

@@ -13,6 +13,7 @@ from bedside_core.kinds.serving import ServedIdentity
 from bedside_eval.averaged import gains, not_taken, own
 from bedside_eval.evidence import Evidence, Setting
 from bedside_eval.groups import Groups, planned_groups
+from bedside_eval.judging.summary import summarise as summarise_judged
 from bedside_eval.measured import Measured
 from bedside_eval.records import (
     LABELS,
@@ -66,6 +67,7 @@ def conclude(
             "differences": tuple(_differences(measured, groups)),
             "unmeasured_groups": not_taken(groups, measured),
             "results": dict(measured.results),
+            "judging": summarise_judged(measured),
         }
     )
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from bedside_core.config import Config
+from bedside_core.endpoint.config import EndpointConfig
 from bedside_eval.answering.config import Generation
 
 SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -59,6 +60,14 @@ class EvalConfig(Config):
     shortlist: tuple[Slot, ...] = Field(default=("merged",), min_length=1)
     """Candidates: slots of this run, or `run/slot`. Of several one is examined on the
     sealed parts: that which `selection` chooses."""
+    judges: dict[SetName, EndpointConfig] = Field(default_factory=dict)
+    """Models of the house that judge answers to open questions and tasks on documents, by name;
+    two or more of other families than the candidate's. Each sits an exam of its own first."""
+    clinician_pairs: Path | None = None
+    """Pairs of answers that clinicians labelled (JSON Lines), to compare the judges with."""
+    keep_answers: bool = False
+    """Keep what the models wrote, in the evaluation's private folder, for `bedside eval
+    blind-form`. Answers to questions about patients are about patients."""
     house: House = House()
     """For the report that a medical director signs."""
     reference: str | None = None

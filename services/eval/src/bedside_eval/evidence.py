@@ -16,6 +16,7 @@ from bedside_core.kinds.evidence import EVIDENCE, Verdict
 from bedside_core.kinds.policy import Policy
 from bedside_core.kinds.serving import ServedIdentity
 from bedside_eval.config import House
+from bedside_eval.judging.records import Judging
 from bedside_eval.records import (
     Contamination,
     EvidencePart,
@@ -83,6 +84,8 @@ class Evidence(EvidencePart):
     """Planned groups of exams that have no average, with the sets that were not measured."""
     results: dict[Role, ModelScores]
     """Per text and per question."""
+    judging: Judging | None = None
+    """None where no judge was asked."""
     house: House = House()
     planned_on: str | None = None
     """The day of the plan's entry (UTC), as YYYY-MM-DD; evidence of earlier versions has none."""

@@ -65,6 +65,7 @@ def examine_sealed(
     measured = Measured(
         measurement.results, heldout, exams,
         confidence=1 - planned.plan.alpha, family=family_size(planned.plan.policy),
+        judged=measurement.judged,
     )  # fmt: skip
     named = {f"heldout/{name}": grouping for name, grouping in heldout.items()}
     named |= {f"exam/{name}": grouping for name, grouping in exams.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from bedside_core.errors import ConfigError
 from bedside_core.kinds.exam import read_exam
-from bedside_core.kinds.measures import MEASURES, of_items
+from bedside_core.kinds.measures import MEASURES, Measure, of_items
 from bedside_core.messages import did_you_mean
 from bedside_eval.config import EvalConfig, GroupSet
 
@@ -36,14 +36,19 @@ def check_groups(config: EvalConfig) -> None:
             _check_set(where, config, name, asked)
 
 
+def _averaged(measure: Measure) -> bool:
+    """Whether it has a number for each item, by the models alone."""
+    return measure.form in ("binary", "mean") and measure.taken != "judge"
+
+
 def _check_set(where: str, config: EvalConfig, name: str, asked: GroupSet) -> None:
     items = read_exam(config.exams[name])
     measure = MEASURES.get(asked.measure)
-    if measure is not None and measure.form not in ("binary", "mean"):
-        averaged = [m for m in of_items() if MEASURES[m].form in ("binary", "mean")]
+    if measure is not None and not _averaged(measure):
+        averaged = [m for m in of_items() if _averaged(MEASURES[m])]
         raise ConfigError(
-            f"{where}: {asked.measure} has no number for each item, so it has no average over sets "
-            f"- name {', '.join(averaged)}"
+            f"{where}: {asked.measure} has no number for each item by the model alone, so it has "
+            f"no average over sets - name {', '.join(averaged)}"
         )
     if measure is not None and items[0].type not in measure.of:
         raise ConfigError(

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside_core.kinds.measures import MEASURES, of_items
-from bedside_eval.records import METRIC_OF, ItemScore, ModelScores, Role
+from bedside_core.kinds.measures import MEASURES, WIN_RATE, of_items
+from bedside_eval.judging.pairs import enough, scores
+from bedside_eval.judging.records import Judged, JudgedFailures, JudgedPair
+from bedside_eval.records import AGAINST, METRIC_OF, ItemScore, ModelScores, Role
 from bedside_eval.statistics.accuracy import accuracy, accuracy_difference
 from bedside_eval.statistics.calibration import (
     bins_for,
@@ -64,9 +66,10 @@ class Measured:
         *,
         confidence: float,
         family: int = 1,
+        judged: Judged | None = None,
     ) -> None:
         """`family`: how many conditions share the error, for the resolution of p-values."""
-        self.results, self.heldout, self.exams = results, heldout, exams
+        self.results, self.heldout, self.exams, self.judged = results, heldout, exams, judged
         self.confidence, self._family = confidence, family
 
     def takes(self, measure: str, of: str) -> bool:
@@ -75,7 +78,35 @@ class Measured:
         groups = self.exams if found is not None and found.of else self.heldout
         if found is None or of not in groups or not any(groups[of].kept):
             return False
+        if found.taken == "judge":
+            return self.withheld(measure, of) is None
         return all(self._has(scores, measure, of) for scores in self.results.values())
+
+    def withheld(self, measure: str, of: str) -> str | None:
+        """Why a verdict may not rest on what judges say of an exam; None if it may."""
+        judged = self.judged
+        if judged is None or of not in judged.languages:
+            return "no judge was asked"
+        missing = judged.advisory(of)
+        if missing:
+            return f"without a passed card, judges are advisory: {', '.join(missing)}"
+        if measure == WIN_RATE:
+            rivals = [role for role in AGAINST if role in self.results]
+            whole = all(enough(self.pair(of, "candidate", rival)) for rival in rivals)
+        else:
+            whole = all(self._failures(of, role).enough for role in self.results)
+        return None if whole else "too many verdicts are missing"
+
+    def pair(self, of: str, first: Role, second: Role) -> JudgedPair:
+        """Two models' answers to an exam beside each other."""
+        assert self.judged is not None  # noqa: S101 - asked by the callers
+        return next(
+            p for p in self.judged.pairs if (p.exam, p.first, p.second) == (of, first, second)
+        )
+
+    def _failures(self, of: str, role: Role) -> JudgedFailures:
+        assert self.judged is not None  # noqa: S101 - asked by the callers
+        return next(f for f in self.judged.failures if (f.exam, f.role) == (of, role))
 
     def _has(self, scores: ModelScores, measure: str, of: str) -> bool:
         """Whether a model gave a number on all of a set; one that did not has none of it."""
@@ -85,8 +116,10 @@ class Measured:
         return measure in scores.values.get(of, {})
 
     def taken(self, of: str) -> list[str]:
-        """The measures that were taken of an exam."""
-        return [name for name in of_items() if self.takes(name, of)]
+        """The measures that were taken of an exam, but those of judges (`Judging` has them)."""
+        return [
+            name for name in of_items() if MEASURES[name].taken != "judge" and self.takes(name, of)
+        ]
 
     def gain(self, measure: str, of: str, against: Role, role: Role = "candidate") -> Comparison:
         """By how much one model is better than another: bits per byte, or a share of items."""
@@ -108,8 +141,15 @@ class Measured:
 
     def gains(self, measure: str, of: str, against: Role, role: Role = "candidate") -> Array:
         """The same per cluster, shape (clusters,); of rates and means."""
+        if measure == WIN_RATE:
+            return self.won(self.pair(of, role, against)) - 0.5
         ours, theirs = (self.by_cluster(measure, of, r) for r in (role, against))
         return theirs - ours if MEASURES[measure].less_is_better else ours - theirs
+
+    def won(self, pair: JudgedPair) -> Array:
+        """The first model's score per cluster, shape (clusters,), sorted by label."""
+        groups = self.exams[pair.exam]
+        return cluster_means(list(compress(scores(pair), groups.kept)), groups.labels)
 
     def own(self, measure: str, of: str, role: Role = "candidate") -> Comparison:
         """One model's own value."""
@@ -155,7 +195,10 @@ class Measured:
             return [float(item.correct[METRIC_OF[measure]]) for item in self._items(of, role)]
         if measure == "brier":
             return [brier(item.loglikelihoods, item.answers) for item in self._items(of, role)]
-        values = self.results[role].values[of][measure]
+        if MEASURES[measure].taken == "judge":
+            values = self._failures(of, role).values[measure.removeprefix("failure_")]
+        else:
+            values = self.results[role].values[of][measure]
         return list(compress(values, self.exams[of].kept))
 
     def _items(self, of: str, role: Role) -> list[ItemScore]:

@@ -15,7 +15,10 @@ from bedside_core.run import Run
 from bedside_eval.answering.examined import Engine, answer_exams
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper
-from bedside_eval.records import ModelScores
+from bedside_eval.judging.judged import judge_answers
+from bedside_eval.judging.kept import keep
+from bedside_eval.judging.records import Judged
+from bedside_eval.records import LABELS, ModelScores
 from bedside_eval.state import State
 from bedside_models.device import device_kind
 from bedside_models.scores import Estimand
@@ -31,6 +34,8 @@ class Measurement(NamedTuple, Generic[Name]):
     """Of the first model; where tokenizers differ, `task` has each model's prefix token."""
     task: dict[str, Any]
     results: dict[Name, ModelScores]
+    judged: Judged | None = None
+    """What judges said of the models' answers."""
 
 
 def measure(
@@ -86,7 +91,7 @@ def measure(
             max_length=config.max_length,
             dtype=found.dtype,
         )
-        scores = dict(found.scores)
+        scores, verdicts = dict(found.scores), None
         if config.generation is not None and engine is not None and paper.exams:
             identity = served_identity(judged, run.serving)
             answered = answer_exams(config.generation, paper.exams, once, state, identity, engine)
@@ -97,8 +102,16 @@ def measure(
                 for digest, one in answered.items()
             }
             task["generation"] = config.generation.model_dump(mode="json")
+            roles = {role: by_name[role].digest for role in LABELS if role in by_name}
+            written = {digest: one.answers for digest, one in answered.items()}
+            if config.keep_answers:
+                keep(run.registry, recipe, written)
+            verdicts = judge_answers(
+                config.judges, config.clinician_pairs, paper.exams,
+                {role: written[digest] for role, digest in roles.items()}, roles, state,
+            )  # fmt: skip
         results = {name: scores[model.digest] for name, model in models.items()}
-        return Measurement(estimand, task | task_description(), results)
+        return Measurement(estimand, task | task_description(), results, verdicts)
 
 
 def refuse_unusable(results: Mapping[Name, ModelScores]) -> None:

@@ -118,6 +118,11 @@ def check_types(policy: Policy, config: EvalConfig) -> None:
                 f"{config.policy}: {condition.measure} is of what models answer, and nothing asks "
                 "them - set eval.generation (`{}` takes its defaults)"
             )
+        if measure.taken == "judge" and not (config.judges and config.generation):
+            raise ConfigError(
+                f"{config.policy}: {condition.measure} is what judges say of models' answers - set "
+                "eval.judges and eval.generation"
+            )
         path = config.exams[condition.of]
         found = read_exam(path)[0].type
         if found not in measure.of:
@@ -141,10 +146,15 @@ def setting_of(config: EvalConfig, serving: Serving) -> dict[str, Any]:
 def _chosen_before(config: EvalConfig) -> dict[str, Any]:
     """What is averaged, and by what a candidate is chosen, where there is anything to choose."""
     document = config.model_dump(mode="json", include={"groups", "selection"})
+    # A judge is chosen before anything is judged; where its server stands is free.
+    document["judges"] = {
+        name: judge.model_dump(include={"model", "digest"}) for name, judge in config.judges.items()
+    }
     return {
         name: document[name]
         for name, there_is in (
             ("groups", config.groups), ("selection", len(config.shortlist) > 1),
+            ("judges", config.judges),
         )
         if there_is
     }  # fmt: skip

@@ -37,8 +37,8 @@ Name = TypeVar("Name", bound=str)
 PLOT = "evidence.png"
 REPORT = "report.md"
 LIBRARIES = (
-    *("lingua-language-detector", "lm_eval", "numpy", "rouge-score", "scipy", "tokenizers"),
-    *("torch", "transformers"),
+    *("evalica", "lingua-language-detector", "lm_eval", "numpy", "rouge-score", "scipy"),
+    *("tokenizers", "torch", "transformers"),
 )
 
 
@@ -74,7 +74,10 @@ def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
     # numpy, scipy and torch: not for a step that is reused.
     from bedside_eval.answering.examined import Engine
     from bedside_eval.examination import examine_sealed
+    from bedside_eval.judging.judged import check_judges
 
+    if config.generation is not None:
+        check_judges(config.judges, {role: model.digest for role, model in models.items()})
     engine = Engine(options, name)
     evidence = examine_sealed(config, run, planned, models, recipe, sealed, engine)
     evidence = _signed_off(config, run, planned, evidence)
@@ -160,7 +163,9 @@ def _input_files(config: EvalConfig) -> dict[str, Path]:
         for file, path in measured_files(folder).items()
     }
     exams = {f"exam/{name}": path for name, path in config.exams.items()}
-    return {"policy": config.policy, **texts, **exams}
+    pairs = config.clinician_pairs
+    labelled = {} if pairs is None else {"clinician_pairs": pairs}
+    return {"policy": config.policy, **texts, **exams, **labelled}
 
 
 def _reused(run: Run, recipe: Recipe) -> bool:

@@ -74,7 +74,8 @@ def _compare(
     kind = "target" if isinstance(condition, Target) else "guard"
     about = {"measure": condition.measure, "of": condition.of, "against": rival}
     if not measured.takes(condition.measure, condition.of):
-        yield Finding(condition=kind, **about, outcome="open", reason=_not_measured(condition))
+        reason = _not_measured(condition, measured)
+        yield Finding(condition=kind, **about, outcome="open", reason=reason)
         return
     gain = measured.gain(condition.measure, condition.of, rival)
     improves = isinstance(condition, Target) and rival == "base"
@@ -197,8 +198,12 @@ def _harm(policy: Policy, found: Sequence[Finding]) -> list[Finding]:
     return judged
 
 
-def _not_measured(condition: Condition) -> str:
-    if condition.measure in MEASURES:
+def _not_measured(condition: Condition, measured: Measured) -> str:
+    found = MEASURES.get(condition.measure)
+    if found is not None and found.taken == "judge":
+        why = measured.withheld(condition.measure, condition.of) or "all of it is in a corpus"
+        return f"The policy asks for {condition.measure} on {condition.of}: not used, as {why}."
+    if found is not None:
         return f"The policy asks for {condition.measure} on {condition.of}: not measured."
     known = ", ".join(MEASURES)
     return (

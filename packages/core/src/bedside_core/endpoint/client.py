@@ -14,7 +14,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -64,8 +64,15 @@ class Outcome:
 
 
 @asynccontextmanager
-async def connected(config: EndpointConfig, cache: Path) -> AsyncIterator[Endpoint]:
+async def connected(
+    config: EndpointConfig, cache: Path, reduce: Callable[[Body], Body] = lambda answer: answer
+) -> AsyncIterator[Endpoint]:
     """A server that is there and whose model is known; answers are kept in the folder `cache`.
+
+    Args:
+        config: the server.
+        cache: of what was answered.
+        reduce: an answer to what may be kept and given back of it.
 
     Raises:
         ConfigError: the model's digest is not known.
@@ -74,17 +81,22 @@ async def connected(config: EndpointConfig, cache: Path) -> AsyncIterator[Endpoi
     async with open_http(config) as http:
         peer = await Peer.found(http, config)
         with AnswerCache(cache, peer.digest) as answers:
-            yield Endpoint(config, http, peer, answers)
+            yield Endpoint(config, http, peer, answers, reduce)
 
 
 class Endpoint:
     """One model behind one server; `connected` makes it."""
 
     def __init__(
-        self, config: EndpointConfig, http: httpx2.AsyncClient, peer: Peer, cache: AnswerCache
+        self,
+        config: EndpointConfig,
+        http: httpx2.AsyncClient,
+        peer: Peer,
+        cache: AnswerCache,
+        reduce: Callable[[Body], Body],
     ) -> None:
         self.config, self.peer = config, peer
-        self._http, self._cache = http, cache
+        self._http, self._cache, self._reduce = http, cache, reduce
         self._slots = asyncio.Semaphore(config.concurrency)
         self._pause_until = 0.0
         self._unanswered = 0
@@ -143,7 +155,7 @@ class Endpoint:
             if found is not None:
                 return found, True
             async with self._slots:
-                answer = await self._fetch(key, route, content)
+                answer = self._reduce(await self._fetch(key, route, content))
             await asyncio.to_thread(self._cache.put, key, answer)
             return answer, False
 

@@ -20,11 +20,15 @@ class Measure(NamedTuple):
     form: Literal["rate", "binary", "mean", "statistic"]
     """`rate`: sums by cluster; `binary`: right or wrong; `mean`: a number between 0 and 1 for each
     item; `statistic`: a function of all items, compared by cluster jackknife."""
-    taken: Literal["likelihood", "engine"] = "likelihood"
-    """From likelihoods in the evaluation's process, or from answers of the engine that serves."""
+    taken: Literal["likelihood", "engine", "judge"] = "likelihood"
+    """From likelihoods in the evaluation's process, from answers of the engine that serves, or from
+    what judges say of those answers."""
     less_is_better: bool = False
 
 
+WIN_RATE = "win_rate"
+"""How often the candidate's answer is preferred to another model's; its gain is what it has above
+one half. A model alone has none."""
 WRITTEN = ("choice", "short", "open", "instructions", "document")
 MEASURES = {
     LIKELIHOOD: Measure((), "rate", less_is_better=True),
@@ -45,6 +49,15 @@ MEASURES = {
     **{
         f"failure_{name}": Measure(WRITTEN, "binary", "engine", less_is_better=True)
         for name in ("empty", "truncated", "repetition", "language_mixing", "template_leakage")
+    },
+    WIN_RATE: Measure(("open", "document"), "mean", "judge"),
+    **{
+        f"failure_{name}": Measure(("open", "document"), "mean", "judge", less_is_better=True)
+        for name in (
+            *("typo", "contradiction", "hallucination", "omission", "overgeneralization"),
+            *("irrelevance", "verbosity", "underexplained", "ambiguity", "instruction_ignoring"),
+            *("overconfidence", "bias_or_harm"),
+        )
     },
 }
 ACCURACIES = ("accuracy", "accuracy_norm")

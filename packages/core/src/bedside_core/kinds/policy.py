@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from bedside_core.config import Config, load_file, sha256_of
-from bedside_core.kinds.measures import LIKELIHOOD, MEASURES
+from bedside_core.kinds.measures import LIKELIHOOD, MEASURES, WIN_RATE
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
 SetName = Annotated[str, StringConstraints(pattern=r"^(heldout|exam)/[A-Za-z0-9_-]{1,60}$")]
@@ -61,6 +61,8 @@ class Guard(Config):
     @model_validator(mode="after")
     def _floor_of_a_share(self) -> Guard:
         measure = MEASURES.get(self.measure)
+        if self.floor is not None and self.measure == WIN_RATE:
+            raise ValueError("floor: a win-rate is against another model - leave it out")
         if self.floor is not None and measure is not None and measure.less_is_better:
             raise ValueError(f"floor: less {self.measure} is better - leave it out")
         return self

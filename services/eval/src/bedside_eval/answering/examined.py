@@ -14,7 +14,7 @@ from bedside_core.kinds.exam import ExamItem, InstructionItem
 from bedside_core.kinds.model import chat_template_sha256
 from bedside_core.kinds.serving import ServedIdentity
 from bedside_core.rehearsal import rehearsed
-from bedside_eval.answering.answers import Mode
+from bedside_eval.answering.answers import Answered, Mode
 from bedside_eval.answering.asking import Kept, ask, questions_of
 from bedside_eval.answering.config import Generation
 from bedside_eval.answering.instructions import check_known
@@ -40,6 +40,8 @@ class Scored(NamedTuple):
 
     values: dict[str, Values]
     counts: dict[str, dict[Mode, AnswerCounts]]
+    answers: Answered
+    """What they were made of, for judges."""
 
 
 def check_exams(
@@ -131,5 +133,6 @@ def answer_exams(
                 ask(config, kept, engine.model_name, socket, chat=chat)
         else:
             say(f"resumed: model {digest[:12]} has answered the exams before")
-        found[digest] = Scored(*score(exams, kept.answers))
+        answers = kept.answers
+        found[digest] = Scored(*score(exams, answers), answers)
     return found

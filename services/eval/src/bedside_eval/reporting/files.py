@@ -13,7 +13,7 @@ from bedside_eval.reporting.gains import gains_of
 from bedside_eval.reporting.numerals import LANGUAGES
 from bedside_eval.reporting.page import html
 from bedside_eval.reporting.pdf import pdf
-from bedside_eval.reporting.view import view_of
+from bedside_eval.reporting.view import failure_gains, view_of
 from bedside_eval.reporting.words import WORDS
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -30,7 +30,11 @@ def report_files(evidence: Evidence) -> dict[str, bytes]:
     found = {}
     for language in LANGUAGES:
         view = view_of(evidence, language)
-        figures = {"forest": forest(gains, language)} if gains else {}
+        figures = {
+            name: forest(rows, language)
+            for name, rows in (("forest", gains), ("failures", failure_gains(evidence)))
+            if rows
+        }
         page, paper = names(language)
         found[page] = html(view, figures).encode()
         found[paper] = pdf(view, figures)
@@ -86,6 +90,9 @@ def _json(evidence: Evidence) -> bytes:
              "margin": g.margin, "gain": g.estimate.model_dump(mode="json")}
             for g in gains_of(evidence)
         ],
+        "judging": None if evidence.judging is None else evidence.judging.model_dump(
+            mode="json", exclude={"judged"}
+        ),
         "findings": [finding.model_dump(mode="json") for finding in evidence.findings],
     }  # fmt: skip
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from bedside_eval.reporting.view import Section, Table, View
+from bedside_eval.reporting.parts import Section, Table
+from bedside_eval.reporting.view import View
 
 _STYLE = """
 :root { color-scheme: light; }

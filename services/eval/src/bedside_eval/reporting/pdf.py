@@ -12,7 +12,8 @@ from importlib.resources import files
 import typst
 
 from bedside_core.errors import InputError
-from bedside_eval.reporting.view import Section, View
+from bedside_eval.reporting.parts import Section
+from bedside_eval.reporting.view import View
 
 
 def pdf(view: View, figures: Mapping[str, str]) -> bytes:

@@ -14,30 +14,13 @@ from bedside_core.kinds.measures import MEASURES
 from bedside_eval.evidence import Evidence
 from bedside_eval.records import AGAINST, Role
 from bedside_eval.reporting.gains import Gain, gains_of
+from bedside_eval.reporting.judged import advisory, judged_gains, judged_sections
 from bedside_eval.reporting.numerals import Language, number, percent
+from bedside_eval.reporting.parts import Section, Table
 from bedside_eval.reporting.sentences import Speaker
 from bedside_eval.reporting.words import WORDS
 
 CALIBRATION = ("brier", "ece", "coverage_accuracy")
-
-
-class Table(NamedTuple):
-    """Rows below a header; the first cell of a row names it."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-class Section(NamedTuple):
-    """A heading, what is said below it, and at most one figure and one table."""
-
-    id: str
-    title: str
-    text: tuple[str, ...] = ()
-    figure: str = ""
-    """Name of a figure; its text alternative is `alt`."""
-    alt: str = ""
-    table: Table | None = None
 
 
 class View(NamedTuple):
@@ -116,8 +99,11 @@ def _sections(evidence: Evidence, say: Speaker) -> Iterator[Section]:
         yield Section("forest", words["forest"], (text,), "forest", words["forest_alt"], shown)
     else:
         yield _missing("forest", say, "same")
-    yield _missing("ladder", say, "ladder")
-    yield _measured("failures", [g for g in gains if g.measure.startswith("failure_")], say)
+    if evidence.judging is None or not evidence.judging.ladders:
+        yield _missing("ladder", say, "ladder")
+    else:
+        yield from judged_sections(evidence.judging, say)
+    yield _failures(evidence, say)
     yield _measured("calibration", [g for g in gains if g.measure in CALIBRATION], say)
     yield _missing("subgroups", say, "subgroups")
     yield _contamination(evidence, say)
@@ -128,6 +114,22 @@ def _sections(evidence: Evidence, say: Speaker) -> Iterator[Section]:
     if evidence.scope == "demo":
         limits.append(words["limit_demo"])
     yield Section("limits", words["limits"], tuple(limits))
+
+
+def failure_gains(evidence: Evidence) -> list[Gain]:
+    """What programs and judges found; its figure is that of DeFineMed (figure 3)."""
+    found = [gain for gain in gains_of(evidence) if gain.measure.startswith("failure_")]
+    return found + judged_gains(evidence)
+
+
+def _failures(evidence: Evidence, say: Speaker) -> Section:
+    gains, words = failure_gains(evidence), say.words
+    if not gains:
+        return _missing("failures", say, "failures")
+    judging = evidence.judging
+    text = (words["failures_text"], *(() if judging is None else advisory(judging, say)))
+    return Section("failures", words["failures"], text, "failures", words["forest_alt"],
+                   _gains_table(gains, say))  # fmt: skip
 
 
 def _missing(section: str, say: Speaker, why: str) -> Section:

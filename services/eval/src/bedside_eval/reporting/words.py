@@ -205,6 +205,61 @@ _DE = {
     "end_harm": " Der Schaden ist gezeigt.",
     "end_nothing": " Die Daten lassen keine Aussage zu.",
     "end_methods": " Die Rechenverfahren sind sich nicht einig.",
+    "ladder_text": (
+        "Alle Modelle auf einer Skala (Bradley und Terry), nach den Vergleichen der "
+        "Urteilsmodelle. Die Stärke ist der natürliche Logarithmus der Chance gegen das "
+        "mittlere Modell; null ist Durchschnitt."
+    ),
+    "model": "Modell",
+    "models": "Modelle",
+    "strength": "Stärke",
+    "preferences": "Welche Antwort bevorzugt wird",
+    "preferences_text": (
+        "Anteil der Fragen, bei denen die Antwort des ersten Modells vorgezogen wird; ein "
+        "Gleichstand zählt halb, 50 % ist gleich gut. Jedes Paar wurde in beiden "
+        "Reihenfolgen beurteilt. „Bei gleicher Länge“ rechnet heraus, dass längere Antworten "
+        "gefallen."
+    ),
+    "controlled": "bei gleicher Länge",
+    "counts": "gewonnen / gleich / verloren",
+    "verdicts": (
+        "Urteile erfragt: {asked}; davon fehlend oder unlesbar, als Gleichstand gezählt: {missing}."
+    ),
+    "judges": "Prüfung der Urteilsmodelle",
+    "judges_text": (
+        "Jedes Urteilsmodell legt zuerst eine eigene Prüfung ab: Gleiches, Reihenfolge, "
+        "Aufblähen, fremde Sätze, zehnfache Dosis, Verneinung, Seite, eigene Worte, "
+        "untergeschobenes Urteil, Eingestehen von Nichtwissen. Nur wer alle Teile besteht, "
+        "darf eine Entscheidung stützen."
+    ),
+    "judge": "Urteilsmodell",
+    "language": "Sprache",
+    "card": "Prüfung",
+    "card_passed": "bestanden",
+    "card_failed": "nicht bestanden: {parts}",
+    "advisory": (
+        "{of}: nur als Hinweis, keine Entscheidung stützt sich darauf. Ohne bestandene "
+        "Prüfung: {judges}."
+    ),
+    "failures_text": (
+        "Rechts von null ist der Kandidat besser: der Fehler ist seltener. Zahlen, "
+        "Einheiten, Seiten, Verneinungen, Wiederholungen, vermischte Sprachen, leere und "
+        "abgeschnittene Antworten findet ein Programm, die anderen Fehler sehen "
+        "Urteilsmodelle."
+    ),
+    "win_rate": "bevorzugt",
+    "failure_typo": "Schreibfehler",
+    "failure_contradiction": "Widersprüche",
+    "failure_hallucination": "Erfundenes",
+    "failure_omission": "Auslassungen",
+    "failure_overgeneralization": "Verallgemeinerungen",
+    "failure_irrelevance": "Abschweifungen",
+    "failure_verbosity": "Weitschweifigkeit",
+    "failure_underexplained": "zu knappe Erklärungen",
+    "failure_ambiguity": "Mehrdeutigkeit",
+    "failure_instruction_ignoring": "nicht Befolgtes",
+    "failure_overconfidence": "unbegründete Gewissheit",
+    "failure_bias_or_harm": "Vorurteil oder Schaden",
     "badge_proven": "Besser als sein Ausgangsmodell",
     "badge_demo": "Nur vorgeführt",
     "badge_unproven": "Nicht geprüft",
@@ -403,6 +458,59 @@ _FR = {
     "end_harm": " Le dommage est démontré.",
     "end_nothing": " Les données ne permettent pas de conclure.",
     "end_methods": " Les méthodes de calcul se contredisent.",
+    "ladder_text": (
+        "Tous les modèles sur une échelle (Bradley et Terry), d’après les comparaisons des "
+        "modèles juges. La force est le logarithme naturel de la cote face au modèle moyen ; "
+        "zéro est la moyenne."
+    ),
+    "model": "Modèle",
+    "models": "Modèles",
+    "strength": "Force",
+    "preferences": "Quelle réponse est préférée",
+    "preferences_text": (
+        "Part des questions où la réponse du premier modèle est préférée ; une égalité "
+        "compte pour moitié, 50 % veut dire équivalent. Chaque paire a été jugée dans les "
+        "deux ordres. « À longueur égale » retire l’attrait des réponses longues."
+    ),
+    "controlled": "à longueur égale",
+    "counts": "gagné / égal / perdu",
+    "verdicts": (
+        "Jugements demandés : {asked} ; manquants ou illisibles, comptés comme égalités : "
+        "{missing}."
+    ),
+    "judges": "Examen des modèles juges",
+    "judges_text": (
+        "Chaque modèle juge passe d’abord son propre examen : réponses identiques, ordre, "
+        "remplissage, phrase étrangère, dose décuplée, négation, côté, ses propres mots, "
+        "verdict glissé dans la réponse, aveu d’ignorance. Seul celui qui réussit toutes les "
+        "parties peut appuyer une décision."
+    ),
+    "judge": "Modèle juge",
+    "language": "Langue",
+    "card": "Examen",
+    "card_passed": "réussi",
+    "card_failed": "échoué : {parts}",
+    "advisory": (
+        "{of} : à titre indicatif, aucune décision ne s’y appuie. Sans examen réussi : {judges}."
+    ),
+    "failures_text": (
+        "À droite de zéro, le candidat est meilleur : l’erreur est plus rare. Un programme "
+        "trouve nombres, unités, côtés, négations, répétitions, langues mêlées, réponses "
+        "vides et coupées ; les modèles juges voient les autres erreurs."
+    ),
+    "win_rate": "préféré",
+    "failure_typo": "fautes d’écriture",
+    "failure_contradiction": "contradictions",
+    "failure_hallucination": "inventions",
+    "failure_omission": "omissions",
+    "failure_overgeneralization": "généralisations",
+    "failure_irrelevance": "hors sujet",
+    "failure_verbosity": "verbosité",
+    "failure_underexplained": "explications trop brèves",
+    "failure_ambiguity": "ambiguïté",
+    "failure_instruction_ignoring": "consignes ignorées",
+    "failure_overconfidence": "certitude injustifiée",
+    "failure_bias_or_harm": "préjugé ou danger",
     "badge_proven": "Meilleur que son modèle de départ",
     "badge_demo": "Démonstration seulement",
     "badge_unproven": "Non évalué",
@@ -599,6 +707,54 @@ _EN = {
     "end_harm": " Harm is shown.",
     "end_nothing": " The data allow no conclusion.",
     "end_methods": " The methods disagree.",
+    "ladder_text": (
+        "All models on one scale (Bradley and Terry), by the judge models’ comparisons. "
+        "Strength is the natural logarithm of the odds against the mean model; zero is "
+        "average."
+    ),
+    "model": "Model",
+    "models": "Models",
+    "strength": "Strength",
+    "preferences": "Which answer is preferred",
+    "preferences_text": (
+        "Share of the questions on which the first model’s answer is preferred; a tie counts "
+        "half, 50 % is equal. Each pair was judged in both orders. “At equal length” takes "
+        "out that longer answers please."
+    ),
+    "controlled": "at equal length",
+    "counts": "won / tied / lost",
+    "verdicts": "Verdicts asked for: {asked}; missing or unreadable, counted as ties: {missing}.",
+    "judges": "The judges’ own exam",
+    "judges_text": (
+        "Every judge model first sits an exam of its own: identical answers, order, padding, "
+        "foreign sentences, a dose times ten, negation, side, its own words, a planted "
+        "verdict, admitting what nobody can know. Only a judge that passes all parts may "
+        "carry a decision."
+    ),
+    "judge": "Judge model",
+    "language": "Language",
+    "card": "Exam",
+    "card_passed": "passed",
+    "card_failed": "failed: {parts}",
+    "advisory": "{of}: advisory only, no decision rests on it. Without a passed exam: {judges}.",
+    "failures_text": (
+        "Right of zero the candidate is better: the failure is rarer. Programs find numbers, "
+        "units, sides, denials, repetition, mixed languages, empty and truncated answers; "
+        "judge models see the others."
+    ),
+    "win_rate": "preferred",
+    "failure_typo": "misspellings",
+    "failure_contradiction": "contradictions",
+    "failure_hallucination": "made-up facts",
+    "failure_omission": "omissions",
+    "failure_overgeneralization": "overgeneralisations",
+    "failure_irrelevance": "irrelevance",
+    "failure_verbosity": "verbosity",
+    "failure_underexplained": "too little explained",
+    "failure_ambiguity": "ambiguity",
+    "failure_instruction_ignoring": "instructions ignored",
+    "failure_overconfidence": "unfounded certainty",
+    "failure_bias_or_harm": "bias or harm",
     "badge_proven": "Better than the model it was made from",
     "badge_demo": "Demonstration only",
     "badge_unproven": "Not evaluated",
