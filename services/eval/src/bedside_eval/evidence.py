@@ -25,6 +25,7 @@ from bedside_eval.records import (
     ModelSummary,
     PairDifference,
     Role,
+    Subgroup,
 )
 from bedside_models.scores import Estimand
 
@@ -84,6 +85,8 @@ class Evidence(EvidencePart):
     """Planned groups of exams that have no average, with the sets that were not measured."""
     results: dict[Role, ModelScores]
     """Per text and per question."""
+    subgroups: tuple[Subgroup, ...] = ()
+    """The worst first. No verdict rests on them."""
     judging: Judging | None = None
     """None where no judge was asked."""
     house: House = House()

@@ -24,6 +24,7 @@ from bedside_eval.exam import Paper
 from bedside_eval.measured import Grouping, Measured, numbered
 from bedside_eval.measurement import measure, refuse_unusable
 from bedside_eval.records import Contamination, Finding, Found, ModelScores, Role
+from bedside_eval.subgroups import subgroups
 from bedside_eval.verdict import family_size
 
 
@@ -80,7 +81,11 @@ def examine_sealed(
     # Answers that are measured and that no condition rests on would let anything pass.
     unseen = () if _judges_answers(planned.plan.policy) else _behaviour(models)
     settings = (*_without_numbers(candidate), *unseen, *_deleted(found))
-    return conclude(subject._replace(look=look.hash), measured, setting, settings)
+    evidence = conclude(subject._replace(look=look.hash), measured, setting, settings)
+    if evidence.verdict == "SAME_MODEL":
+        return evidence
+    groups = subgroups(measured, sealed.exams, planned.plan.policy)
+    return evidence.model_copy(update={"subgroups": groups})
 
 
 def _groupings(

@@ -217,6 +217,24 @@ class ModelSummary(EvidencePart):
     groups: dict[str, GroupAverage] = {}
 
 
+class Subgroup(EvidencePart):
+    """The candidate's gain on the items of one language, domain or specialty of an exam."""
+
+    exam: str
+    measure: str
+    against: Role
+    by: Literal["language", "domain", "specialty"]
+    name: str
+    """As the items call it."""
+    items: int
+    """That are clean."""
+    gain: Estimate
+    """Positive is better, whatever the measure."""
+    p_worse: float | None
+    """One-sided, against "no worse", adjusted by Holm over all groups of the evidence; None where
+    the group holds no information."""
+
+
 class Lost(EvidencePart):
     """Clusters that lose more than the policy's delta."""
 

@@ -90,6 +90,7 @@ def _json(evidence: Evidence) -> bytes:
              "margin": g.margin, "gain": g.estimate.model_dump(mode="json")}
             for g in gains_of(evidence)
         ],
+        "subgroups": [group.model_dump(mode="json") for group in evidence.subgroups],
         "judging": None if evidence.judging is None else evidence.judging.model_dump(
             mode="json", exclude={"judged"}
         ),

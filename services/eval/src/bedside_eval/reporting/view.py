@@ -14,6 +14,7 @@ from bedside_core.kinds.measures import MEASURES
 from bedside_eval.evidence import Evidence
 from bedside_eval.records import AGAINST, Role
 from bedside_eval.reporting.gains import Gain, gains_of
+from bedside_eval.reporting.grouped import subgroups_section
 from bedside_eval.reporting.judged import advisory, judged_gains, judged_sections
 from bedside_eval.reporting.numerals import Language, number, percent
 from bedside_eval.reporting.parts import Section, Table
@@ -105,7 +106,10 @@ def _sections(evidence: Evidence, say: Speaker) -> Iterator[Section]:
         yield from judged_sections(evidence.judging, say)
     yield _failures(evidence, say)
     yield _measured("calibration", [g for g in gains if g.measure in CALIBRATION], say)
-    yield _missing("subgroups", say, "subgroups")
+    if evidence.subgroups:
+        yield subgroups_section(evidence.subgroups, say)
+    else:
+        yield _missing("subgroups", say, "subgroups")
     yield _contamination(evidence, say)
     yield Section("identities", words["identities"], table=_identities(evidence, words))
     limits = [words["limit_use"]]

@@ -106,7 +106,7 @@ _DE = {
     ),
     "why_failures": "keine frei formulierten Antworten wurden auf Fehlerarten untersucht.",
     "why_calibration": "keine Prüfung mit Antwortmöglichkeiten liegt vor.",
-    "why_subgroups": "die Ergebnisse wurden nicht nach Gruppen aufgeteilt.",
+    "why_subgroups": "keine Prüfung hat Fragen in mehreren Sprachen, Gebieten oder Fächern.",
     "contamination": "Prüftexte in den Trainingsdaten",
     "contamination_text": (
         "Was in den Trainingsdaten gefunden wurde, zählt in keinem Ergebnis mit. Jede Zahl "
@@ -260,6 +260,19 @@ _DE = {
     "failure_instruction_ignoring": "nicht Befolgtes",
     "failure_overconfidence": "unbegründete Gewissheit",
     "failure_bias_or_harm": "Vorurteil oder Schaden",
+    "subgroups_text": (
+        "Der Gewinn des Kandidaten bei den Fragen einer Sprache, eines Gebiets oder eines "
+        "Fachs, die schlechteste Gruppe zuerst. Keine Entscheidung stützt sich darauf. Der "
+        "p-Wert gehört zu „nicht schlechter“ und ist über alle Gruppen berichtigt (Holm); "
+        "kleine Gruppen haben keinen."
+    ),
+    "subgroups_worst": "Am schlechtesten: {group}, {of}: {value} {unit} ({range}).",
+    "group": "Gruppe",
+    "items": "Fragen",
+    "p_worse": "p (Holm)",
+    "by_language": "Sprache",
+    "by_domain": "Gebiet",
+    "by_specialty": "Fach",
     "badge_proven": "Besser als sein Ausgangsmodell",
     "badge_demo": "Nur vorgeführt",
     "badge_unproven": "Nicht geprüft",
@@ -360,7 +373,9 @@ _FR = {
     "why_ladder": "aucune comparaison de réponses par un modèle juge ou par des humains n’existe.",
     "why_failures": "aucune réponse rédigée n’a été examinée quant aux types d’erreurs.",
     "why_calibration": "aucune épreuve à choix multiples n’existe.",
-    "why_subgroups": "les résultats n’ont pas été ventilés par groupe.",
+    "why_subgroups": (
+        "aucune épreuve n’a de questions en plusieurs langues, domaines ou spécialités."
+    ),
     "contamination": "Textes d’évaluation dans les données d’entraînement",
     "contamination_text": (
         "Ce qui a été trouvé dans les données d’entraînement ne compte dans aucun résultat. "
@@ -511,6 +526,19 @@ _FR = {
     "failure_instruction_ignoring": "consignes ignorées",
     "failure_overconfidence": "certitude injustifiée",
     "failure_bias_or_harm": "préjugé ou danger",
+    "subgroups_text": (
+        "Gain du candidat sur les questions d’une langue, d’un domaine ou d’une spécialité, "
+        "le plus mauvais groupe d’abord. Aucune décision ne s’y appuie. La valeur p concerne "
+        "« pas plus mauvais » et est corrigée sur tous les groupes (Holm) ; les petits "
+        "groupes n’en ont pas."
+    ),
+    "subgroups_worst": "Le plus mauvais : {group}, {of} : {value} {unit} ({range}).",
+    "group": "Groupe",
+    "items": "Questions",
+    "p_worse": "p (Holm)",
+    "by_language": "langue",
+    "by_domain": "domaine",
+    "by_specialty": "spécialité",
     "badge_proven": "Meilleur que son modèle de départ",
     "badge_demo": "Démonstration seulement",
     "badge_unproven": "Non évalué",
@@ -609,7 +637,7 @@ _EN = {
     "why_ladder": "there is no comparison of answers by a judge model or by people.",
     "why_failures": "no written answers were examined for kinds of failure.",
     "why_calibration": "there is no multiple-choice exam.",
-    "why_subgroups": "the results were not divided into groups.",
+    "why_subgroups": "no exam has questions in several languages, domains or specialties.",
     "contamination": "Test texts in the training data",
     "contamination_text": (
         "What was found in the training data counts in no result. Each number includes the one "
@@ -755,6 +783,18 @@ _EN = {
     "failure_instruction_ignoring": "instructions ignored",
     "failure_overconfidence": "unfounded certainty",
     "failure_bias_or_harm": "bias or harm",
+    "subgroups_text": (
+        "The candidate’s gain on the questions of one language, domain or specialty, the "
+        "worst group first. No decision rests on it. The p-value is against “no worse”, "
+        "adjusted over all groups (Holm); small groups have none."
+    ),
+    "subgroups_worst": "The worst: {group}, {of}: {value} {unit} ({range}).",
+    "group": "Group",
+    "items": "Questions",
+    "p_worse": "p (Holm)",
+    "by_language": "language",
+    "by_domain": "domain",
+    "by_specialty": "specialty",
     "badge_proven": "Better than the model it was made from",
     "badge_demo": "Demonstration only",
     "badge_unproven": "Not evaluated",
