@@ -39,6 +39,17 @@ def test_replies_are_in_order_and_asked_for_once(
     assert len(standin.asked) == len(BODIES), "kept"
 
 
+def test_what_was_not_answered_is_asked_again_by_the_next_run(
+    judge: Judge, standin: Any, config: EndpointConfig, state: Any
+) -> None:
+    standin.text = lambda _, text: text if len(standin.asked) != 2 else None
+    replies = judge.ask("pairs/x", BODIES, read_winner)
+    assert [reply.became for reply in replies].count("unanswered") == 1
+    again = Judge("first", config, state).ask("pairs/x", BODIES, read_winner)
+    assert {reply.became for reply in again} == {"verdict"}
+    assert len(standin.asked) == len(BODIES) + PIECE, "the other piece was whole"
+
+
 def test_what_is_kept_has_no_text(judge: Judge, state: Any) -> None:
     values(judge)
     held = kept(state)

@@ -149,17 +149,36 @@ def test_judges_and_people_say_who_is_better(
     assert "was not kept" in capfd.readouterr().err
 
 
+def test_no_look_is_spent_on_a_judge_that_is_gone_or_failed(
+    judged: Any, standin: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    standin.decide = lambda a, b: "A"
+    assert run(judged, "plan") == 0
+    standin.served = None
+    assert run(judged, "run") == 2
+    standin.served = "ef" * 32
+    assert run(judged, "run") == 5
+    told = capfd.readouterr().err
+    assert "win_rate on medical would rest on a judge that failed" in told
+    assert "first (de)" in told and judged.registry.ledger().looks == {}
+
+
+def test_a_language_without_an_exam_is_refused_by_the_plan(
+    judged: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    item = {"type": "open", "language": "en", "question": "Why?", "reference": "Yes."}
+    judged.write_exam([item | {"id": f"q{n}", "question": f"Why {n}?"} for n in range(ITEMS)])
+    assert run(judged, "plan") == 2
+    assert "no exam in en - only in de, fr" in capfd.readouterr().err
+
+
 def test_a_judge_that_goes_is_waited_for_and_one_that_fails_decides_nothing(
     judged: Any, standin: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     judged.settings["keep_answers"] = False
+    judged.write_policy(guards=[{"of": "general", "max_loss": 0.1}])
     standin.decide = lambda a, b: "A"
-    standin.text = lambda _, text: text if len(standin.asked) < 200 else None
     assert run(judged, "plan") == 0
-    standin.served = None
-    assert run(judged, "run") == 2
-    assert judged.registry.ledger().looks == {}, "no look is spent"
-    standin.served = "ef" * 32
     original = standin.reply
 
     def gone(body: Any) -> Any:
@@ -168,15 +187,12 @@ def test_a_judge_that_goes_is_waited_for_and_one_that_fails_decides_nothing(
     standin.reply = lambda body: original(body) if len(standin.asked) < 200 else gone(body)
     assert run(judged, "run") == 3
     assert "requests in a row have no answer" in capfd.readouterr().err
+    assert judged.registry.ledger().looks == {}, "no look is spent"
     del standin.reply
-    standin.text = lambda _, text: text
     asked = len(standin.asked)
     assert run(judged, "run") == 0
     assert asked < len(standin.asked) < 700, "what was kept is not asked again"
     found = evidence(judged)
-    assert guarded(found)["outcome"] == "open"
-    assert "judges are advisory: first (de)" in guarded(found)["reason"]
-    assert found["verdict"] != "PROMOTE"
     assert found["judging"]["advisory"] == {"medical": ["first (de)"]}
     text = json.dumps(found) + "".join(capfd.readouterr())
     assert SECRET not in text and "Frage 0" not in text and "Weil" not in text

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bedside_core.endpoint.config import EndpointConfig
-from bedside_core.errors import ConfigError, InputError
+from bedside_core.errors import InputError
 from bedside_core.kinds.exam import ChoiceItem, OpenItem
 from bedside_core.kinds.policy import Policy
 from bedside_eval.answering.answers import Answer
 from bedside_eval.judging import battery, card
-from bedside_eval.judging.judged import check_judges, check_others, judge_answers
+from bedside_eval.judging.asking import Judge
+from bedside_eval.judging.card import sit
+from bedside_eval.judging.judged import Bench, check_others, judge_answers, seated
 from bedside_eval.judging.records import Judged
 from bedside_eval.judging.summary import summarise
 from bedside_eval.measured import Grouping, Measured
@@ -55,12 +56,10 @@ def judged(standin: Any, config: EndpointConfig, state: Any) -> Judged:
         return right(a, b) if good[0] == good[1] else "AB"[good[1]]
 
     standin.decide = decide
-    found = judge_answers(
-        {"first": config}, None, {"open": ITEMS, "choice": [CHOICE]},
-        {"base": answered(3), "checkpoint": answered(6), "candidate": answered(10)}, DIGESTS, state,
-    )  # fmt: skip
-    assert found is not None
-    return found
+    judge = Judge("first", config, state)
+    bench = Bench((judge,), (sit(judge, "de"),), {"open": ITEMS})
+    three = {"base": answered(3), "checkpoint": answered(6), "candidate": answered(10)}
+    return judge_answers(bench, three)
 
 
 def passed(judged: Judged) -> Judged:
@@ -155,9 +154,14 @@ def test_another_language_needs_its_own_card(judged: Judged) -> None:
     assert both.advisory("open") == ("first (fr)",)
 
 
-def test_where_nobody_judges_nothing_is_asked(state: Any, config: EndpointConfig) -> None:
-    assert judge_answers({}, None, {"open": ITEMS}, {}, DIGESTS, state) is None
-    assert judge_answers({"j": config}, None, {"choice": [CHOICE]}, {}, DIGESTS, state) is None
+def test_where_nobody_judges_nothing_is_asked() -> None:
+    without: Any = SimpleNamespace(judges={}, generation=object())
+    choices: Any = SimpleNamespace(judges={"one": None}, generation=object())
+    silent: Any = SimpleNamespace(judges={"one": None}, generation=None)
+    for config, exams in ((without, {"open": ITEMS}), (choices, {"choice": [CHOICE]}),
+                          (silent, {"open": ITEMS})):  # fmt: skip
+        with seated(config, *[None] * 2, exams, DIGESTS, policy()) as bench:  # type: ignore[arg-type]
+            assert bench is None
     finding = decide(policy(), measured(None)).findings[0]
     assert finding.outcome == "open" and "no judge was asked" in finding.reason
 
@@ -169,19 +173,6 @@ def test_no_model_judges_itself_and_no_judge_twice() -> None:
     judge.digest = "e" * 64
     with pytest.raises(InputError, match="is judge one once more"):
         check_others([judge, judge], DIGESTS)  # type: ignore[list-item]
-
-
-def test_judges_are_looked_for_before_a_look(
-    standin: Any, config: EndpointConfig, tmp_path: Path
-) -> None:
-    check_judges({"first": config}, DIGESTS)
-    assert standin.asked == []
-    standin.served = None
-    with pytest.raises(ConfigError, match="does not say which weights"):
-        check_judges({"first": config}, DIGESTS)
-    gone = config.model_copy(update={"address": str(tmp_path / "no.sock")})
-    with pytest.raises(InputError, match="nobody answers there"):
-        check_judges({"first": gone}, DIGESTS)
 
 
 def test_a_win_rate_has_no_floor() -> None:

@@ -21,6 +21,7 @@ from bedside_eval.config import EvalConfig
 from bedside_eval.contamination import contamination
 from bedside_eval.evidence import Evidence, Setting
 from bedside_eval.exam import Paper
+from bedside_eval.judging.judged import Bench
 from bedside_eval.measured import Grouping, Measured, numbered
 from bedside_eval.measurement import measure, refuse_unusable
 from bedside_eval.records import Contamination, Finding, Found, ModelScores, Role
@@ -36,6 +37,7 @@ def examine_sealed(
     recipe: Recipe,
     sealed: Paper,
     engine: Engine,
+    bench: Bench | None,
 ) -> Evidence:
     """Sign the look, let the models sit the paper, judge.
 
@@ -57,7 +59,7 @@ def examine_sealed(
         )
     )  # fmt: skip
     found = contamination(run.registry, [models["candidate"], models["base"]], sealed)
-    measurement = measure(config, run, recipe, models, sealed, engine)
+    measurement = measure(config, run, recipe, models, sealed, engine, bench)
     candidate = measurement.results["candidate"]
     # What the candidate is compared with must be whole; of the candidate itself it is a finding.
     refuse_unusable({r: s for r, s in measurement.results.items() if s is not candidate})

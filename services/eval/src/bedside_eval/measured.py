@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside_core.kinds.measures import MEASURES, WIN_RATE, of_items
-from bedside_eval.judging.pairs import enough, scores
+from bedside_eval.judging.pairs import enough, restricted, scores
 from bedside_eval.judging.records import Judged, JudgedFailures, JudgedPair
 from bedside_eval.records import AGAINST, METRIC_OF, ItemScore, ModelScores, Role
 from bedside_eval.statistics.accuracy import accuracy, accuracy_difference
@@ -98,11 +98,12 @@ class Measured:
         return None if whole else "too many verdicts are missing"
 
     def pair(self, of: str, first: Role, second: Role) -> JudgedPair:
-        """Two models' answers to an exam beside each other."""
+        """Two models' answers to the clean items of an exam beside each other."""
         assert self.judged is not None  # noqa: S101 - asked by the callers
-        return next(
+        found = next(
             p for p in self.judged.pairs if (p.exam, p.first, p.second) == (of, first, second)
         )
+        return restricted(found, self.exams[of].kept)
 
     def _failures(self, of: str, role: Role) -> JudgedFailures:
         assert self.judged is not None  # noqa: S101 - asked by the callers
@@ -148,8 +149,7 @@ class Measured:
 
     def won(self, pair: JudgedPair) -> Array:
         """The first model's score per cluster, shape (clusters,), sorted by label."""
-        groups = self.exams[pair.exam]
-        return cluster_means(list(compress(scores(pair), groups.kept)), groups.labels)
+        return cluster_means(scores(pair), self.exams[pair.exam].labels)
 
     def own(self, measure: str, of: str, role: Role = "candidate") -> Comparison:
         """One model's own value."""

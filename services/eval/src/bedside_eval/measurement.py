@@ -15,7 +15,7 @@ from bedside_core.run import Run
 from bedside_eval.answering.examined import Engine, answer_exams
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import Paper
-from bedside_eval.judging.judged import judge_answers
+from bedside_eval.judging.judged import Bench, judge_answers
 from bedside_eval.judging.kept import keep
 from bedside_eval.judging.records import Judged
 from bedside_eval.records import LABELS, ModelScores
@@ -45,6 +45,7 @@ def measure(
     models: Mapping[Name, Artifact],
     paper: Paper,
     engine: Engine | None = None,
+    bench: Bench | None = None,
 ) -> Measurement[Name]:
     """Let each model sit the paper; an interrupted measurement goes on with the next part.
 
@@ -56,6 +57,7 @@ def measure(
         paper: what is asked.
         engine: answers the exams as well, where `eval.generation` says how; None to choose by
             likelihood alone.
+        bench: the judges of those answers.
 
     Raises:
         InputError: a text, an item or a model is unusable, or there is too little memory.
@@ -106,10 +108,9 @@ def measure(
             written = {digest: one.answers for digest, one in answered.items()}
             if config.keep_answers:
                 keep(run.registry, recipe, written)
-            verdicts = judge_answers(
-                config.judges, config.clinician_pairs, paper.exams,
-                {role: written[digest] for role, digest in roles.items()}, roles, state,
-            )  # fmt: skip
+            if bench is not None:
+                by_role = {role: written[digest] for role, digest in roles.items()}
+                verdicts = judge_answers(bench, by_role)
         results = {name: scores[model.digest] for name, model in models.items()}
         return Measurement(estimand, task | task_description(), results, verdicts)
 

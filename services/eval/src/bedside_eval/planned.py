@@ -19,6 +19,7 @@ from bedside_core.registry.ledger import Planned
 from bedside_core.run import Run
 from bedside_eval.config import EvalConfig
 from bedside_eval.groups import check_groups
+from bedside_eval.judging.battery import languages
 from bedside_eval.plan import prepare
 
 
@@ -124,11 +125,17 @@ def check_types(policy: Policy, config: EvalConfig) -> None:
                 "eval.judges and eval.generation"
             )
         path = config.exams[condition.of]
-        found = read_exam(path)[0].type
-        if found not in measure.of:
+        items = read_exam(path)
+        if items[0].type not in measure.of:
             raise ConfigError(
                 f"{config.policy}: {condition.measure} is of items of type "
-                f"{' or '.join(measure.of)}, and {path} has items of type {found}"
+                f"{' or '.join(measure.of)}, and {path} has items of type {items[0].type}"
+            )
+        spoken = {item.language.partition("-")[0] for item in items}
+        if measure.taken == "judge" and (without := sorted(spoken - set(languages()))):
+            raise ConfigError(
+                f"{config.policy}: {condition.measure} on {condition.of} would rest on judges, who "
+                f"have no exam in {', '.join(without)} - only in {', '.join(languages())}"
             )
 
 

@@ -49,7 +49,8 @@ def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
 
     Raises:
         ConfigError: BEDSIDE_DEVICE asks for a GPU, and there is none.
-        PolicyError: there is no plan, it allows no other look, or something was withdrawn.
+        PolicyError: there is no plan, it allows no other look, something was withdrawn, or a
+            condition rests on a judge that failed its own exam.
         InputError: a held-out set, an exam or a model is unusable or not as planned, an earlier
             step has not run, or there is too little memory.
         ArtifactError: an input was tampered with, or the disk is full.
@@ -74,12 +75,12 @@ def evaluate(path: Path, overrides: list[str], registry: Registry) -> None:
     # numpy, scipy and torch: not for a step that is reused.
     from bedside_eval.answering.examined import Engine
     from bedside_eval.examination import examine_sealed
-    from bedside_eval.judging.judged import check_judges
+    from bedside_eval.judging.judged import seated
 
-    if config.generation is not None:
-        check_judges(config.judges, {role: model.digest for role, model in models.items()})
     engine = Engine(options, name)
-    evidence = examine_sealed(config, run, planned, models, recipe, sealed, engine)
+    digests = {role: model.digest for role, model in models.items()}
+    with seated(config, run, recipe, sealed.exams, digests, planned.plan.policy) as bench:
+        evidence = examine_sealed(config, run, planned, models, recipe, sealed, engine, bench)
     evidence = _signed_off(config, run, planned, evidence)
     _publish(run, recipe, evidence)
     show(evidence)

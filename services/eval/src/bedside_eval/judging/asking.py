@@ -52,6 +52,10 @@ class _Piece(BaseModel):
     """What the server said of itself."""
     replies: tuple[Reply, ...]
 
+    @property
+    def incomplete(self) -> bool:
+        return any(reply.became == "unanswered" for reply in self.replies)
+
 
 class Judge:
     """One judge of the config; it has an identity as soon as it was found."""
@@ -89,7 +93,8 @@ class Judge:
         name = f"judge/{self.identity.name}/{part}"
         asked = hashlib.sha256(canonical_json([list(bodies), read.__name__])).hexdigest()
         kept = self._kept(name)
-        if kept is None or kept.asked != asked:
+        # What was not answered in time is asked again by the next run.
+        if kept is None or kept.asked != asked or kept.incomplete:
             said, replies = asyncio.run(self._asked(part, bodies, read))
             kept = _Piece(asked=asked, said=said, replies=replies)
             self._check(kept.said)

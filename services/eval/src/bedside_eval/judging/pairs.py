@@ -8,7 +8,7 @@ or missing loses to one that is there, and nobody is asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, compress
 from typing import NamedTuple
 
 from bedside_core.kinds.exam import DocumentItem, ExamItem, OpenItem
@@ -96,6 +96,17 @@ def _bodies(twos: Sequence[_Two]) -> list[Body]:
         if two.settled is None
         for shown in ((two.first, two.second), (two.second, two.first))
     ]
+
+
+def restricted(pair: JudgedPair, kept: Sequence[bool]) -> JudgedPair:
+    """The same on some of the items."""
+    return pair.model_copy(
+        update={
+            "forward": {name: tuple(compress(said, kept)) for name, said in pair.forward.items()},
+            "backward": {name: tuple(compress(said, kept)) for name, said in pair.backward.items()},
+            "longer": tuple(compress(pair.longer, kept)),
+        }
+    )
 
 
 def scores(pair: JudgedPair) -> list[float]:

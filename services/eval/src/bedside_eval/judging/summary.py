@@ -6,7 +6,6 @@ Tested in tests/eval/judging/test_judged.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import compress
 
 from bedside_eval.judging.ladder import ladder
 from bedside_eval.judging.length import controlled, slope
@@ -34,7 +33,11 @@ def summarise(measured: Measured) -> Judging | None:
     exams = [exam for exam in judged.exams if any(measured.exams[exam].kept)]
     return Judging(
         judged=judged,
-        win_rates=tuple(_win_rate(pair, measured) for pair in judged.pairs if pair.exam in exams),
+        win_rates=tuple(
+            _win_rate(measured.pair(pair.exam, pair.first, pair.second), measured)
+            for pair in judged.pairs
+            if pair.exam in exams
+        ),
         ladders=tuple(_ladder(exam, measured) for exam in exams),
         failures=tuple(change for exam in exams for change in _changes(exam, measured)),
         advisory={exam: missing for exam in exams if (missing := judged.advisory(exam))},
@@ -43,8 +46,7 @@ def summarise(measured: Measured) -> Judging | None:
 
 def _win_rate(pair: JudgedPair, measured: Measured) -> WinRate:
     groups = measured.exams[pair.exam]
-    clean = list(compress(scores(pair), groups.kept))
-    longer = list(compress(pair.longer, groups.kept))
+    clean, longer = scores(pair), pair.longer
     label = f"{pair.exam} {pair.first} {pair.second}"
     raw, equal = (seed_of([groups.sha256], f"win_rate {how} {label}") for how in ("raw", "equal"))
     confidence = measured.confidence
@@ -68,7 +70,7 @@ def _win_rate(pair: JudgedPair, measured: Measured) -> WinRate:
 def _ladder(exam: str, measured: Measured) -> Ladder:
     assert measured.judged is not None  # noqa: S101 - asked by the caller
     won = {
-        (pair.first, pair.second): measured.won(pair)
+        (pair.first, pair.second): measured.won(measured.pair(exam, pair.first, pair.second))
         for pair in measured.judged.pairs
         if pair.exam == exam
     }
