@@ -1,6 +1,6 @@
 """Have a run's merged model answer some items by the engine, as `bedside eval run` does.
 
-python ask_exams.py HOME CONFIG FOLDER
+python ask_exams.py CONFIG FOLDER
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bedside_eval.answering.config import Generation
 from bedside_eval.answering.examined import Engine, answer_exams
 from bedside_eval.state import State
 
-home, config, folder = sys.argv[1:]
+config, folder = sys.argv[1:]
 document = load_document(Path(config))
-registry = Registry(Path(home))
+registry = Registry.from_environment()
 model = registry.get(f"{document['name']}/merged")
 documents = read_exam(Path("exams/documents_de.jsonl"))
 exams = {

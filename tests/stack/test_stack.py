@@ -310,8 +310,8 @@ def test_the_evaluation_is_lent_an_engine_by_another_container(stack, root) -> N
     stack.compose("up", "--detach", "--no-deps", "engine-exam")
     script = root / "tests/stack/ask_exams.py"
     options = ("--entrypoint", "python3", "-v", f"{script}:/app/ask_exams.py:ro")
-    words = ("/app/ask_exams.py", "/var/lib/bedside", stack.environment["BEDSIDE_CONFIG"])
-    done = stack.once("eval", *words, "/tmp/answers", options=options)
+    words = ("/app/ask_exams.py", stack.environment["BEDSIDE_CONFIG"], "/tmp/answers")
+    done = stack.once("eval", *words, options=options)
     _, counts = json.loads(done.stdout.splitlines()[-1])
     assert {name: set(modes) for name, modes in counts.items()} == {
         "choice": {"generated", "constrained"},
