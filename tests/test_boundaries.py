@@ -31,7 +31,7 @@ OPERATED = {"bundle", "inference", "registry"}
 """Services with verbs for operators, whose arguments are no settings of a run."""
 WITHOUT_RUN = {
     *(("corpus", verb) for verb in ("agreement", "passport", "review", "why")),
-    *(("eval", verb) for verb in ("compare", "import-exam", "reanalyse")),
+    *(("eval", verb) for verb in ("check-exam", "compare", "import-exam", "reanalyse")),
     ("trainer", "selftest"),
 }
 """Verbs of other services that need no run config: their options are all they have."""

@@ -4,6 +4,7 @@ Tested in tests/eval/test_run.py.
 """
 
 from bedside_core.commands import Command
+from bedside_eval.authoring.verb import CheckOptions, check_exam
 from bedside_eval.check import check
 from bedside_eval.compare.verb import CompareOptions, compare
 from bedside_eval.config import EvalConfig
@@ -59,6 +60,14 @@ COMMANDS: tuple[Command, ...] = (
             "casimedicos casimedicos-arg --language fr --contradicting drop --out fr.jsonl",
             "mmlu mmlu/data --subject anatomy --shots 3 --out anatomy.jsonl",
         ),
+    ),
+    Command(
+        "check-exam",
+        "what is wrong with items that people of the house wrote, by line",
+        check_exam,
+        words=("file...",),
+        arguments=CheckOptions,
+        examples=("data/exams/*.jsonl --output findings.json",),
     ),
     Command(
         "report",

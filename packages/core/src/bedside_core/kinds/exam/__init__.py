@@ -3,7 +3,7 @@
 Tested in tests/core/kinds/exam/test_files.py, tests/core/kinds/exam/test_items.py.
 """
 
-from bedside_core.kinds.exam.files import read_exam
+from bedside_core.kinds.exam.files import parsed, read_exam
 from bedside_core.kinds.exam.items import (
     ChoiceItem,
     DocumentItem,
@@ -22,5 +22,6 @@ __all__ = [
     "InstructionItem",
     "OpenItem",
     "ShortItem",
+    "parsed",
     "read_exam",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,10 +24,9 @@ def read_exam(path: Path) -> list[ExamItem]:
     items: list[ExamItem] = []
     seen: dict[str, int] = {}
     asked: dict[str, ExamItem] = {}
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        item = _parse(line, f"{path}, line {number}")
+    for number, item in parsed(path):
+        if isinstance(item, InputError):
+            raise item
         if item.id in seen:
             raise InputError(
                 f"{path}, line {number}: the id of line {seen[item.id]} again - every item needs "
@@ -48,6 +48,20 @@ def read_exam(path: Path) -> list[ExamItem]:
     if not items:
         raise InputError(f"{path}: no items - an exam has one JSON object per line")
     return items
+
+
+def parsed(path: Path) -> Iterator[tuple[int, ExamItem | InputError]]:
+    """Each line that is not blank by its number, from 1: an item, or why it is none.
+
+    Raises:
+        InputError: the file is unreadable or not UTF-8.
+    """
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            try:
+                yield number, _parse(line, f"{path}, line {number}")
+            except InputError as error:
+                yield number, error
 
 
 def _lines(path: Path) -> list[str]:

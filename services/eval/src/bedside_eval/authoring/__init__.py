@@ -1,0 +1,1 @@
+"""A hospital's own items, looked at before they are sealed."""
