@@ -30,7 +30,7 @@ SHARED = {"bedside_core", "bedside_models"}
 OPERATED = {"bundle", "inference", "registry"}
 """Services with verbs for operators, whose arguments are no settings of a run."""
 WITHOUT_RUN = {
-    *(("corpus", verb) for verb in ("agreement", "passport", "review", "why")),
+    *(("corpus", verb) for verb in ("agreement", "passport", "review", "screen-exam", "why")),
     *(("eval", verb) for verb in ("check-exam", "compare", "import-exam", "reanalyse")),
     ("trainer", "selftest"),
 }

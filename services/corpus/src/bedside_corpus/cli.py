@@ -11,6 +11,7 @@ from bedside_corpus.config import CorpusConfig
 from bedside_corpus.labelling.people import ReviewOptions, agreement, review
 from bedside_corpus.labelling.verb import annotate
 from bedside_corpus.passport.verb import Copy, copy_passport
+from bedside_corpus.phi.screening import ScreenOptions, screen_exam
 from bedside_corpus.run import build, work
 from bedside_corpus.splitting.verb import split
 from bedside_corpus.why import WhyOptions, why
@@ -75,6 +76,14 @@ COMMANDS: tuple[Command, ...] = (
         words=("document", "corpus?"),
         arguments=WhyOptions,
         examples=("letters/2024.jsonl:17 demo", "letters/2024.jsonl#4711 --config FILE"),
+    ),
+    Command(
+        "screen-exam",
+        "whether items of an exam say something about a person, by line",
+        screen_exam,
+        words=("file...",),
+        arguments=ScreenOptions,
+        examples=("data/exams/*.jsonl",),
     ),
     Command(
         "review",
