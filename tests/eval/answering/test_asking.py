@@ -101,6 +101,19 @@ def test_an_engine_that_ends_costs_one_piece(engine: Any, state: State) -> None:
     assert not list(kept(state).missing)
 
 
+def test_a_question_without_an_answer_is_asked_again_where_a_run_goes_on(
+    engine: Any, state: State
+) -> None:
+    engine.answer = lambda body: (200, written("Ja.")) if len(engine.asked) != 2 else (400, {})
+    found = kept(state)
+    ask(CONFIG, found, "m", engine.path, chat=True)
+    answers = [one for each in found.answers.values() for one in each]
+    assert [one.finish for one in answers].count("none") == 1
+    assert len(list(kept(state).missing)) == 1
+    ask(CONFIG, again := kept(state), "m", engine.path, chat=True)
+    assert all(one.finish == "stop" for each in again.answers.values() for one in each)
+
+
 def test_other_weights_in_the_middle_are_refused(engine: Any, state: State) -> None:
     def answer(body: dict[str, Any]) -> tuple[int, Any]:
         if len(engine.asked) > PIECE_ITEMS:

@@ -62,7 +62,12 @@ class Kept:
                 name = f"answers/{asked.exam}/{asked.mode}/{number}"
                 self._pieces[name] = (asked, items)
                 found = _read(state.load(model.digest, name, dtype))
-                if found is not None and [a.id for a in found] == [item.id for item in items]:
+                # What the engine did not answer in time is asked again where a run goes on.
+                if (
+                    found is not None
+                    and [a.id for a in found] == [item.id for item in items]
+                    and all(a.finish != "none" for a in found)
+                ):
                     self._found[name] = found
 
     @property
