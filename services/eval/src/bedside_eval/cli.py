@@ -12,6 +12,7 @@ from bedside_eval.developed import rank, trajectory
 from bedside_eval.importing.verb import ImportOptions, import_exam
 from bedside_eval.judging.options import FormOptions, ReadOptions
 from bedside_eval.judging.verbs import blind_form, read_forms
+from bedside_eval.noise import noise
 from bedside_eval.planned import plan
 from bedside_eval.reanalysis.verb import ReanalyseOptions, reanalyse
 from bedside_eval.run import ReportOptions, evaluate, report
@@ -93,6 +94,13 @@ COMMANDS: tuple[Command, ...] = (
         words=("file...",),
         arguments=ReadOptions,
         examples=("--config run.yaml raters/*.json",),
+    ),
+    Command(
+        "noise",
+        "measure the base twice, to know what is no difference",
+        noise,
+        document=True,
+        examples=("--config configs/demo.yaml",),
     ),
     Command(
         "rank",

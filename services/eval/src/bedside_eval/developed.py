@@ -66,7 +66,7 @@ def rank(config: EvalConfig, run: Run, models: tuple[str, ...]) -> None:
     groups = groups_of(config)
     from bedside_eval.ranking import rankable, ranked
 
-    paper = rankable(groups, _development(config, run))
+    paper = rankable(groups, development(config, run))
     scores = _examined(config, run, found, paper)
     for ranking in ranked(groups, paper, scores, confidence=CONFIDENCE):
         say(f"\n{ranking.group}: {len(ranking.sets)} set(s), development parts")
@@ -102,8 +102,8 @@ def trajectory(config: EvalConfig, run: Run) -> None:
     base = named(run, [end.manifest.parents["base"]])
     models = {"end": end, "base": next(iter(base.values()))}
     models |= {f"step {step}": Milestone(end, step) for step in steps}
-    development = _development(config, run)
-    paper = Paper(development.heldout, development.choices)
+    whole = development(config, run)
+    paper = Paper(whole.heldout, whole.choices)
     scores = _examined(config, run, models, paper)
     from bedside_eval.choice import asked, best
     from bedside_eval.course import plotted, points
@@ -114,14 +114,15 @@ def trajectory(config: EvalConfig, run: Run) -> None:
     candidates = {name: scores[name] for name in order[1:]}
     groups = groups_of(config)
     say(f"\nby the rule {config.selection}, of {len(candidates)} candidates:")
-    best(policy, asked(policy, development, config.selection, groups), candidates,
+    best(policy, asked(policy, whole, config.selection, groups), candidates,
          config.selection, groups)  # fmt: skip
     folder = run.registry.home / "reports" / run.name
     for path in plotted(course, folder):
         say(f"written: {path}")
 
 
-def _development(config: EvalConfig, run: Run) -> Paper:
+def development(config: EvalConfig, run: Run) -> Paper:
+    """What may be asked before a plan, and as often as one likes."""
     _, planned = prepare(config, run)
     return read_papers(config, planned).development
 
@@ -133,12 +134,13 @@ def _examined(
     choose_device("auto", name=ASKED)
     from bedside_eval.measurement import measure, refuse_unusable
 
-    measurement = measure(config, run, _recipe(config, run, models, paper), models, paper)
+    measurement = measure(config, run, recipe_of(config, run, models, paper), models, paper)
     refuse_unusable(measurement.results)
     return measurement.results
 
 
-def _recipe(config: EvalConfig, run: Run, models: Mapping[str, Artifact], paper: Paper) -> Recipe:
+def recipe_of(config: EvalConfig, run: Run, models: Mapping[str, Artifact], paper: Paper) -> Recipe:
+    """What a measurement of development parts is known by while it is unfinished."""
     whole = {name: model for name, model in models.items() if not isinstance(model, Milestone)}
     recipe = run.recipe(
         config, parents=whole, formats={"matching": VERSION}, libraries=LIBRARIES,
