@@ -13,6 +13,7 @@ from bedside_core.errors import ConfigError, InputError
 from bedside_core.kinds.heldout import check_parts, read_exam_part, read_set
 from bedside_core.kinds.policy import read_policy
 from bedside_core.run import Run
+from bedside_eval.answering.config import Generation
 from bedside_eval.config import EvalConfig
 from bedside_eval.exam import read_paper
 from bedside_eval.plan import by_name, paper_of, prepare, read_papers
@@ -135,3 +136,25 @@ def test_a_measure_is_asked_of_items_that_it_can_be_taken_of(
     check_types(policy, config)
     with pytest.raises(ConfigError, match=r"brier is of items of type choice, and .*type open"):
         check_types(policy, config.model_copy(update={"exams": {"medical": path}}))
+
+
+@pytest.mark.parametrize(
+    ("measure", "asked", "refused"),
+    [
+        ("consistent_accuracy", {}, "set eval.generation.rotations: true"),
+        ("consistent_accuracy", {"rotations": True}, None),
+        ("abstention", {}, r"all have `abstain`, and \d+ item\(s\) have none"),
+    ],
+)
+def test_a_choice_is_asked_as_its_measure_needs_it(
+    config: EvalConfig, measure: str, asked: dict[str, Any], refused: str | None
+) -> None:
+    policy = read_policy(config.policy)
+    guard = {"measure": measure, "of": "medical", "max_loss": 0.1}
+    policy = policy.model_validate(policy.model_dump() | {"guards": [guard]})
+    config = config.model_copy(update={"generation": Generation(**asked)})
+    if refused is None:
+        check_types(policy, config)
+        return
+    with pytest.raises(ConfigError, match=refused):
+        check_types(policy, config)

@@ -5,11 +5,12 @@ Tested in tests/eval/test_run.py, tests/eval/test_plan.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bedside_core.console import say, table
 from bedside_core.errors import ConfigError, PolicyError
-from bedside_core.kinds.exam import WORDING_SHA256, read_exam
+from bedside_core.kinds.exam import WORDING_SHA256, ChoiceItem, ExamItem, read_exam
 from bedside_core.kinds.measures import LIKELIHOOD, MEASURES, of_items
 from bedside_core.kinds.plan import Detectable, Plan
 from bedside_core.kinds.policy import Policy, read_policy
@@ -131,11 +132,33 @@ def check_types(policy: Policy, config: EvalConfig) -> None:
                 f"{config.policy}: {condition.measure} is of items of type "
                 f"{' or '.join(measure.of)}, and {path} has items of type {items[0].type}"
             )
+        _check_choices(config, condition.measure, items)
         spoken = {item.language.partition("-")[0] for item in items}
         if measure.taken == "judge" and (without := sorted(spoken - set(languages()))):
             raise ConfigError(
                 f"{config.policy}: {condition.measure} on {condition.of} would rest on judges, who "
                 f"have no exam in {', '.join(without)} - only in {', '.join(languages())}"
+            )
+
+
+def _check_choices(config: EvalConfig, measure: str, items: Sequence[ExamItem]) -> None:
+    """See that choices are asked, and can be, as two of their measures need it.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    generation = config.generation
+    if measure == "consistent_accuracy" and not (generation and generation.rotations):
+        raise ConfigError(
+            f"{config.policy}: {measure} needs every rotation of the options - set "
+            "eval.generation.rotations: true"
+        )
+    if measure == "abstention":
+        without = [i.id for i in items if isinstance(i, ChoiceItem) and i.abstain is None]
+        if without:
+            raise ConfigError(
+                f"{config.policy}: {measure} is of exams whose items all have `abstain`, and "
+                f"{len(without)} item(s) have none (the first is {without[0]})"
             )
 
 

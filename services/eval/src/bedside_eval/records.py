@@ -85,6 +85,11 @@ class AnswerCounts(EvidencePart):
     """Cut off at the most tokens; read as far as they go."""
     unreadable: int
     """Of a choice: not empty, and no option can be read from it."""
+    said: tuple[int, ...] = ()
+    """In letters: how often each position was chosen. Beside `right` it shows a model that likes a
+    letter."""
+    right: tuple[int, ...] = ()
+    """How often the right option stands there."""
 
 
 class ModelScores(EvidencePart):

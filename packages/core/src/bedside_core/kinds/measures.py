@@ -38,6 +38,8 @@ MEASURES = {
     "ece": Measure(("choice",), "statistic", less_is_better=True),
     "coverage_accuracy": Measure(("choice",), "statistic"),
     "accuracy_constrained": Measure(("choice",), "binary", "engine"),
+    "consistent_accuracy": Measure(("choice",), "binary", "engine"),
+    "abstention": Measure(("choice",), "binary", "engine"),
     "accuracy_generated": Measure(("choice",), "binary", "engine"),
     "exact_match": Measure(("short",), "binary", "engine"),
     "instructions_followed": Measure(("instructions",), "binary", "engine"),

@@ -9,9 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Mode = Literal["generated", "constrained"]
-"""Freely, or held to the letters of the options."""
-MODES: tuple[Mode, ...] = ("generated", "constrained")
+Mode = Literal["generated", "constrained", "rotated"]
+"""Freely, held to the letters of the options, or that with the options in every other rotation."""
 
 
 class Answer(BaseModel):

@@ -30,6 +30,7 @@ from bedside_core.kinds.exam.wording import LETTERS, wording
 from bedside_eval.answering.answers import PIECE, Answer, Answered, Mode
 from bedside_eval.answering.canaries import check_engine
 from bedside_eval.answering.config import Generation
+from bedside_eval.answering.rotations import rotated
 from bedside_eval.state import State
 
 PIECE_ITEMS = 32
@@ -92,13 +93,22 @@ class Kept:
         return whole
 
 
-def questions_of(exams: Mapping[str, Sequence[ExamItem]]) -> list[Questions]:
-    """What is asked of these exams: everything freely, choices in letters too."""
+def questions_of(
+    exams: Mapping[str, Sequence[ExamItem]], *, rotations: bool = False
+) -> list[Questions]:
+    """What is asked of these exams: everything freely, choices in letters too.
+
+    Args:
+        exams: by name.
+        rotations: whether choices are asked in every rotation of their options.
+    """
     found = []
     for name, items in exams.items():
         found.append(Questions(name, "generated", items))
         if isinstance(items[0], ChoiceItem):
             found.append(Questions(name, "constrained", items))
+            if rotations:
+                found.append(Questions(name, "rotated", rotated(items)))
     return found
 
 
@@ -168,7 +178,7 @@ async def _piece(
 def body_of(item: ExamItem, mode: Mode, max_tokens: int, *, chat: bool) -> dict[str, Any]:
     """The request for one answer."""
     body: dict[str, Any] = {"temperature": 0, "seed": 0, "max_tokens": max_tokens}
-    if mode == "constrained" and isinstance(item, ChoiceItem):
+    if mode != "generated" and isinstance(item, ChoiceItem):
         letters = LETTERS[: len(item.options)]
         if item.several:
             one = f"[{letters}]"

@@ -123,7 +123,7 @@ def answer_exams(
         EngineError: an engine ended, or did not start.
     """
     check_exams(config, exams, models, served.max_model_len)
-    questions = questions_of(exams)
+    questions = questions_of(exams, rotations=config.rotations)
     found = {}
     for digest, model in models.items():
         kept = Kept(model, questions, state, served.dtype)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from bedside_eval.answering.extraction import THINKING, chosen, cleaned
 from bedside_eval.answering.failures import is_mixed, is_repetition, leaks
 from bedside_eval.answering.fidelity import unsupported, values_of
 from bedside_eval.answering.instructions import followed
+from bedside_eval.answering.rotations import by_item, rotated
 from bedside_eval.records import AnswerCounts
 
 Values = dict[str, tuple[float, ...]]
@@ -44,23 +46,37 @@ def score(
     values: dict[str, Values] = {}
     counts: dict[str, dict[Mode, AnswerCounts]] = {}
     for (name, mode), answers in answered.items():
-        pairs = list(zip(exams[name], answers, strict=True))
-        found = _values(pairs, mode)
-        values.setdefault(name, {}).update(found)
-        counts.setdefault(name, {})[mode] = _counts(pairs)
+        items = rotated(exams[name]) if mode == "rotated" else exams[name]
+        pairs = list(zip(items, answers, strict=True))
+        counts.setdefault(name, {})[mode] = _counts(pairs, mode)
+        of = values.setdefault(name, {})
+        if mode == "rotated":
+            right = [float(_chosen_right(item, answer)) for item, answer in pairs]
+            in_order = zip(of["accuracy_constrained"], by_item(exams[name], right), strict=True)
+            of["consistent_accuracy"] = tuple(float(one and others) for one, others in in_order)
+        else:
+            of.update(_values(pairs, mode))
     return values, counts
 
 
 def _values(pairs: Sequence[tuple[ExamItem, Answer]], mode: Mode) -> Values:
     measures = _MEASURES[type(pairs[0][0])] if mode == "generated" else CONSTRAINED
+    if mode == "constrained" and all(
+        isinstance(item, ChoiceItem) and item.abstain is not None for item, _ in pairs
+    ):
+        measures = {**measures, "abstention": _abstains_rightly}
     return {
         name: tuple(float(measure(item, answer)) for item, answer in pairs)
         for name, measure in measures.items()
     }
 
 
-def _counts(pairs: Sequence[tuple[ExamItem, Answer]]) -> AnswerCounts:
+def _counts(pairs: Sequence[tuple[ExamItem, Answer]], mode: Mode) -> AnswerCounts:
     answers = [answer for _, answer in pairs]
+    lettered = [(i, a) for i, a in pairs if isinstance(i, ChoiceItem) and mode != "generated"]
+    size = max((len(item.options) for item, _ in lettered), default=0)
+    said = Counter(place for i, a in lettered for place in _choice(i, a) or ())
+    right = Counter(place for item, _ in lettered for place in item.answers)
     return AnswerCounts(
         of=len(answers),
         unanswered=sum(answer.finish == "none" for answer in answers),
@@ -70,6 +86,8 @@ def _counts(pairs: Sequence[tuple[ExamItem, Answer]]) -> AnswerCounts:
             isinstance(item, ChoiceItem) and not is_empty(answer) and _choice(item, answer) is None
             for item, answer in pairs
         ),
+        said=tuple(said[place] for place in range(size)),
+        right=tuple(right[place] for place in range(size)),
     )
 
 
@@ -85,6 +103,13 @@ def _choice(item: ChoiceItem, answer: Answer) -> frozenset[int] | None:
 
 def _chosen_right(item: Any, answer: Answer) -> bool:
     return _choice(item, answer) == frozenset(item.answers)
+
+
+def _abstains_rightly(item: Any, answer: Answer) -> bool:
+    """Both ways: it abstains where it must, and answers where it can."""
+    found = _choice(item, answer)
+    must = item.answers == (item.abstain,)
+    return found is not None and (found == {item.abstain}) == must
 
 
 def _short(item: Any, answer: Answer) -> bool:
