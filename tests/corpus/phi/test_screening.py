@@ -28,6 +28,8 @@ def write(path: Path, *items: dict[str, Any]) -> str:
         {"question": f"Was hat Frau {SECRET}?"},
         {"question": "Was hat sie?", "context": f"Patientin: {SECRET}, Anna, geb. 03.04.1956"},
         {"question": "Wer?", "options": [f"Herr Dr. {SECRET}, Tel. 0171 2345678", "niemand"]},
+        {"question": "Was hat sie?", "id": f"Frau {SECRET}"},
+        {"question": "Was hat sie?", "cluster": f"Patientin: {SECRET}, Anna"},
         {"question": "Was?", "shots": [{"question": f"Was hat Herr {SECRET}?", "answer": "x"}]},
     ],
 )

@@ -23,9 +23,9 @@ from bedside_corpus.phi.recognisers import recognisers, risk, scan
 if TYPE_CHECKING:
     from bedside_core.registry.registry import Registry
 
-NAMES = frozenset({"id", "type", "language", "domain", "specialty", "cluster", "licence", "task"})
-"""Fields that hold no text of an item; a specialty or cluster that names a person is a name too,
-and stays in the house's plan."""
+FIXED = frozenset({"type", "language", "domain", "licence", "task"})
+"""Fields with words of ours. An id, a cluster or a specialty that names a person would stand in
+plans and evidence."""
 
 
 class ScreenOptions(Config):
@@ -81,7 +81,7 @@ def screen_exam(registry: Registry, files: tuple[str, ...], options: ScreenOptio
 def _texts(item: ExamItem) -> Iterator[str]:
     """Every text of an item, in whatever field."""
     for name, value in item.model_dump(exclude_defaults=True).items():
-        if name not in NAMES:
+        if name not in FIXED:
             yield from _strings(value)
 
 
