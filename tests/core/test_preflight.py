@@ -191,6 +191,8 @@ BROKEN = {
     "eval.policy": "eval.policy=nix",
     "eval.heldout": "eval.heldout.ward=nix",
     "eval.exams": "eval.exams.exam=nix",
+    "eval.judges.ca_file": "eval.judges={j: {address: /s, model: m, ca_file: nix}}",
+    "eval.clinician_pairs": "eval.clinician_pairs=nix",
     "inference.engine.socket": "inference.engine.socket=exam.jsonl/nix",
     "inference.audit.directory": "inference.audit.directory=exam.jsonl/nix",
     "inference.audit.syslog.ca_file": SYSLOG.format("nix", "exam.jsonl", "exam.jsonl"),

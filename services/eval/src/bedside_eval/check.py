@@ -39,6 +39,12 @@ def check(config: EvalConfig, inspection: Inspection) -> None:
     for name, path in config.exams.items():
         with inspection.looking(f"eval.exams.{name}: {path}"):
             read_exam(path)
+    for name, judge in config.judges.items():
+        if judge.ca_file is not None:
+            from bedside_core.endpoint.connection import open_http
+
+            with inspection.looking(f"eval.judges.{name}.ca_file: {judge.ca_file}"):
+                open_http(judge)
     if config.clinician_pairs is not None:
         with inspection.looking(f"eval.clinician_pairs: {config.clinician_pairs}"):
             read_clinicians(config.clinician_pairs)
