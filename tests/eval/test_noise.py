@@ -71,7 +71,11 @@ def asked(world: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     world.write_exam(items)
     (world.folder / "right.json").write_text(json.dumps({i["question"]: "A" for i in items}))
     behave(world)
-    world.settings |= {"generation": {"max_tokens": 8, "concurrency": 1}, "max_length": 64}
+    world.settings |= {
+        "generation": {"max_tokens": 8, "concurrency": 1},
+        "max_length": 64,
+        "keep_answers": True,
+    }
     world.write_policy(guards=[{"of": "general", "max_loss": 0.1}])
     world.add_models()
     return world
@@ -89,4 +93,5 @@ def test_an_engine_that_answers_by_turns_is_noisy_and_likelihood_is_not(
     assert floors["medical", "likelihood"]["changed"] == 0
     assert floors["medical", "accuracy_generated"]["changed"] > 0
     assert "noise.json" in told.out and "Frage 0" not in told.out + told.err
+    assert not (asked.registry.evidence_keys.private_path.parent / "answers").exists()
     assert not asked.registry.ledger().looks and not list(asked.registry.workrooms[1].glob("*"))

@@ -56,6 +56,8 @@ def noise(path: Path, overrides: list[str], registry: Registry) -> None:
     """
     document = load_document(path, overrides)
     config = load_section(EvalConfig, document, "eval")
+    # No blind form is made of these answers, so none of them stays.
+    config = config.model_copy(update={"keep_answers": False})
     run = Run(document["name"], "eval", "noise", registry, Serving.of(document))
     policy = read_policy(config.policy)
     models, paper = named(run, ["base"]), development(config, run)
